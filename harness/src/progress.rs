@@ -1,0 +1,102 @@
+//! What is going on right now, told to whoever shows it.
+//!
+//! Work never prints: it says what it is waiting for to a [`Note`], and the command decides how a terminal,
+//! a log or a machine reads it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::Serialize;
+use tokio::sync::mpsc::UnboundedSender;
+
+/// Something happened to a step of the set-up, or to the build of an artifact.
+#[derive(Clone, Debug, Serialize)]
+#[serde(tag = "event", rename_all = "kebab-case")]
+pub enum Event {
+    /// Work began. `last` is how long the same work took the time before, in seconds, if known.
+    Started {
+        /// The step or artifact.
+        id: String,
+        /// Whose lane it is shown in: a cluster's name, or empty for both.
+        lane: String,
+        /// One line for people.
+        what: String,
+        /// Seconds, last time.
+        last: Option<f64>,
+    },
+    /// What it is waiting for, or has just learned.
+    Note {
+        /// The step or artifact.
+        id: String,
+        /// One line for people.
+        text: String,
+    },
+    /// It is done.
+    Finished {
+        /// The step or artifact.
+        id: String,
+        /// How long it took, in seconds.
+        seconds: f64,
+    },
+    /// It failed.
+    Failed {
+        /// The step or artifact.
+        id: String,
+        /// The error, as it is printed.
+        error: String,
+    },
+}
+
+/// The receiving end of a whole run's events.
+pub type Events = tokio::sync::mpsc::UnboundedReceiver<Event>;
+
+/// Speaks for one step; cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Note {
+    id: Arc<str>,
+    to: Option<UnboundedSender<Event>>,
+}
+
+impl Note {
+    /// Speaks for `id` to `to`.
+    pub fn new(id: &str, to: UnboundedSender<Event>) -> Self {
+        Self { id: id.into(), to: Some(to) }
+    }
+
+    /// Says nothing: for tests and for visits whose progress nobody watches.
+    pub fn silent() -> Self {
+        Self { id: "".into(), to: None }
+    }
+
+    /// Speaks for another step to the same listener.
+    pub fn of(&self, id: &str) -> Self {
+        Self { id: id.into(), to: self.to.clone() }
+    }
+
+    /// What is being waited for, or has just been learned.
+    pub fn say(&self, text: impl Into<String>) {
+        self.send(Event::Note { id: self.id.to_string(), text: text.into() });
+    }
+
+    /// The work began.
+    pub fn started(&self, lane: &str, what: &str, last: Option<f64>) {
+        self.send(Event::Started { id: self.id.to_string(), lane: lane.into(), what: what.into(), last });
+    }
+
+    /// The work is done.
+    pub fn finished(&self, took: Duration) {
+        self.send(Event::Finished { id: self.id.to_string(), seconds: took.as_secs_f64() });
+    }
+
+    /// The work failed.
+    pub fn failed(&self, error: &crate::Error) {
+        self.send(Event::Failed { id: self.id.to_string(), error: error.to_string() });
+    }
+
+    fn send(&self, event: Event) {
+        if let Some(to) = &self.to {
+            // Nobody listening any more is no reason to stop working.
+            let _ = to.send(event);
+        }
+    }
+}
