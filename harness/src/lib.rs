@@ -2,8 +2,13 @@
 
 pub mod cmd;
 pub mod error;
+pub mod layout;
+pub mod lock;
 pub mod patience;
 pub mod progress;
+pub mod render;
+pub mod setup;
+pub mod topology;
 pub mod wait;
 
 pub use error::{Code, Error, Result};

