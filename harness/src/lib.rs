@@ -5,6 +5,7 @@ pub mod error;
 pub mod layout;
 pub mod lock;
 pub mod patience;
+pub mod plan;
 pub mod progress;
 pub mod render;
 pub mod setup;

@@ -1,0 +1,80 @@
+//! The set-up as a value: steps with needs, printable and checkable without an engine, run as wide as it allows.
+
+mod graph;
+mod run;
+
+pub use graph::{Graph, Node};
+pub use run::Timing;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::time::Duration;
+
+use crate::progress::Note;
+use crate::{Result, patience};
+
+type Work<C> = Box<dyn FnOnce(C, Note) -> Pin<Box<dyn Future<Output = Result<()>> + Send>> + Send>;
+
+/// A step: what it is called, what must be done before it, and what it does with the context `C`.
+pub struct Step<C> {
+    node: Node,
+    limit: Duration,
+    work: Work<C>,
+}
+
+impl<C> Step<C> {
+    /// A step of one cluster's `lane` (empty: of all clusters). `what` is one line for people.
+    pub fn new<F, Fut>(
+        id: impl Into<String>,
+        lane: impl Into<String>,
+        what: impl Into<String>,
+        work: F,
+    ) -> Self
+    where
+        F: FnOnce(C, Note) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        let node = Node { id: id.into(), lane: lane.into(), what: what.into(), needs: Vec::new() };
+        Self { node, limit: patience::STEP, work: Box::new(move |cx, note| Box::pin(work(cx, note))) }
+    }
+
+    /// Steps that must be done first, by id.
+    #[must_use]
+    pub fn needs<S: Into<String>>(mut self, ids: impl IntoIterator<Item = S>) -> Self {
+        self.node.needs.extend(ids.into_iter().map(Into::into));
+        self
+    }
+
+    /// Another limit than [`patience::STEP`].
+    #[must_use]
+    pub fn limit(mut self, limit: Duration) -> Self {
+        self.limit = limit;
+        self
+    }
+}
+
+/// Steps that form a graph.
+pub struct Plan<C> {
+    steps: Vec<Step<C>>,
+}
+
+impl<C> Default for Plan<C> {
+    fn default() -> Self {
+        Self { steps: Vec::new() }
+    }
+}
+
+impl<C> Plan<C> {
+    /// Adds a step.
+    pub fn add(&mut self, step: Step<C>) {
+        self.steps.push(step);
+    }
+
+    /// The graph alone, for printing and checking.
+    ///
+    /// # Errors
+    /// [`crate::Code::Internal`] when a step needs one that does not exist, or needs go round in a circle.
+    pub fn graph(&self) -> Result<Graph> {
+        Graph::new(self.steps.iter().map(|s| s.node.clone()).collect())
+    }
+}

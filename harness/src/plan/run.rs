@@ -1,0 +1,136 @@
+//! Runs a plan as wide as its graph allows; the first failure stops the rest.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+use tokio::task::JoinSet;
+
+use super::{Plan, Step};
+use crate::progress::Note;
+use crate::{Code, Error, Result, patience, wait};
+
+/// When a step began and ended, in seconds from the start of the plan.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Timing {
+    /// The step.
+    pub id: String,
+    /// Its lane.
+    pub lane: String,
+    /// Seconds.
+    pub begin: f64,
+    /// Seconds.
+    pub end: f64,
+}
+
+impl<C: Clone + Send + 'static> Plan<C> {
+    /// Runs every step once its needs are done. `last` holds the seconds each step took the time before.
+    ///
+    /// # Errors
+    /// The first step's failure, as [`Code::SetupFailed`] or [`Code::TimedOut`] with the step's name; steps
+    /// still running then are dropped, which kills their processes.
+    pub async fn run(self, cx: C, note: &Note, last: &BTreeMap<String, f64>) -> Result<Vec<Timing>> {
+        self.graph()?;
+        let zero = Instant::now();
+        let (mut waiting, mut done, mut timings) = (self.steps, BTreeSet::new(), Vec::new());
+        let mut running = JoinSet::new();
+        loop {
+            let (ready, blocked): (Vec<_>, Vec<_>) =
+                waiting.into_iter().partition(|s| s.node.needs.iter().all(|n| done.contains(n)));
+            waiting = blocked;
+            for step in ready {
+                let note = note.of(&step.node.id);
+                note.started(&step.node.lane, &step.node.what, last.get(&step.node.id).copied());
+                running.spawn(timed(step, cx.clone(), note, zero));
+            }
+            let Some(joined) = running.join_next().await else { return Ok(timings) };
+            let timing = joined.unwrap_or_else(|e| Err(Error::internal(format!("a step panicked: {e}"))))?;
+            done.insert(timing.id.clone());
+            timings.push(timing);
+        }
+    }
+}
+
+async fn timed<C>(step: Step<C>, cx: C, note: Note, zero: Instant) -> Result<Timing> {
+    let began = Instant::now();
+    let id = step.node.id;
+    let limit = patience::stretched(step.limit);
+    let result = match tokio::time::timeout(limit, (step.work)(cx, note.clone())).await {
+        Ok(result) => result,
+        Err(_) => Err(wait::timed_out(&step.node.what, limit, "the step was still at work")),
+    };
+    match result {
+        Ok(()) => {
+            note.finished(began.elapsed());
+            let begin = began.duration_since(zero).as_secs_f64();
+            Ok(Timing { id, lane: step.node.lane, begin, end: zero.elapsed().as_secs_f64() })
+        }
+        Err(error) => {
+            note.failed(&error);
+            // A machine or time fault keeps its own exit code; anything else is a failed set-up.
+            let code = if error.code().exit() == Code::SetupFailed.exit() {
+                Code::SetupFailed
+            } else {
+                error.code()
+            };
+            Err(Error::new(code, format!("step {id} failed")).because(error))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    type Log = Arc<Mutex<Vec<String>>>;
+
+    fn step(id: &'static str, needs: &[&str], takes: u64) -> Step<Log> {
+        Step::new(id, "", id, move |log: Log, _| async move {
+            wait::pause_for(Duration::from_secs(takes)).await;
+            log.lock().unwrap().push(id.into());
+            Ok(())
+        })
+        .needs(needs.iter().copied())
+    }
+
+    fn fails(id: &'static str) -> Step<Log> {
+        Step::new(id, "", id, |_, _| async { Err(Error::new(Code::KubeFailed, "it broke").next("look")) })
+    }
+
+    async fn run(steps: Vec<Step<Log>>) -> (Result<Vec<Timing>>, Vec<String>) {
+        let log = Log::default();
+        let mut plan = Plan::default();
+        steps.into_iter().for_each(|s| plan.add(s));
+        let result = plan.run(log.clone(), &Note::silent(), &BTreeMap::new()).await;
+        let seen = log.lock().unwrap().clone();
+        (result, seen)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn independent_steps_run_side_by_side() {
+        let (result, seen) =
+            run(vec![step("slow", &[], 5), step("quick", &[], 1), step("last", &["slow", "quick"], 1)]).await;
+        assert_eq!(result.unwrap().len(), 3);
+        assert_eq!(seen, ["quick", "slow", "last"]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_first_failure_names_its_step_and_stops_the_rest() {
+        let (result, seen) =
+            run(vec![step("slow", &[], 500), fails("bad"), step("after", &["bad"], 1)]).await;
+        let e = result.unwrap_err();
+        assert_eq!(e.code(), Code::SetupFailed);
+        assert_eq!(e.to_string(), "step bad failed: it broke\n  next: look");
+        assert!(seen.is_empty());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_step_past_its_limit_is_out_of_time() {
+        let (result, _) = run(vec![step("slow", &[], 500).limit(Duration::from_secs(3))]).await;
+        let e = result.unwrap_err();
+        assert_eq!(e.code(), Code::TimedOut);
+        assert!(e.to_string().contains("step slow failed: slow did not happen within 3 s"), "{e}");
+    }
+}
