@@ -1,0 +1,63 @@
+//! The Kubernetes side: one client a cluster, objects applied, waits that say why, and looks inside pods.
+//!
+//! Nothing here calls kubectl, and nothing here reads the user's own kubeconfig. Whatever can be watched is
+//! watched ([`watch`], [`rollout`]); what a wait last saw is part of its error ([`conditions`], [`pod`]).
+
+use std::path::Path;
+
+use ::kube::config::{KubeConfigOptions, Kubeconfig};
+use ::kube::{Client, Config};
+
+use crate::error::Context as _;
+use crate::{Code, Result};
+
+pub mod apply;
+pub mod conditions;
+pub mod delete;
+pub mod exec;
+mod fault;
+pub mod forward;
+pub mod logs;
+pub mod object;
+pub mod pod;
+pub mod pods;
+pub mod rollout;
+pub mod scrub;
+pub mod snapshot;
+pub mod watch;
+mod why;
+
+#[cfg(test)]
+mod tests;
+
+/// Every object that Vouchsafe applies names this as its field manager.
+pub const FIELD_MANAGER: &str = "vouchsafe";
+
+/// How many requests to one API server run at the same time; more only queue in a small control plane.
+const AT_ONCE: usize = 8;
+
+/// A client for the current context of `kubeconfig`, and of that file only.
+///
+/// It is not asked anything yet: a cluster whose API server is still starting gets a client as well.
+///
+/// # Errors
+/// [`Code::KubeFailed`] when the file is missing, malformed, or holds credentials that cannot be used.
+pub async fn connect(kubeconfig: &Path) -> Result<Client> {
+    // Two TLS users (kube and reqwest) share one provider. Whoever comes second finds it there already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let unusable = || format!("the kubeconfig {} cannot be used", kubeconfig.display());
+
+    let file = Kubeconfig::read_from(kubeconfig).or_fail(Code::KubeFailed, unusable)?;
+    let names_a_proxy =
+        file.clusters.iter().filter_map(|c| c.cluster.as_ref()).any(|c| c.proxy_url.is_some());
+    let options = KubeConfigOptions::default();
+    let mut config =
+        Config::from_custom_kubeconfig(file, &options).await.or_fail(Code::KubeFailed, unusable)?;
+    if !names_a_proxy {
+        // kube would take HTTPS_PROXY from the environment, and a proxy cannot reach a cluster on this machine.
+        config.proxy_url = None;
+    }
+    // kube's own retry is silent and waits up to 1000 s; ours are in `fault`, bounded and told.
+    config.default_retry = false;
+    Client::try_from(config).or_fail(Code::KubeFailed, unusable)
+}
