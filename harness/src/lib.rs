@@ -2,6 +2,7 @@
 
 pub mod cmd;
 pub mod error;
+pub mod identity;
 pub mod kube;
 pub mod layout;
 pub mod lock;
