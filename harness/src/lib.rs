@@ -1,6 +1,7 @@
 //! Vouchsafe: an end-to-end test harness for federated service meshes.
 
 pub mod cmd;
+pub mod envoy;
 pub mod error;
 pub mod identity;
 pub mod kube;
