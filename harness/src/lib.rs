@@ -3,6 +3,7 @@
 pub mod cmd;
 pub mod envoy;
 pub mod error;
+pub mod evidence;
 pub mod identity;
 pub mod kube;
 pub mod layout;
@@ -13,6 +14,7 @@ pub mod progress;
 pub mod render;
 pub mod setup;
 pub mod topology;
+pub mod verdict;
 pub mod wait;
 
 pub use error::{Code, Error, Result};

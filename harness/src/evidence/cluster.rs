@@ -1,0 +1,115 @@
+//! What was seen of one cluster: its SPIRE server, its istiod, its proxies.
+
+use serde::{Deserialize, Serialize};
+
+use super::{Workload, missing};
+use crate::envoy::Held;
+use crate::error::Context;
+use crate::identity::{Authority, Bundle, Entry, Pem, TrustDomain};
+use crate::topology::Cluster;
+use crate::{Code, Result};
+
+/// One cluster, as observed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClusterSeen {
+    /// Who it is.
+    pub cluster: Cluster,
+    /// Address and port at which its east-west gateway is reached from outside.
+    pub gateway: Option<String>,
+    /// What its SPIRE server publishes.
+    pub bundle: Option<Bundle>,
+    /// What its SPIRE server holds for others; empty when it holds none.
+    pub peer_bundles: Option<Vec<Bundle>>,
+    /// Its SPIRE server's registration entries.
+    pub entries: Option<Vec<Entry>>,
+    /// The root of istiod's own CA.
+    pub istiod_root: Option<Pem>,
+    /// Which other clusters its istiod watches.
+    pub remote_clusters: Option<Vec<RemoteCluster>>,
+    /// Its mesh proxies, sidecars and gateways.
+    pub proxies: Vec<Proxy>,
+}
+
+/// A proxy of the mesh.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Proxy {
+    /// Whose it is.
+    pub workload: Workload,
+    /// What it holds.
+    pub held: Option<Held>,
+}
+
+/// A cluster that an istiod watches, as its debug endpoint `clusterz` says.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemoteCluster {
+    /// The cluster's name.
+    pub id: String,
+    /// The remote secret that it comes from; empty for the istiod's own cluster.
+    #[serde(alias = "secretName", default)]
+    pub secret_name: String,
+    /// `synced` when all of it was read.
+    #[serde(alias = "syncStatus")]
+    pub sync_status: String,
+}
+
+impl RemoteCluster {
+    /// Reads istiod's `/debug/clusterz`.
+    ///
+    /// # Errors
+    /// [`Code::Evidence`] when it is something else.
+    pub fn all_in(json: &str) -> Result<Vec<Self>> {
+        serde_json::from_str(json)
+            .or_fail(Code::Evidence, || "istiod's list of clusters cannot be read".into())
+    }
+}
+
+impl ClusterSeen {
+    /// Nothing seen of it yet.
+    pub fn of(cluster: Cluster) -> Self {
+        Self {
+            cluster,
+            gateway: None,
+            bundle: None,
+            peer_bundles: None,
+            entries: None,
+            istiod_root: None,
+            remote_clusters: None,
+            proxies: Vec::new(),
+        }
+    }
+
+    /// Its trust domain.
+    ///
+    /// # Errors
+    /// [`Code::Evidence`] when the document has a name that is none.
+    pub fn trust_domain(&self) -> Result<TrustDomain> {
+        let what = || format!("the trust domain of {}", self.cluster.name);
+        self.cluster.trust_domain.parse().or_fail(Code::Evidence, what)
+    }
+
+    /// What its SPIRE server publishes.
+    ///
+    /// # Errors
+    /// [`Code::Evidence`] when that was not collected, or is somebody else's.
+    pub fn published(&self) -> Result<&Bundle> {
+        let name = &self.cluster.name;
+        let bundle = self.bundle.as_ref().ok_or_else(|| missing(format!("the bundle of {name}")))?;
+        if bundle.trust_domain != self.trust_domain()? {
+            let what = format!("the bundle of {name}");
+            return Err(missing(what).seen(format!("a bundle of {} in its place", bundle.trust_domain)));
+        }
+        Ok(bundle)
+    }
+
+    /// The authorities of its istiod's CA.
+    ///
+    /// # Errors
+    /// [`Code::Evidence`] when they were not collected or cannot be read.
+    pub fn istiod(&self) -> Result<Vec<Authority>> {
+        let what = || format!("istiod's root in {}", self.cluster.name);
+        let root = self.istiod_root.as_ref().ok_or_else(|| missing(what()))?;
+        Authority::all_in(root).map_err(|flaw| missing(what()).seen(flaw.to_string()))
+    }
+}

@@ -1,0 +1,120 @@
+//! What was observed, without judgement: the document that every verdict is made from.
+//!
+//! A scenario fills in what its question needs and stores the document beside its verdicts; `cargo xtask
+//! judge` reads it back, years later and with no cluster, and comes to the same verdicts. So it carries the
+//! moment of collection, by which validity is judged, and everything that a verdict compares with.
+//!
+//! Private keys and tokens cannot get in: certificates are [`crate::identity::Pem`], which holds nothing else.
+//!
+//! Absent evidence is `null` or an empty list. It never makes a claim hold or break: see [`crate::verdict`].
+
+mod calls;
+mod cluster;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
+pub use cluster::{ClusterSeen, Proxy, RemoteCluster};
+
+use crate::error::Context;
+use crate::topology::{Cluster, ClusterName};
+use crate::{Code, Error, Result};
+
+/// The version of the document's form; grows with every change that an old reader would misread.
+pub const VERSION: u32 = 1;
+
+/// Everything that was observed for one question, or for a whole run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Evidence {
+    /// [`VERSION`] when it was written.
+    pub version: u32,
+    /// When it was collected: the moment at which validity is judged.
+    pub collected_at: Timestamp,
+    /// Each cluster, in the order of the topology.
+    pub clusters: Vec<ClusterSeen>,
+    /// Answers to one client from wherever the mesh sent it.
+    pub replies: Vec<Replies>,
+    /// Requests across the mesh, with what both sidecars recorded of each.
+    pub handshakes: Vec<Handshake>,
+    /// What passed through the gateways meanwhile.
+    pub crossings: Vec<Crossing>,
+    /// Calls that were to be refused.
+    pub refusals: Vec<Refusal>,
+}
+
+impl Evidence {
+    /// Nothing observed yet, of these clusters.
+    pub fn of(clusters: &[Cluster], collected_at: Timestamp) -> Self {
+        Self {
+            version: VERSION,
+            collected_at,
+            clusters: clusters.iter().cloned().map(ClusterSeen::of).collect(),
+            replies: Vec::new(),
+            handshakes: Vec::new(),
+            crossings: Vec::new(),
+            refusals: Vec::new(),
+        }
+    }
+
+    /// Reads a stored document.
+    ///
+    /// # Errors
+    /// [`Code::Evidence`] when it is another kind of document, or of another version.
+    pub fn read(json: &str) -> Result<Self> {
+        #[derive(Deserialize)]
+        struct Versioned {
+            version: u32,
+        }
+        let what = || "this is not an evidence document of Vouchsafe".to_owned();
+        let Versioned { version } = serde_json::from_str(json).or_fail(Code::Evidence, what)?;
+        if version != VERSION {
+            return Err(Error::new(
+                Code::Evidence,
+                format!("the evidence has version {version}, not {VERSION}"),
+            )
+            .next("judge it with the release that collected it"));
+        }
+        serde_json::from_str(json).or_fail(Code::Evidence, what)
+    }
+
+    /// The document as stored.
+    ///
+    /// # Errors
+    /// [`Code::Internal`]: every part of it can be written.
+    pub fn to_json(&self) -> Result<String> {
+        serde_json::to_string_pretty(self).or_fail(Code::Internal, || "the evidence cannot be written".into())
+    }
+
+    /// The cluster of that name.
+    ///
+    /// # Errors
+    /// [`Code::Evidence`] when the document does not speak of it.
+    pub fn cluster(&self, name: &ClusterName) -> Result<&ClusterSeen> {
+        let found = self.clusters.iter().find(|seen| seen.cluster.name == *name);
+        found.ok_or_else(|| missing(format!("cluster {name}")))
+    }
+
+    /// The same, to be filled in.
+    ///
+    /// # Errors
+    /// As [`Evidence::cluster`].
+    pub fn cluster_mut(&mut self, name: &ClusterName) -> Result<&mut ClusterSeen> {
+        let found = self.clusters.iter_mut().find(|seen| seen.cluster.name == *name);
+        found.ok_or_else(|| missing(format!("cluster {name}")))
+    }
+
+    /// All clusters but that one.
+    pub fn peers(&self, name: &ClusterName) -> impl Iterator<Item = &ClusterSeen> {
+        self.clusters.iter().filter(move |seen| seen.cluster.name != *name)
+    }
+}
+
+/// The error of a claim whose evidence is not there.
+pub fn missing(what: impl std::fmt::Display) -> Error {
+    Error::new(
+        Code::Evidence,
+        format!("there is no evidence of {what}, so a claim can be judged neither way"),
+    )
+}

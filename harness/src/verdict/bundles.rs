@@ -1,0 +1,82 @@
+//! The two servers' bundles share no key, and each is what the other holds for it.
+
+use super::judge::ways;
+use super::{Finding, Verdict};
+use crate::evidence::{ClusterSeen, Evidence, missing};
+use crate::identity::{Authority, Bundle};
+use crate::topology::Way;
+use crate::{Error, Result};
+
+/// `one` and `other` share no key. If they do, each trust domain can make identities of the other.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when a bundle was not collected.
+pub fn share_no_key(one: &ClusterSeen, other: &ClusterSeen) -> Result<Verdict> {
+    let (a, b) = (one.published()?, other.published()?);
+    let names = format!("{} and {}", one.cluster.name, other.cluster.name);
+    Ok(disjoint(a, b).claim(format!("the trust bundles of {names} share no key"), None, "/clusters"))
+}
+
+/// No key is in both bundles.
+pub fn disjoint(one: &Bundle, other: &Bundle) -> Finding {
+    let shared = one.shared_with(other);
+    let expected =
+        format!("no key in both the bundle of {} and that of {}", one.trust_domain, other.trust_domain);
+    if let Some(authority) = shared.first() {
+        let observed = format!("{} shared: {}", shared.len(), keys(shared.iter().copied()));
+        return Finding::new(false, expected, observed).signed_by(authority.key_id());
+    }
+    Finding::new(true, expected, format!("{}; {}", described(one), described(other)))
+}
+
+/// What the client's SPIRE server holds for the server's trust domain is what that one publishes. If not,
+/// handshakes fail, or worse, succeed with a key that was withdrawn.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when a bundle was not collected.
+pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let (holder, owner) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?);
+    let published = owner.published()?;
+    let domain = &published.trust_domain;
+    let what = || missing(format!("what the SPIRE server of {} holds for others", way.from));
+    let held =
+        holder.peer_bundles.as_ref().ok_or_else(what)?.iter().find(|bundle| bundle.trust_domain == *domain);
+    let expected = format!("exactly the keys that {} publishes: {}", way.to, described(published));
+    let finding = match held {
+        None => Finding::new(false, expected, format!("{} holds no bundle for {domain}", way.from)),
+        Some(held) => Finding::new(published.same_keys(&held.authorities), expected, described(held)),
+    };
+    let claim = format!("the SPIRE server of {} holds the bundle that {} publishes", way.from, way.to);
+    Ok(finding.claim(claim, Some(way), "/clusters"))
+}
+
+/// All claims of this file that the evidence speaks of.
+pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
+    let all = &evidence.clusters;
+    // Published bundles are what other claims are judged by; the question is about them where the peers' were
+    // looked at too.
+    if all.iter().any(|seen| seen.peer_bundles.is_some()) {
+        for (i, one) in all.iter().enumerate() {
+            found.extend(all[i + 1..].iter().map(|other| share_no_key(one, other)));
+        }
+        found.extend(ways(evidence).iter().map(|way| held_for_peer(evidence, way)));
+    }
+}
+
+/// `cluster1.local: key ab12…`, for a person.
+pub(super) fn described(bundle: &Bundle) -> String {
+    format!("{}: {}", bundle.trust_domain, keys(&bundle.authorities))
+}
+
+pub(super) fn keys<'a>(authorities: impl IntoIterator<Item = &'a Authority>) -> String {
+    let keys: Vec<_> = authorities.into_iter().map(|a| format!("key {}", a.key_id())).collect();
+    if keys.is_empty() { "no key".into() } else { keys.join(", ") }
+}
+
+/// Every cluster's published bundle.
+pub(super) fn all_published(evidence: &Evidence) -> Result<Vec<&Bundle>, Error> {
+    if evidence.clusters.is_empty() {
+        return Err(missing("any cluster"));
+    }
+    evidence.clusters.iter().map(ClusterSeen::published).collect()
+}

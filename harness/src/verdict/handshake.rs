@@ -1,0 +1,160 @@
+//! Both ends of a handshake showed papers from home: each peer's leaf, as the *other* side's sidecar recorded
+//! it for that very request, is vouched for by the bundle of the peer's own trust domain.
+
+use jiff::Timestamp;
+
+use super::judge::ways_met;
+use super::{Finding, Verdict};
+use crate::Result;
+use crate::envoy::Record;
+use crate::evidence::{Evidence, Handshake, missing};
+use crate::identity::{Bundle, Flaw, Pem, SpiffeId};
+use crate::topology::Way;
+
+/// What istiod tells both sides to speak at best, and what they therefore agree on.
+const TLS: &str = "TLSv1.3";
+
+/// `shown` is a certificate of exactly `id`, made by an authority of `bundle` and valid at `at`.
+pub fn vouched(shown: Option<&Pem>, bundle: &Bundle, id: &SpiffeId, at: Timestamp) -> Finding {
+    let expected = format!("{id}, signed by an authority of {}", super::bundles::described(bundle));
+    let judged = || -> Result<_, Flaw> {
+        let chain = shown.ok_or(Flaw::NoCertificate)?.chain()?;
+        let authority = bundle.vouches(&chain, at)?;
+        let found = chain.leaf.spiffe_id()?;
+        if found != *id {
+            return Err(Flaw::OtherId { expected: id.clone(), found });
+        }
+        Ok((chain, authority.key_id()))
+    };
+    match judged() {
+        Ok((chain, key)) => {
+            let (leaf, until) = (&chain.leaf, chain.leaf.not_after);
+            let observed = format!("{id}, serial {}, valid until {until}, signed by key {key}", leaf.serial);
+            Finding::new(true, expected, observed).signed_by(key)
+        }
+        Err(flaw) => Finding::new(false, expected, flaw.to_string()),
+    }
+}
+
+/// Both witnesses describe the same connection, encrypted as expected and asking for the right service.
+pub fn same_connection(met: &Met<'_>, client: &SpiffeId, server: &SpiffeId, sni: &str) -> Finding {
+    let (c, s) = (met.by_client, met.by_server);
+    let (client, server) = (&*client.to_string(), &*server.to_string());
+    let facts = [
+        ("TLS seen by the client", &c.upstream_tls_version, TLS),
+        ("TLS seen by the server", &s.downstream_tls_version, TLS),
+        ("SNI", &s.requested_server_name, sni),
+        ("the client called itself", &c.upstream_local_uri_san, client),
+        ("the server called itself", &s.downstream_local_uri_san, server),
+    ];
+    let expected = format!("{TLS} on both sides, SNI {sni}, between {client} and {server}");
+    let wrong = facts.iter().find(|(_, seen, wanted)| seen.as_deref() != Some(*wanted));
+    match wrong {
+        None => Finding::new(true, expected.clone(), expected),
+        Some((what, seen, _)) => {
+            Finding::new(false, expected, format!("{what}: {}", seen.as_deref().unwrap_or("nothing")))
+        }
+    }
+}
+
+/// What the two sidecars recorded of one request.
+#[derive(Clone, Copy, Debug)]
+pub struct Met<'a> {
+    /// The client's record: what the server showed.
+    pub by_client: &'a Record,
+    /// The server's record: what the client showed.
+    pub by_server: &'a Record,
+}
+
+impl<'a> Met<'a> {
+    /// Both records of a handshake.
+    ///
+    /// # Errors
+    /// [`crate::Code::Evidence`] when one is missing, or they are of different requests.
+    pub fn of(handshake: &'a Handshake) -> Result<Self> {
+        let request = &handshake.reply.request;
+        let record = |record: &'a Option<Record>, whose| {
+            let what = || missing(format!("request {request} in the {whose} sidecar's log"));
+            let record = record.as_ref().ok_or_else(what)?;
+            match record.request_id.as_deref() {
+                Some(id) if id == request => Ok(record),
+                other => Err(what().seen(format!("a record of request {}", other.unwrap_or("without id")))),
+            }
+        };
+        Ok(Self {
+            by_client: record(&handshake.by_client, "client's")?,
+            by_server: record(&handshake.by_server, "server's")?,
+        })
+    }
+}
+
+/// The certificate that the server showed was made by its own trust domain. If not, federation leaked, or
+/// istiod's CA is in use instead of SPIRE.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when a record or bundle is missing.
+pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let home = evidence.cluster(&way.to)?;
+    let (finding, at) = each(evidence, way, |handshake| {
+        let id = handshake.server.id(&home.trust_domain()?)?;
+        let shown = Met::of(handshake)?.by_client.upstream_peer_cert.as_ref();
+        Ok(vouched(shown, home.published()?, &id, evidence.collected_at))
+    })?;
+    let claim = format!("the server in {} showed the client a certificate from its own SPIRE", way.to);
+    Ok(finding.claim(claim, Some(way), format!("{at}/by_client/upstream_peer_cert")))
+}
+
+/// The same of the certificate that the client showed.
+///
+/// # Errors
+/// As [`server_vouched`].
+pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let home = evidence.cluster(&way.from)?;
+    let (finding, at) = each(evidence, way, |handshake| {
+        let id = handshake.client.id(&home.trust_domain()?)?;
+        let shown = Met::of(handshake)?.by_server.downstream_peer_cert.as_ref();
+        Ok(vouched(shown, home.published()?, &id, evidence.collected_at))
+    })?;
+    let claim = format!("the client in {} showed the server a certificate from its own SPIRE", way.from);
+    Ok(finding.claim(claim, Some(way), format!("{at}/by_server/downstream_peer_cert")))
+}
+
+/// Both sidecars recorded the same mutual TLS 1.3 connection. If not, something in between opened it.
+///
+/// # Errors
+/// As [`server_vouched`].
+pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let (from, to) =
+        (evidence.cluster(&way.from)?.trust_domain()?, evidence.cluster(&way.to)?.trust_domain()?);
+    let (finding, at) = each(evidence, way, |handshake| {
+        let (client, server) = (handshake.client.id(&from)?, handshake.server.id(&to)?);
+        Ok(same_connection(&Met::of(handshake)?, &client, &server, &handshake.service.sni()))
+    })?;
+    let claim = "client and server recorded one TLS 1.3 connection, with the far service's SNI";
+    Ok(finding.claim(claim, Some(way), at))
+}
+
+/// All claims of this file that the evidence speaks of.
+pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
+    for way in ways_met(evidence) {
+        found.push(server_vouched(evidence, &way));
+        found.push(client_vouched(evidence, &way));
+        found.push(one_connection(evidence, &way));
+    }
+}
+
+/// One finding over every handshake of a way, and the place of the one that it tells of.
+pub(super) fn each(
+    evidence: &Evidence,
+    way: &Way,
+    mut find: impl FnMut(&Handshake) -> Result<Finding>,
+) -> Result<(Finding, String)> {
+    let of_way = evidence.handshakes.iter().enumerate().filter(|(_, handshake)| handshake.way == *way);
+    let found: Vec<_> = of_way.map(|(i, handshake)| Ok((i, find(handshake)?))).collect::<Result<_>>()?;
+    let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(i, _)| *i);
+    let finding = Finding::all("handshakes", found.into_iter().map(|(_, finding)| finding));
+    match (finding, told) {
+        (Some(finding), Some(i)) => Ok((finding, format!("/handshakes/{i}"))),
+        _ => Err(missing(format!("a handshake {way}"))),
+    }
+}

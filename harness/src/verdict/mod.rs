@@ -1,0 +1,160 @@
+//! Judging: pure functions from evidence to verdicts.
+//!
+//! A [`Finding`] says whether something is as it must be, in words fit for a ticket; a [`Verdict`] is a
+//! finding about a claim. The small findings (`vouched`, `passed`, `refused` …) can be used by themselves;
+//! the claims of the files below put them together over a document of [`crate::evidence`], and [`judge()`]
+//! goes through all of them.
+//!
+//! A claim whose evidence is missing neither holds nor breaks: it is an error with `Code::Evidence`.
+//!
+//! | file | claims |
+//! | --- | --- |
+//! | `bundles` | the servers' bundles share no key; each holds the other's |
+//! | `held` | every proxy holds its SVID, and the roots of exactly the trust domains |
+//! | `mesh` | entries federate; each istiod watches the other cluster |
+//! | `handshake` | both ends showed papers from home, on one TLS 1.3 connection |
+//! | `path` | both versions answer; traffic crossed the east-west gateway |
+//! | `istiod` | no certificate is from istiod's CA |
+//! | `refusal` | what must be refused is, for the stated reason |
+
+pub mod bundles;
+pub mod handshake;
+pub mod held;
+pub mod istiod;
+pub mod mesh;
+pub mod path;
+pub mod refusal;
+#[cfg(test)]
+mod tests;
+#[cfg(test)]
+pub(crate) mod world;
+
+mod judge;
+
+use serde::{Deserialize, Serialize};
+
+pub use handshake::{same_connection, vouched};
+pub use held::trusts;
+pub use istiod::not_from_istiod;
+pub use judge::{Judgement, judge};
+pub use path::{moved, passed};
+pub use refusal::refused;
+
+use crate::topology::Way;
+
+/// Whether something is as it must be, and how that was seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// Whether it is.
+    pub held: bool,
+    /// What must be.
+    pub expected: String,
+    /// What is.
+    pub observed: String,
+    /// The key of the authority that signed the certificate in question, in hex; nothing where no authority
+    /// of the evidence did, or none is in question.
+    pub issuer_key: Option<String>,
+}
+
+impl Finding {
+    /// Compares.
+    pub fn new(held: bool, expected: impl Into<String>, observed: impl Into<String>) -> Self {
+        Self { held, expected: expected.into(), observed: observed.into(), issuer_key: None }
+    }
+
+    /// Names the key that signed.
+    #[must_use]
+    pub fn signed_by(mut self, key_id: impl Into<Option<String>>) -> Self {
+        self.issuer_key = key_id.into();
+        self
+    }
+
+    /// One finding from several alike: the first broken one, else that all of them held. `what` names them
+    /// (`handshakes`). None at all is nothing to judge.
+    pub fn all(what: &str, findings: impl IntoIterator<Item = Finding>) -> Option<Self> {
+        let findings: Vec<_> = findings.into_iter().collect();
+        let count = findings.len();
+        let broken = findings.iter().filter(|finding| !finding.held).count();
+        let worst =
+            findings.into_iter().reduce(|worst, next| if worst.held && !next.held { next } else { worst })?;
+        let observed = match (broken, count) {
+            (_, 1) => worst.observed,
+            (0, _) => format!("in all {count} {what}: {}", worst.observed),
+            _ => format!("in {broken} of {count} {what}: {}", worst.observed),
+        };
+        Some(Self { observed, ..worst })
+    }
+
+    /// Both must hold; the first that does not is told.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self.held, other.held) {
+            (false, _) => self,
+            (true, false) => other,
+            (true, true) => Self {
+                held: true,
+                expected: format!("{}; {}", self.expected, other.expected),
+                observed: format!("{}; {}", self.observed, other.observed),
+                issuer_key: self.issuer_key.or(other.issuer_key),
+            },
+        }
+    }
+
+    /// The verdict on a claim: a sentence that is true when this held. `evidence` points to what it was
+    /// judged from, as a JSON pointer into the evidence document.
+    pub fn claim(self, claim: impl Into<String>, way: Option<&Way>, evidence: impl Into<String>) -> Verdict {
+        Verdict {
+            claim: claim.into(),
+            way: way.map(Way::to_string),
+            verdict: if self.held { Outcome::Held } else { Outcome::Broken },
+            expected: self.expected,
+            observed: self.observed,
+            issuer_key: self.issuer_key,
+            evidence: evidence.into(),
+        }
+    }
+}
+
+/// A judged claim; one line of `cargo xtask e2e --json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Verdict {
+    /// A sentence.
+    pub claim: String,
+    /// `cluster1→cluster2`, where it is about one.
+    pub way: Option<String>,
+    /// Whether the sentence is true.
+    pub verdict: Outcome,
+    /// What makes it true.
+    pub expected: String,
+    /// What was seen.
+    pub observed: String,
+    /// The key of the authority that signed the certificate in question, in hex.
+    pub issuer_key: Option<String>,
+    /// What it was judged from: `FILE#POINTER`, or the pointer alone.
+    pub evidence: String,
+}
+
+/// Whether a claim held.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Outcome {
+    /// It is true.
+    Held,
+    /// It is not.
+    Broken,
+}
+
+impl Verdict {
+    /// Whether the claim held.
+    pub fn held(&self) -> bool {
+        self.verdict == Outcome::Held
+    }
+
+    /// Says in which file the evidence is kept.
+    #[must_use]
+    pub fn kept_in(mut self, file: &str) -> Self {
+        self.evidence = format!("{file}#{}", self.evidence);
+        self
+    }
+}

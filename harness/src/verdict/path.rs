@@ -1,0 +1,122 @@
+//! Every cluster's version answers, and what goes to another cluster goes through its east-west gateway.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+
+use super::handshake::{Met, each};
+use super::judge::ways_met;
+use super::{Finding, Verdict};
+use crate::Result;
+use crate::envoy::Record;
+use crate::evidence::{Crossing, Evidence, Handshake, Replies, missing};
+use crate::topology::Way;
+
+/// A client that asks again and again gets answers from every cluster. If only its own answers, the mesh is
+/// two meshes, and nobody who looks at status codes would notice.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when nothing was asked.
+pub fn every_version_answers(evidence: &Evidence, replies: &Replies) -> Result<Verdict> {
+    let from = &replies.from;
+    if replies.replies.is_empty() {
+        return Err(missing(format!("replies to the client in {from}")));
+    }
+    let mut counts = BTreeMap::<&str, usize>::new();
+    for reply in &replies.replies {
+        *counts.entry(reply.version().unwrap_or("no version")).or_default() += 1;
+    }
+    let versions: Vec<_> = evidence.clusters.iter().map(|seen| seen.cluster.version.as_str()).collect();
+    let held = versions.iter().all(|version| counts.contains_key(version));
+    let seen: Vec<_> = counts.iter().map(|(version, count)| format!("{count} × {version}")).collect();
+    let expected = format!("answers of {}", versions.join(" and "));
+    let at = evidence.replies.iter().position(|r| r == replies).unwrap_or_default();
+    let claim = format!("the client in {from} gets answers from every cluster");
+    Ok(Finding::new(held, expected, seen.join(", ")).claim(claim, None, format!("/replies/{at}")))
+}
+
+/// The far cluster answered each request that was addressed to it alone.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when nothing was asked.
+pub fn far_answers(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let version = &evidence.cluster(&way.to)?.cluster.version;
+    let (finding, at) = each(evidence, way, |handshake| {
+        let reply = &handshake.reply;
+        let observed = match reply.version() {
+            Some(version) => format!("{version} from {}", reply.instance().unwrap_or("an unnamed pod")),
+            None => format!("status {}, exit {}: {}", reply.status, reply.exit, reply.body.trim()),
+        };
+        let server = &handshake.server.pod;
+        let held = reply.version() == Some(version) && reply.instance() == Some(server);
+        Ok(Finding::new(held, format!("{version} from {server}"), observed))
+    })?;
+    let claim = format!("helloworld in {} answers the client in {}", way.to, way.from);
+    Ok(finding.claim(claim, Some(way), format!("{at}/reply")))
+}
+
+/// The client's sidecar connected to the far gateway, and to nothing behind it.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when a record or the gateway's address is missing.
+pub fn by_gateway(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let far = evidence.cluster(&way.to)?;
+    let gateway =
+        far.gateway.as_ref().ok_or_else(|| missing(format!("the gateway's address of {}", way.to)))?;
+    let (finding, at) = each(evidence, way, |handshake| {
+        let finding = passed(Met::of(handshake)?.by_client, gateway);
+        Ok(Finding { observed: format!("{}{}", finding.observed, whose(evidence, handshake)), ..finding })
+    })?;
+    let claim = format!("the client's sidecar connected to the east-west gateway of {}", way.to);
+    Ok(finding.claim(claim, Some(way), format!("{at}/by_client/upstream_host")))
+}
+
+/// The request was sent to that address and port.
+pub fn passed(by_client: &Record, gateway: &str) -> Finding {
+    let host = by_client.upstream_host.as_deref().unwrap_or("nowhere");
+    Finding::new(host == gateway, format!("sent to {gateway}"), format!("sent to {host}"))
+}
+
+/// `, a pod of cluster2`, when the request went straight there: every cluster has its own pod addresses.
+fn whose(evidence: &Evidence, handshake: &Handshake) -> String {
+    let host = handshake.by_client.as_ref().and_then(|record| record.upstream_host.as_deref());
+    let Some(SocketAddr::V4(address)) = host.and_then(|host| host.parse().ok()) else { return String::new() };
+    let owner = evidence.clusters.iter().find(|seen| seen.cluster.pods.contains(address.ip()));
+    owner.map(|seen| format!(", a pod of {}", seen.cluster.name)).unwrap_or_default()
+}
+
+/// The gateway itself counted what passed. The client's word alone would not show who stood at that address.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when its counters were not collected.
+pub fn gateway_counted(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+    let at = evidence.crossings.iter().position(|crossing| crossing.way == *way);
+    let at = at.ok_or_else(|| missing(format!("the gateway's counters {way}")))?;
+    let claim = format!("the east-west gateway of {} counted the traffic", way.to);
+    Ok(moved(&evidence.crossings[at])?.claim(claim, Some(way), format!("/crossings/{at}")))
+}
+
+/// Counters that only traffic moves rose between the two looks.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when the gateway prints no such counter, so that it could not have moved.
+pub fn moved(crossing: &Crossing) -> Result<Finding> {
+    let sni = crossing.service.sni();
+    let (before, after) = (crossing.before.passing(&sni), crossing.after.passing(&sni));
+    if after.is_empty() {
+        let what = format!("a counter of {sni} at the gateway of {}", crossing.way.to);
+        return Err(missing(what).next("read /clusters too: Istio leaves most counters out of /stats"));
+    }
+    let risen: Vec<_> = after.risen_since(&before).iter().map(|(name, by)| format!("{name} +{by}")).collect();
+    let observed = if risen.is_empty() { "no counter moved".to_owned() } else { risen.join(", ") };
+    Ok(Finding::new(!risen.is_empty(), format!("counters of {sni} rose"), observed))
+}
+
+/// All claims of this file that the evidence speaks of.
+pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
+    found.extend(evidence.replies.iter().map(|replies| every_version_answers(evidence, replies)));
+    for way in ways_met(evidence) {
+        found.push(far_answers(evidence, &way));
+        found.push(by_gateway(evidence, &way));
+    }
+    found.extend(evidence.crossings.iter().map(|crossing| gateway_counted(evidence, &crossing.way)));
+}

@@ -1,0 +1,178 @@
+//! The whole document: what holds, what is absent, and what is printed.
+
+use super::super::world::*;
+use super::super::{Verdict, judge};
+use super::unjudged;
+use crate::Code;
+use crate::evidence::Evidence;
+
+#[test]
+fn a_good_world_holds_in_both_directions() {
+    let judgement = judge(&World::good().evidence);
+    assert!(judgement.missing.is_empty(), "{:?}", judgement.missing);
+    let broken: Vec<_> = judgement.verdicts.iter().filter(|verdict| !verdict.held()).collect();
+    assert!(broken.is_empty(), "{broken:#?}");
+    // 1 + 2 bundles, 3 × 6 proxies, 2 entries, 2 istiods, 2 replies, 2 × (3 path + 3 handshake + 1 istiod), 3 controls.
+    assert_eq!(judgement.verdicts.len(), 1 + 2 + 18 + 2 + 2 + 2 + 14 + 3);
+    let mut names: Vec<_> = judgement.verdicts.iter().map(|v| (&v.claim, &v.way)).collect();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), judgement.verdicts.len(), "a claim and its way name a verdict");
+}
+
+#[test]
+fn a_verdict_names_the_key_that_signed() {
+    let world = World::good();
+    let key = |i: usize| world.evidence.clusters[i].bundle.as_ref().unwrap().authorities[0].key_id();
+    let verdicts = judge(&world.evidence).verdicts;
+    let of = |claim: &str| {
+        let found = verdicts
+            .iter()
+            .find(|v| v.claim.contains(claim) && v.way.as_deref() != Some("cluster2→cluster1"));
+        found.unwrap().issuer_key.clone()
+    };
+    assert_eq!(of("the server in cluster2 showed"), Some(key(1)));
+    assert_eq!(of("the client in cluster1 showed"), Some(key(0)));
+    assert_eq!(of("the proxy of curl in cluster1 holds an SVID"), Some(key(0)));
+    assert_eq!(of("counted the traffic"), None);
+}
+
+/// The fields and their order are what users parse.
+#[test]
+fn a_verdict_is_one_line_of_these_fields() {
+    let world = World::good();
+    let verdict =
+        judge(&world.evidence).verdicts.into_iter().find(|v| v.claim.contains("connected to")).unwrap();
+    let verdict = verdict.kept_in("evidence/handshake.json");
+    let line = serde_json::to_string(&verdict).unwrap();
+    assert_eq!(
+        line,
+        "{\"claim\":\"the client's sidecar connected to the east-west gateway of cluster2\",\
+          \"way\":\"cluster1→cluster2\",\"verdict\":\"held\",\"expected\":\"sent to 172.18.0.3:15443\",\
+          \"observed\":\"in all 2 handshakes: sent to 172.18.0.3:15443\",\"issuer_key\":null,\
+          \"evidence\":\"evidence/handshake.json#/handshakes/0/by_client/upstream_host\"}"
+    );
+    assert_eq!(serde_json::from_str::<Verdict>(&line).unwrap(), verdict);
+}
+
+/// The evidence of a broken claim is the handshake that broke it, not the first.
+#[test]
+fn a_ticket_points_to_the_culprit() {
+    let mut evidence = World::good().evidence;
+    evidence.handshakes[1].by_client.as_mut().unwrap().upstream_host = None;
+    let broken = judge(&evidence).verdicts.into_iter().find(|verdict| !verdict.held()).unwrap();
+    assert_eq!(broken.evidence, "/handshakes/1/by_client/upstream_host");
+}
+
+/// Every pointer leads to something in the document.
+#[test]
+fn evidence_can_be_looked_up() {
+    let world = World::good();
+    let document: serde_json::Value = serde_json::from_str(&world.evidence.to_json().unwrap()).unwrap();
+    for verdict in judge(&world.evidence).verdicts {
+        let found = document.pointer(&verdict.evidence);
+        assert!(found.is_some_and(|value| !value.is_null()), "{verdict:?}");
+    }
+}
+
+#[test]
+fn stored_evidence_is_judged_the_same() {
+    let world = World::good();
+    let stored = Evidence::read(&world.evidence.to_json().unwrap()).unwrap();
+    assert_eq!(stored, world.evidence);
+    assert_eq!(judge(&stored).verdicts, judge(&world.evidence).verdicts);
+}
+
+/// A document that an earlier build wrote. When this fails, the form has changed: raise
+/// [`crate::evidence::VERSION`] and say in the release how old reports are judged.
+#[test]
+fn version_1_stays_readable() {
+    let stored = include_str!("../../evidence/testdata/version-1.json");
+    let evidence = Evidence::read(stored).unwrap();
+    let judgement = judge(&evidence);
+    assert!(judgement.missing.is_empty() && judgement.verdicts.iter().all(Verdict::held));
+    assert_eq!(judgement.verdicts.len(), 44);
+    assert_eq!(evidence.to_json().unwrap(), stored.trim_end(), "and is written as it was");
+}
+
+/// Tampering: a document of another version, another kind, or with a key beside the certificates.
+#[test]
+fn only_evidence_is_read() {
+    let json = World::good().evidence.to_json().unwrap();
+    let newer = Evidence::read(&json.replace("\"version\": 1", "\"version\": 2")).unwrap_err();
+    assert!(newer.to_string().contains("version 2, not 1"), "{newer}");
+    for text in ["", "{}", "[1]", "{\"version\": 1}"] {
+        assert_eq!(Evidence::read(text).unwrap_err().code(), Code::Evidence, "{text}");
+    }
+    let key = "-----BEGIN PRIVATE KEY-----\\nc2VjcmV0\\n-----END PRIVATE KEY-----\\n";
+    let spoilt = json.replace("-----BEGIN CERTIFICATE-----", &format!("{key}-----BEGIN CERTIFICATE-----"));
+    assert_eq!(Evidence::read(&spoilt).unwrap().to_json().unwrap(), json, "keys are dropped");
+}
+
+/// Each piece taken away: what needs it cannot be judged, and nothing breaks or holds by its absence.
+#[test]
+fn absent_evidence_is_an_error() {
+    let count = |tamper: &dyn Fn(&mut Evidence)| unjudged(|_, e| tamper(e)).len();
+    // Needed by: 1 disjoint, 1 of the peer's, 3 SVIDs, 6 roots, 6 + 2 istiod, 1 server and 1 client.
+    assert_eq!(count(&|e| e.clusters[1].bundle = None), 1 + 1 + 3 + 6 + 6 + 2 + 2);
+    assert_eq!(count(&|e| e.clusters[1].peer_bundles = None), 1);
+    assert_eq!(count(&|e| e.clusters[1].entries = None), 1);
+    assert_eq!(count(&|e| e.clusters[1].remote_clusters = None), 1);
+    assert_eq!(count(&|e| e.clusters[1].gateway = None), 1);
+    assert_eq!(count(&|e| e.clusters[1].istiod_root = None), 3 + 2);
+    assert_eq!(count(&|e| e.clusters[1].proxies[0].held = None), 3);
+    assert_eq!(count(&|e| e.clusters[1].proxies.clear()), 1, "entries of which workloads?");
+    assert_eq!(count(&|e| e.handshakes[0].by_client = None), 5);
+    assert_eq!(count(&|e| e.handshakes[0].by_server = None), 5);
+    assert_eq!(count(&|e| e.replies[0].replies.clear()), 1);
+    assert_eq!(count(&|e| e.refusals[0].by_client = None), 1);
+    assert_eq!(count(&|e| e.refusals[2].by_server = None), 1);
+}
+
+/// Tampering: records of two different requests put side by side, or of none.
+#[test]
+fn records_of_different_requests_are_no_pair() {
+    let other = |e: &mut Evidence| {
+        let id = e.handshakes[1].by_server.as_ref().unwrap().request_id.clone();
+        e.handshakes[0].by_server.as_mut().unwrap().request_id = id;
+    };
+    let missing = unjudged(|_, e| other(e));
+    assert_eq!(missing.len(), 5);
+    assert!(missing[0].contains("request far-0-0 in the server's sidecar's log"), "{missing:?}");
+    assert!(missing[0].contains("last seen: a record of request far-0-1"), "{missing:?}");
+    assert_eq!(unjudged(|_, e| e.handshakes[0].by_client.as_mut().unwrap().request_id = None).len(), 5);
+    let wrong = |e: &mut Evidence| e.refusals[0].by_client.as_mut().unwrap().request_id = Some("x".into());
+    assert_eq!(unjudged(|_, e| wrong(e)).len(), 1);
+}
+
+/// Tampering: a bundle of another trust domain in the place of the server's own.
+#[test]
+fn a_bundle_of_somebody_else_is_not_evidence() {
+    let missing = unjudged(|w, e| e.clusters[1].bundle = Some(w.spire[1].bundle("cluster3.local")));
+    assert!(missing[0].contains("a bundle of cluster3.local in its place"), "{missing:?}");
+}
+
+/// A document holds what one question needs; the others are not asked, and so not missing.
+#[test]
+fn only_what_was_asked_is_judged() {
+    let mut evidence = World::good().evidence;
+    (evidence.handshakes, evidence.crossings) = (vec![], vec![]);
+    (evidence.refusals, evidence.replies) = (vec![], vec![]);
+    for seen in &mut evidence.clusters {
+        (seen.peer_bundles, seen.remote_clusters) = (None, None);
+        seen.proxies.iter_mut().for_each(|proxy| proxy.held = None);
+    }
+    let judgement = judge(&evidence);
+    assert!(judgement.missing.is_empty(), "{:?}", judgement.missing);
+    let claims: Vec<_> = judgement.verdicts.iter().map(|verdict| verdict.claim.as_str()).collect();
+    assert_eq!(claims.len(), 2, "{claims:?}");
+    assert!(claims.iter().all(|claim| claim.contains("has an entry that federates")), "{claims:?}");
+}
+
+#[test]
+fn an_empty_document_says_nothing() {
+    let world = World::good();
+    let clusters: Vec<_> = world.evidence.clusters.iter().map(|seen| seen.cluster.clone()).collect();
+    let judgement = judge(&Evidence::of(&clusters, world.evidence.collected_at));
+    assert!(judgement.verdicts.is_empty() && judgement.missing.is_empty());
+}
