@@ -1,12 +1,14 @@
 //! Vouchsafe: an end-to-end test harness for federated service meshes.
 
 pub mod cmd;
+pub mod engine;
 pub mod envoy;
 pub mod error;
 pub mod evidence;
 pub mod identity;
 pub mod kube;
 pub mod layout;
+pub mod ledger;
 pub mod lock;
 pub mod patience;
 pub mod plan;

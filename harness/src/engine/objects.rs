@@ -1,0 +1,189 @@
+//! What we make in an engine, and how it is known to be ours: a label on the network names the owner, and
+//! every container on that network belongs with it.
+
+use std::collections::HashMap;
+
+use bollard::models::NetworkCreateRequest;
+use bollard::query_parameters::{
+    ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptions,
+    RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+};
+use futures::future::join_all;
+use ipnet::Ipv4Net;
+
+use super::Engine;
+use crate::error::Context as _;
+use crate::{Code, Error, Result};
+
+/// The label; its value says whose world it is.
+pub const OWNER: &str = "dev.vouchsafe.owner";
+
+/// A network of the engine.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Its name.
+    pub name: String,
+    /// Where its nodes get their addresses.
+    pub subnet: Ipv4Net,
+    /// The value of [`OWNER`], if it is one of ours.
+    pub owner: Option<String>,
+}
+
+/// Something in the engine.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Object {
+    /// A container, by name.
+    Container(String),
+    /// A network, by name.
+    Network(String),
+    /// A volume, by name.
+    Volume(String),
+}
+
+impl std::fmt::Display for Object {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Container(name) => write!(f, "container {name}"),
+            Self::Network(name) => write!(f, "network {name}"),
+            Self::Volume(name) => write!(f, "volume {name}"),
+        }
+    }
+}
+
+impl Engine {
+    /// Makes a network whose subnet the engine chooses free of its other networks.
+    ///
+    /// # Errors
+    /// [`Code::ForeignCluster`] when somebody else has one of that name, [`Code::EngineFailed`].
+    pub async fn create_network(&self, name: &str, owner: &str) -> Result<Network> {
+        if let Some(network) = self.network(name).await? {
+            if network.owner.as_deref() == Some(owner) {
+                return Ok(network);
+            }
+            let what = format!("the engine has a network `{name}` that belongs to another world");
+            let seen =
+                network.owner.map_or("it carries no label of ours".into(), |o| format!("its owner is {o}"));
+            return Err(Error::new(Code::ForeignCluster, what)
+                .seen(seen)
+                .next(format!("docker network inspect {name}")));
+        }
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            labels: Some(HashMap::from([(OWNER.to_owned(), owner.to_owned())])),
+            ..Default::default()
+        };
+        let fail = || format!("cannot create the network `{name}`");
+        self.docker().create_network(request).await.or_fail(Code::EngineFailed, fail)?;
+        self.network(name)
+            .await?
+            .ok_or_else(|| Error::new(Code::EngineFailed, fail()).seen("it is not listed"))
+    }
+
+    /// The network of exactly that name.
+    ///
+    /// # Errors
+    /// [`Code::EngineFailed`].
+    pub async fn network(&self, name: &str) -> Result<Option<Network>> {
+        let filters = HashMap::from([("name".to_owned(), vec![name.to_owned()])]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let listed = self.docker().list_networks(Some(options)).await;
+        let listed = listed.or_fail(Code::EngineFailed, || "cannot list the engine's networks".to_owned())?;
+        // The engine's filter matches parts of names.
+        let Some(found) = listed.into_iter().find(|n| n.name.as_deref() == Some(name)) else {
+            return Ok(None);
+        };
+        let configs = found.ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+        let subnet = configs.iter().find_map(|c| c.subnet.as_ref()?.parse().ok());
+        let subnet = subnet.ok_or_else(|| {
+            Error::new(Code::EngineFailed, format!("the network `{name}` has no IPv4 subnet"))
+        })?;
+        let owner = found.labels.and_then(|labels| labels.get(OWNER).cloned());
+        Ok(Some(Network { name: name.to_owned(), subnet, owner }))
+    }
+
+    /// All that `owner` has in this engine, in the order in which it can be removed.
+    ///
+    /// # Errors
+    /// [`Code::EngineFailed`].
+    pub async fn belongings(&self, owner: &str) -> Result<Vec<Object>> {
+        let filters = HashMap::from([("label".to_owned(), vec![format!("{OWNER}={owner}")])]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let listed = self.docker().list_networks(Some(options)).await;
+        let listed = listed.or_fail(Code::EngineFailed, || "cannot list the engine's networks".to_owned())?;
+        let names: Vec<String> = listed.into_iter().filter_map(|n| n.name).collect();
+        let mut found = Vec::new();
+        for name in &names {
+            let on_it = HashMap::from([("network".to_owned(), vec![name.clone()])]);
+            found.extend(self.containers(on_it).await?.into_iter().map(Object::Container));
+        }
+        found.extend(names.into_iter().map(Object::Network));
+        Ok(found)
+    }
+
+    /// Removes all that `owner` has in this engine, and goes on past what cannot be removed.
+    ///
+    /// # Errors
+    /// [`Code::LeftBehind`] naming each.
+    pub async fn remove_belongings(&self, owner: &str) -> Result<()> {
+        self.remove_all(self.belongings(owner).await?).await
+    }
+
+    /// Names of containers, running or not, that match the engine's `filters`.
+    pub(crate) async fn containers(&self, filters: HashMap<String, Vec<String>>) -> Result<Vec<String>> {
+        let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
+        let listed = self.docker().list_containers(Some(options)).await;
+        let listed =
+            listed.or_fail(Code::EngineFailed, || "cannot list the engine's containers".to_owned())?;
+        let name = |names: Vec<String>| names.first().map(|n| n.trim_start_matches('/').to_owned());
+        Ok(listed.into_iter().filter_map(|c| name(c.names.unwrap_or_default()).or(c.id)).collect())
+    }
+
+    /// Removes objects, containers first and side by side.
+    pub(crate) async fn remove_all(&self, objects: Vec<Object>) -> Result<()> {
+        let (containers, rest): (Vec<_>, Vec<_>) =
+            objects.into_iter().partition(|o| matches!(o, Object::Container(_)));
+        let mut failed: Vec<String> = Vec::new();
+        for group in [containers, rest] {
+            let removed = join_all(group.iter().map(|object| self.remove(object))).await;
+            failed.extend(group.iter().zip(removed).filter_map(|(o, r)| Some(format!("{o}: {}", r.err()?))));
+        }
+        if failed.is_empty() {
+            return Ok(());
+        }
+        Err(Error::new(Code::LeftBehind, format!("the engine kept\n  {}", failed.join("\n  ")))
+            .next("cargo xtask down, once more"))
+    }
+
+    /// Everything in a private engine is ours.
+    pub(super) async fn remove_everything(&self) -> Result<()> {
+        self.remove_all(self.containers(HashMap::new()).await?.into_iter().map(Object::Container).collect())
+            .await?;
+        let fail = || "cannot list what the engine has".to_owned();
+        let volumes =
+            self.docker().list_volumes(None::<ListVolumesOptions>).await.or_fail(Code::EngineFailed, fail)?;
+        let volumes = volumes.volumes.unwrap_or_default().into_iter().map(|v| Object::Volume(v.name));
+        let filters = HashMap::from([("type".to_owned(), vec!["custom".to_owned()])]);
+        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
+        let networks = self.docker().list_networks(Some(options)).await.or_fail(Code::EngineFailed, fail)?;
+        let networks = networks.into_iter().filter_map(|n| n.name).map(Object::Network);
+        self.remove_all(volumes.chain(networks).collect()).await
+    }
+
+    async fn remove(&self, object: &Object) -> std::result::Result<(), bollard::errors::Error> {
+        let docker = self.docker();
+        let removed = match object {
+            Object::Container(name) => {
+                let options = RemoveContainerOptionsBuilder::default().force(true).v(true).build();
+                docker.remove_container(name, Some(options)).await
+            }
+            Object::Network(name) => docker.remove_network(name).await,
+            Object::Volume(name) => docker.remove_volume(name, None::<RemoveVolumeOptions>).await,
+        };
+        match removed {
+            // Gone is what was wanted.
+            Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(()),
+            other => other,
+        }
+    }
+}
