@@ -1,5 +1,6 @@
 //! Vouchsafe: an end-to-end test harness for federated service meshes.
 
+pub mod artifact;
 pub mod cmd;
 pub mod engine;
 pub mod envoy;

@@ -1,0 +1,254 @@
+//! The content-addressed store: `artifacts/<name>-<hash of its inputs>/`, whole or absent.
+//!
+//! An artifact is made in a hidden sibling folder and renamed when it is whole, so half of one is never seen.
+//! The hash covers everything that goes in, also the hashes of the artifacts it is made of: what did not
+//! change is not built again, and what depends on a change is.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::error::Context as _;
+use crate::{Code, Error, Result};
+
+const STAMP: &str = "stamp.json";
+
+/// The store below one folder.
+#[derive(Clone, Debug)]
+pub struct Cache {
+    root: PathBuf,
+}
+
+/// What an artifact is made of: labels and the hashes of what they stand for.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Inputs(BTreeMap<String, String>);
+
+/// An artifact that lies in the store.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    /// Its folder.
+    pub dir: PathBuf,
+    /// What is known about it.
+    pub stamp: Stamp,
+}
+
+/// What is written beside an artifact.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Stamp {
+    /// Its name.
+    pub name: String,
+    /// What it was made of.
+    pub inputs: Inputs,
+    /// How long it took, in seconds.
+    pub seconds: f64,
+    /// How much it is, which is how a folder that somebody tidied is noticed.
+    pub extent: Extent,
+    /// What its builder wanted remembered: versions, digests.
+    pub about: Value,
+}
+
+/// How much lies in a folder.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Extent {
+    /// Files and symlinks.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+impl Inputs {
+    /// Adds a value.
+    #[must_use]
+    pub fn with(mut self, label: impl Into<String>, value: impl AsRef<[u8]>) -> Self {
+        self.0.insert(label.into(), hex(&Sha256::digest(value)));
+        self
+    }
+
+    /// Adds every file below `dir`, except what `skip` names by its path relative to `dir`.
+    ///
+    /// # Errors
+    /// [`Code::Internal`] when the checkout cannot be read.
+    pub fn with_folder(mut self, dir: &Path, skip: impl Fn(&Path) -> bool) -> Result<Self> {
+        for file in files_below(dir).or_fail(Code::Internal, || format!("cannot read {}", dir.display()))? {
+            if !skip(&file) {
+                let path = dir.join(&file);
+                let bytes = std::fs::read(&path)
+                    .or_fail(Code::Internal, || format!("cannot read {}", path.display()))?;
+                self = self.with(file.display().to_string(), bytes);
+            }
+        }
+        Ok(self)
+    }
+
+    /// The first 16 hex digits of the hash over all of it.
+    pub fn key(&self) -> String {
+        let mut all = Sha256::new();
+        for (label, value) in &self.0 {
+            all.update(format!("{label}\0{value}\n"));
+        }
+        hex(&all.finalize())[..16].to_owned()
+    }
+}
+
+impl Cache {
+    /// A store below `root`, which need not exist yet.
+    pub fn new(root: impl Into<PathBuf>) -> Self {
+        Self { root: root.into() }
+    }
+
+    /// The artifact, if it is there and whole.
+    pub fn find(&self, name: &str, inputs: &Inputs) -> Option<Entry> {
+        let dir = self.place(name, inputs);
+        let stamp: Stamp = serde_json::from_slice(&std::fs::read(dir.join(STAMP)).ok()?).ok()?;
+        let whole = stamp.name == name
+            && stamp.inputs == *inputs
+            && extent(&dir).is_ok_and(|found| found == stamp.extent);
+        whole.then_some(Entry { dir, stamp })
+    }
+
+    /// How long any earlier version of it took.
+    pub fn last_seconds(&self, name: &str) -> Option<f64> {
+        let folders = std::fs::read_dir(&self.root).ok()?.flatten();
+        let own =
+            folders.filter(|folder| folder.file_name().to_string_lossy().starts_with(&format!("{name}-")));
+        let stamps = own.filter_map(|folder| {
+            let written = folder.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
+            let text = std::fs::read(folder.path().join(STAMP)).ok()?;
+            let stamp: Stamp = serde_json::from_slice(&text).ok()?;
+            (stamp.name == name).then_some((written, stamp.seconds))
+        });
+        stamps.max_by_key(|(written, _)| *written).map(|(_, seconds)| seconds)
+    }
+
+    /// Waits until no other process makes this artifact and keeps others from it until dropped.
+    ///
+    /// # Errors
+    /// [`Code::CacheUnusable`] when the store cannot be written.
+    pub async fn claim(&self, name: &str) -> Result<File> {
+        let path = self.root.join(format!(".{name}.lock"));
+        let root = self.root.clone();
+        let taken = tokio::task::spawn_blocking(move || {
+            std::fs::create_dir_all(root)?;
+            let file = File::create(&path)?;
+            file.lock().map(|()| file)
+        });
+        taken
+            .await
+            .or_fail(Code::Internal, || "waiting for a file lock".to_owned())?
+            .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", self.root.display()))
+            .map_err(advise)
+    }
+
+    /// Starts an artifact, claimed before: an empty folder, of which nobody knows until [`Draft::finish`].
+    ///
+    /// # Errors
+    /// As [`Cache::claim`].
+    pub fn begin(&self, name: &str, inputs: Inputs) -> Result<Draft> {
+        let dir = self.root.join(format!(".{name}.making"));
+        // What an interrupted build left: the claim says that nobody works on it.
+        remove(&dir)
+            .and_then(|()| std::fs::create_dir_all(&dir))
+            .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", dir.display()))
+            .map_err(advise)?;
+        Ok(Draft { place: self.place(name, &inputs), name: name.to_owned(), inputs, dir })
+    }
+
+    /// Where the last build of `name` wrote its log.
+    pub fn log(&self, name: &str) -> PathBuf {
+        self.root.join("logs").join(format!("{name}.log"))
+    }
+
+    fn place(&self, name: &str, inputs: &Inputs) -> PathBuf {
+        self.root.join(format!("{name}-{}", inputs.key()))
+    }
+}
+
+/// An artifact in the making. Dropped unfinished, it is what the next build of that name clears away.
+#[derive(Debug)]
+pub struct Draft {
+    name: String,
+    inputs: Inputs,
+    place: PathBuf,
+    /// The folder to fill.
+    pub dir: PathBuf,
+}
+
+impl Draft {
+    /// Declares it whole.
+    ///
+    /// # Errors
+    /// [`Code::CacheUnusable`] when the store cannot be written.
+    pub fn finish(self, took: Duration, about: Value) -> Result<Entry> {
+        self.publish(took, about)
+            .or_fail(Code::CacheUnusable, || format!("cannot keep {} in the cache", self.name))
+            .map_err(advise)
+    }
+
+    fn publish(&self, took: Duration, about: Value) -> std::io::Result<Entry> {
+        let stamp = Stamp {
+            name: self.name.clone(),
+            inputs: self.inputs.clone(),
+            seconds: took.as_secs_f64(),
+            extent: extent(&self.dir)?,
+            about,
+        };
+        std::fs::write(self.dir.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
+        remove(&self.place)?;
+        std::fs::rename(&self.dir, &self.place)?;
+        Ok(Entry { dir: self.place.clone(), stamp })
+    }
+}
+
+/// Every file and symlink below `dir`, relative to it, in order.
+pub fn files_below(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    let mut folders = vec![PathBuf::new()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(dir.join(&folder))? {
+            let entry = entry?;
+            let path = folder.join(entry.file_name());
+            if entry.file_type()?.is_dir() { folders.push(path) } else { found.push(path) }
+        }
+    }
+    found.sort();
+    Ok(found)
+}
+
+/// The extent of what lies below `dir`, without its stamp.
+fn extent(dir: &Path) -> std::io::Result<Extent> {
+    let mut extent = Extent::default();
+    for file in files_below(dir)?.iter().filter(|file| *file != Path::new(STAMP)) {
+        extent.files += 1;
+        extent.bytes += std::fs::symlink_metadata(dir.join(file))?.len();
+    }
+    Ok(extent)
+}
+
+/// Bytes as hex digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn remove(dir: &Path) -> std::io::Result<()> {
+    match std::fs::remove_dir_all(dir) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
+    }
+}
+
+fn advise(error: Error) -> Error {
+    error.next("free space there, or name another folder with VOUCHSAFE_CACHE")
+}
+
+#[cfg(test)]
+#[path = "cache_tests.rs"]
+mod tests;

@@ -1,0 +1,87 @@
+//! Keys follow the inputs; what is half-written or damaged is never found.
+
+use super::*;
+
+fn inputs(pin: &str) -> Inputs {
+    Inputs::default().with("pin", pin)
+}
+
+fn make(cache: &Cache, pin: &str) -> Entry {
+    let draft = cache.begin("thing", inputs(pin)).unwrap();
+    std::fs::create_dir(draft.dir.join("bin")).unwrap();
+    std::fs::write(draft.dir.join("bin/thing"), pin).unwrap();
+    draft.finish(Duration::from_secs(3), Value::Null).unwrap()
+}
+
+#[test]
+fn the_key_depends_on_every_label_and_value_and_on_nothing_else() {
+    let base = Inputs::default().with("a", "1").with("b", "2");
+    assert_eq!(base.key(), Inputs::default().with("b", "2").with("a", "1").key());
+    assert_ne!(base.key(), Inputs::default().with("a", "2").with("b", "1").key());
+    assert_ne!(base.key(), base.clone().with("c", "").key());
+}
+
+#[test]
+fn a_finished_artifact_is_found_under_its_own_inputs_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let made = make(&cache, "v1");
+    let found = cache.find("thing", &inputs("v1")).unwrap();
+    assert_eq!(std::fs::read_to_string(found.dir.join("bin/thing")).unwrap(), "v1");
+    assert_eq!(found.dir, made.dir);
+    assert!(cache.find("thing", &inputs("v2")).is_none());
+    assert_eq!(cache.last_seconds("thing"), Some(3.0));
+    assert_eq!(cache.last_seconds("other"), None);
+}
+
+#[test]
+fn half_of_an_artifact_is_never_seen() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let draft = cache.begin("thing", inputs("v1")).unwrap();
+    std::fs::write(draft.dir.join("half"), "half").unwrap();
+    drop(draft);
+    assert!(cache.find("thing", &inputs("v1")).is_none());
+    let again = make(&cache, "v1");
+    assert!(!again.dir.join("half").exists(), "the rest of the interrupted build got in");
+}
+
+#[test]
+fn a_damaged_artifact_is_made_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    for damage in [
+        |at: &Path| std::fs::write(at.join(STAMP), "{\"name\":"),
+        |at: &Path| std::fs::write(at.join("bin/thing"), "longer than it was"),
+        |at: &Path| std::fs::remove_file(at.join("bin/thing")),
+    ] {
+        let made = make(&cache, "v1");
+        damage(&made.dir).unwrap();
+        assert!(cache.find("thing", &inputs("v1")).is_none());
+    }
+    make(&cache, "v1");
+    assert!(cache.find("thing", &inputs("v1")).is_some());
+}
+
+#[tokio::test]
+async fn a_cache_that_cannot_be_written_says_so_with_the_cure() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("file");
+    std::fs::write(&file, "").unwrap();
+    let e = Cache::new(file.join("artifacts")).claim("thing").await.unwrap_err();
+    assert_eq!(e.code(), Code::CacheUnusable);
+    assert!(e.advice().unwrap().contains("VOUCHSAFE_CACHE"), "{e}");
+}
+
+#[tokio::test]
+async fn only_one_at_a_time_makes_an_artifact() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let first = cache.claim("thing").await.unwrap();
+    let second = cache.claim("thing");
+    tokio::pin!(second);
+    let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_err(), "two builds of one artifact at once");
+    drop(first);
+    second.await.unwrap();
+}

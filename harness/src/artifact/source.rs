@@ -1,0 +1,116 @@
+//! Which source delivers, and why that one.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::archive;
+use super::packages::Packages;
+use super::registry::{Delivery, Mirrors, Registry};
+use super::{Image, Stock};
+use crate::layout::Layout;
+use crate::lock::Lock;
+use crate::progress::Note;
+use crate::{Error, Result};
+
+/// What the user asked for.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Choice {
+    /// What the cache holds in full, else the registry if it answers within seconds, else packages.
+    #[default]
+    Auto,
+    /// Upstream's images by reference and its tools by download.
+    Registry,
+    /// Everything built from package registries.
+    Packages,
+    /// A file that `images export` wrote.
+    Archive(PathBuf),
+}
+
+/// What was obtained, and from where.
+#[derive(Clone, Debug)]
+pub struct Obtained {
+    /// Ready for use.
+    pub stock: Stock,
+    /// `sha256:…` by the lock's names, for the report: what a registry calls it, or an image's id where no
+    /// registry was asked.
+    pub digests: BTreeMap<String, String>,
+    /// `registry`, `packages` or `archive`.
+    pub from: &'static str,
+    /// Why that one, for people.
+    pub why: String,
+}
+
+/// Obtains everything. No engine is needed; an archive also brings the private engine's programs into the cache,
+/// so this comes before an engine is started.
+///
+/// # Errors
+/// The chosen source's own: [`Registry::obtain`], [`Packages::obtain`], [`archive::import`].
+pub async fn obtain(
+    choice: &Choice,
+    mirrors: &Mirrors,
+    layout: &Layout,
+    lock: &Lock,
+    note: &Note,
+) -> Result<Obtained> {
+    let registry = Registry::new(lock, mirrors, layout)?;
+    let packages = Packages::new(layout, lock);
+    let decided = match choice {
+        Choice::Auto => decide(&registry, &packages).await?,
+        Choice::Registry => From::registry("it was asked for"),
+        Choice::Packages => From::packages("it was asked for"),
+        Choice::Archive(_) => From { name: "archive", why: "it was asked for".to_owned() },
+    };
+    note.say(format!("source: {} ({})", decided.name, decided.why));
+    let delivered = match (choice, decided.name) {
+        (Choice::Archive(file), _) => archive::import(file, layout, note).await.map(|(delivery, _)| delivery),
+        (_, REGISTRY) => registry.obtain(note).await,
+        _ => packages.obtain(note).await.map(built),
+    };
+    let delivery = delivered.map_err(|e| match choice {
+        // Who did not choose a source wants to know why it was this one.
+        Choice::Auto => {
+            Error::new(e.code(), format!("the source {} ({}) failed", decided.name, decided.why)).because(e)
+        }
+        _ => e,
+    })?;
+    Ok(Obtained { stock: delivery.stock, digests: delivery.digests, from: decided.name, why: decided.why })
+}
+
+/// A stock that no registry named anything of is known by its images' ids.
+pub fn built(stock: Stock) -> Delivery {
+    let images =
+        stock.images.iter().map(|(role, image)| (role.as_str(), image)).chain([("node", &stock.node)]);
+    let id = |(role, image): (&str, &Image)| (role.to_owned(), image.id.clone());
+    Delivery { digests: images.map(id).collect(), stock }
+}
+
+const REGISTRY: &str = "registry";
+const PACKAGES: &str = "packages";
+
+struct From {
+    name: &'static str,
+    why: String,
+}
+
+impl From {
+    fn registry(why: impl Into<String>) -> Self {
+        Self { name: REGISTRY, why: why.into() }
+    }
+
+    fn packages(why: impl Into<String>) -> Self {
+        Self { name: PACKAGES, why: why.into() }
+    }
+}
+
+async fn decide(registry: &Registry<'_>, packages: &Packages) -> Result<From> {
+    if registry.held().is_some() {
+        return Ok(From::registry("the cache holds all of it"));
+    }
+    if packages.is_held()? {
+        return Ok(From::packages("the cache holds all of it"));
+    }
+    Ok(match registry.silence().await? {
+        None => From::registry("it answers"),
+        Some(why) => From::packages(why),
+    })
+}
