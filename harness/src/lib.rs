@@ -1,6 +1,7 @@
 //! Vouchsafe: an end-to-end test harness for federated service meshes.
 
 pub mod artifact;
+pub mod cluster;
 pub mod cmd;
 pub mod engine;
 pub mod envoy;

@@ -1,0 +1,55 @@
+//! Images into a node's containerd, each once, while kubeadm is still at work.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+
+use super::nodes::{self, State};
+use crate::artifact::Stock;
+use crate::engine::Engine;
+use crate::progress::Note;
+use crate::topology::Cluster;
+use crate::wait::{self, Look};
+use crate::{Code, Error, Result, patience};
+
+/// Every archive of the stock but the node's, and where it is mounted in a node.
+pub fn archives(stock: &Stock) -> impl Iterator<Item = (&Path, String)> {
+    let distinct: BTreeSet<&Path> = stock.images.values().map(|image| image.archive.as_path()).collect();
+    distinct.into_iter().enumerate().map(|(i, archive)| (archive, format!("/vouchsafe/{i}.tar")))
+}
+
+/// Imports all archives into the cluster's node as soon as its containerd answers.
+///
+/// # Errors
+/// [`crate::Code::ClusterFailed`] with `ctr`'s words, [`crate::Code::TimedOut`].
+pub async fn import(engine: &Engine, stock: &Stock, cluster: &Cluster, note: &Note) -> Result<()> {
+    let node = &nodes::name(&cluster.name);
+    wait::eventually("the node's containerd", patience::CLUSTER, note, || look(engine, node)).await?;
+    note.say("importing");
+    let cores = std::thread::available_parallelism().map_or(2, usize::from);
+    let archives: Vec<_> = archives(stock).map(|(_, inside)| inside).collect();
+    stream::iter(archives)
+        .map(|inside| async move {
+            nodes::exec(engine, node, &["ctr", "-n", "k8s.io", "images", "import", "--no-unpack", &inside])
+                .await
+        })
+        .buffer_unordered(cores)
+        .try_for_each(|_| std::future::ready(Ok(())))
+        .await
+}
+
+async fn look(engine: &Engine, node: &str) -> Look<()> {
+    match nodes::state(engine, node).await {
+        Err(e) => Look::not_yet(e),
+        Ok(State::Absent) => Look::NotYet(format!("no container {node} runs")),
+        Ok(State::Ended) => {
+            let said = nodes::log(engine, node, 15).await.unwrap_or_else(|e| e.to_string());
+            Look::Never(Error::new(Code::ClusterFailed, format!("the node {node} has ended")).seen(said))
+        }
+        Ok(State::Running) => match nodes::exec(engine, node, &["ctr", "version"]).await {
+            Ok(_) => Look::Ready(()),
+            Err(_) => Look::NotYet("containerd does not answer yet".to_owned()),
+        },
+    }
+}

@@ -1,0 +1,154 @@
+//! `kind create cluster`, told everything by a file of ours and nothing by the user's kubeconfig.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+use std::path::Path;
+
+use serde_json::{Value, json};
+
+use super::{images, nodes};
+use crate::artifact::{Origin, Stock};
+use crate::cmd::Cmd;
+use crate::engine::Engine;
+use crate::error::Context as _;
+use crate::progress::Note;
+use crate::topology::{Cluster, ClusterName};
+use crate::{Code, Error, Result, patience};
+
+/// The label that kind itself gives its nodes.
+const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
+
+/// A cluster whose API server answers.
+#[derive(Clone, Debug)]
+pub struct Made {
+    /// The node's address on our network, which this machine reaches.
+    pub address: IpAddr,
+}
+
+/// Refuses clusters of these names that are in the engine already; touches nothing.
+///
+/// # Errors
+/// [`Code::ForeignCluster`].
+pub async fn refuse_foreign(engine: &Engine, names: impl IntoIterator<Item = &ClusterName>) -> Result<()> {
+    for name in names {
+        let found = nodes_of(engine, name).await?;
+        if let Some(node) = found.first() {
+            let what = format!(
+                "the engine has a kind cluster `{name}` (container {node}) that this run did not make"
+            );
+            return Err(Error::new(Code::ForeignCluster, what).next(format!(
+                "cargo xtask down if it is Vouchsafe's, else rename it or `kind delete cluster --name {name}`"
+            )));
+        }
+    }
+    Ok(())
+}
+
+/// Creates the cluster on `network` and writes its kubeconfig; returns when kubeadm has, before the node is ready.
+///
+/// # Errors
+/// [`Code::ForeignCluster`], [`Code::ClusterFailed`] with kind's words.
+pub async fn create(
+    engine: &Engine,
+    stock: &Stock,
+    cluster: &Cluster,
+    kubeconfig: &Path,
+    network: &str,
+    note: &Note,
+) -> Result<Made> {
+    refuse_foreign(engine, [&cluster.name]).await?;
+    let file = |suffix| kubeconfig.with_extension(suffix);
+    let (settings, conflist) = (file("kind.json"), file("conflist"));
+    write(&conflist, &ptp(cluster))?;
+    write(&settings, &config(engine.address(), stock, cluster, &conflist))?;
+    note.say("kind create cluster");
+    let mut kind = Cmd::new(stock.tool("kind")?)
+        .args(["create", "cluster", "--retain", "--name", &cluster.name.0])
+        .arg("--config")
+        .arg(&settings)
+        .arg("--kubeconfig")
+        .arg(kubeconfig)
+        .env("KUBECONFIG", kubeconfig)
+        .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", network)
+        .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
+        .limit(patience::CLUSTER);
+    // kind would hand them to the node, and nothing in a node goes out.
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+        kind = kind.env_remove(name).env_remove(name.to_lowercase());
+    }
+    for (key, value) in engine.env() {
+        kind = kind.env(key, value);
+    }
+    kind.run().await.or_fail(Code::ClusterFailed, || format!("kind could not create {}", cluster.name))?;
+    let address = nodes::address(engine, &nodes::name(&cluster.name), network).await?;
+    Ok(Made { address })
+}
+
+/// Deletes the cluster's containers with their volumes.
+///
+/// # Errors
+/// [`Code::LeftBehind`].
+pub async fn delete(engine: &Engine, name: &ClusterName) -> Result<()> {
+    let nodes = nodes_of(engine, name).await?;
+    engine.remove_all(nodes.into_iter().map(crate::engine::objects::Object::Container).collect()).await
+}
+
+async fn nodes_of(engine: &Engine, name: &ClusterName) -> Result<Vec<String>> {
+    engine.containers(HashMap::from([("label".to_owned(), vec![format!("{KIND_LABEL}={name}")])])).await
+}
+
+/// kind's own configuration: JSON, which is YAML.
+fn config(published_at: IpAddr, stock: &Stock, cluster: &Cluster, conflist: &Path) -> Value {
+    let static_network = stock.origin == Origin::Packages;
+    let mut mounts: Vec<Value> = images::archives(stock)
+        .map(|(archive, inside)| json!({"hostPath": archive, "containerPath": inside, "readOnly": true}))
+        .collect();
+    if static_network {
+        mounts.push(json!({"hostPath": conflist, "containerPath": super::network::GIVEN, "readOnly": true}));
+    }
+    json!({
+        "kind": "Cluster",
+        "apiVersion": "kind.x-k8s.io/v1alpha4",
+        "networking": {
+            "podSubnet": cluster.pods.to_string(),
+            "serviceSubnet": cluster.services.to_string(),
+            "disableDefaultCNI": static_network,
+            "apiServerAddress": published_at.to_string(),
+            // The engine chooses a free port: two clusters at once cannot choose the same.
+            "apiServerPort": -1,
+        },
+        "nodes": [{"role": "control-plane", "image": stock.node.reference, "extraMounts": mounts}],
+        "kubeadmConfigPatches": [patch()],
+    })
+}
+
+/// What a cluster that lives for minutes does not need: flushing each write to the disk, and elections among
+/// one candidate (each costs a renewed lease every two seconds).
+fn patch() -> String {
+    // No apiVersion: kind chooses one by the node's version, and both know these fields.
+    json!({
+        "kind": "ClusterConfiguration",
+        "etcd": {"local": {"extraArgs": {"unsafe-no-fsync": "true"}}},
+        "controllerManager": {"extraArgs": {"leader-elect": "false"}},
+        "scheduler": {"extraArgs": {"leader-elect": "false"}},
+    })
+    .to_string()
+}
+
+/// The network of a node image that has no kindnetd: one node needs no routes to others.
+fn ptp(cluster: &Cluster) -> Value {
+    json!({"cniVersion": "0.4.0", "name": "kind", "plugins": [
+        {"type": "ptp", "ipMasq": true, "mtu": 1500, "ipam": {
+            "type": "host-local", "dataDir": "/run/cni-ipam-state",
+            "routes": [{"dst": "0.0.0.0/0"}], "ranges": [[{"subnet": cluster.pods.to_string()}]],
+        }},
+        {"type": "portmap", "capabilities": {"portMappings": true}},
+    ]})
+}
+
+fn write(path: &Path, value: &Value) -> Result<()> {
+    let dir = path.parent().unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)
+        .and_then(|()| std::fs::write(path, value.to_string()))
+        .or_fail(Code::CacheUnusable, || format!("cannot write {}", path.display()))
+}

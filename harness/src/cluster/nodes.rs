@@ -1,0 +1,107 @@
+//! The inside of a node: its address, its programs, its log.
+
+use std::net::IpAddr;
+
+use bollard::container::LogOutput;
+use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
+use futures::StreamExt as _;
+
+use crate::engine::Engine;
+use crate::error::Context as _;
+use crate::topology::ClusterName;
+use crate::{Code, Error, Result};
+
+/// The container of a cluster's one node, as kind names it.
+pub fn name(cluster: &ClusterName) -> String {
+    format!("{cluster}-control-plane")
+}
+
+/// The node's address on `network`.
+///
+/// # Errors
+/// [`Code::ClusterFailed`] when it has none, as a stopped one.
+pub async fn address(engine: &Engine, node: &str, network: &str) -> Result<IpAddr> {
+    let fail = || format!("the node {node} has no address on the network `{network}`");
+    let seen = engine.docker().inspect_container(node, None::<InspectContainerOptions>).await;
+    let seen = seen.or_fail(Code::ClusterFailed, fail)?;
+    let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
+    let address = networks.get(network).and_then(|endpoint| endpoint.ip_address.as_ref()?.parse().ok());
+    address.ok_or_else(|| Error::new(Code::ClusterFailed, fail()))
+}
+
+/// What the node's container is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Not made or not started yet.
+    Absent,
+    /// Running.
+    Running,
+    /// It ran, and has ended.
+    Ended,
+}
+
+/// What the node's container is doing now.
+///
+/// # Errors
+/// [`Code::EngineFailed`].
+pub async fn state(engine: &Engine, node: &str) -> Result<State> {
+    use bollard::models::ContainerStateStatusEnum::{DEAD, EXITED, RUNNING};
+    match engine.docker().inspect_container(node, None::<InspectContainerOptions>).await {
+        Ok(seen) => Ok(match seen.state.and_then(|state| state.status) {
+            Some(RUNNING) => State::Running,
+            Some(EXITED | DEAD) => State::Ended,
+            _ => State::Absent,
+        }),
+        Err(bollard::errors::Error::DockerResponseServerError { status_code: 404, .. }) => Ok(State::Absent),
+        Err(e) => Err(e).or_fail(Code::EngineFailed, || format!("cannot look at the node {node}")),
+    }
+}
+
+/// Runs a program in the node and returns what it said on both outputs.
+///
+/// # Errors
+/// [`Code::ClusterFailed`] with its words when it ends with anything but 0.
+pub async fn exec(engine: &Engine, node: &str, command: &[&str]) -> Result<String> {
+    let fail = || format!("`{}` in the node {node}", command.join(" "));
+    let options = CreateExecOptions {
+        attach_stdout: Some(true),
+        attach_stderr: Some(true),
+        cmd: Some(command.to_vec()),
+        ..Default::default()
+    };
+    let exec = engine.docker().create_exec(node, options).await.or_fail(Code::ClusterFailed, fail)?;
+    let started = engine.docker().start_exec(&exec.id, None).await.or_fail(Code::ClusterFailed, fail)?;
+    let StartExecResults::Attached { mut output, .. } = started else {
+        return Err(Error::internal(fail()).seen("it was started detached"));
+    };
+    let mut said = Vec::new();
+    while let Some(piece) = output.next().await {
+        said.extend(LogOutput::into_bytes(piece.or_fail(Code::ClusterFailed, fail)?));
+    }
+    let said = String::from_utf8_lossy(&said).into_owned();
+    let ended = engine.docker().inspect_exec(&exec.id).await.or_fail(Code::ClusterFailed, fail)?;
+    match ended.exit_code {
+        Some(0) => Ok(said),
+        status => {
+            Err(Error::new(Code::ClusterFailed, format!("{} exited with {}", fail(), status.unwrap_or(-1)))
+                .seen(crate::cmd::tail(&said)))
+        }
+    }
+}
+
+/// The last lines that the node's own init wrote.
+///
+/// # Errors
+/// [`Code::EngineFailed`].
+pub async fn log(engine: &Engine, node: &str, lines: u32) -> Result<String> {
+    let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
+    let mut output = Box::pin(engine.docker().logs(node, Some(options)));
+    let mut said = Vec::new();
+    while let Some(piece) = output.next().await {
+        let piece =
+            piece.or_fail(Code::EngineFailed, || format!("cannot read the log of the node {node}"))?;
+        said.extend(LogOutput::into_bytes(piece));
+    }
+    Ok(String::from_utf8_lossy(&said).into_owned())
+}
