@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod cluster;
 pub mod cmd;
+pub mod doctor;
 pub mod engine;
 pub mod envoy;
 pub mod error;
