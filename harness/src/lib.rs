@@ -3,6 +3,7 @@
 pub mod artifact;
 pub mod cluster;
 pub mod cmd;
+pub mod component;
 pub mod doctor;
 pub mod engine;
 pub mod envoy;
@@ -12,14 +13,18 @@ pub mod identity;
 pub mod kube;
 pub mod layout;
 pub mod ledger;
+pub mod lifecycle;
 pub mod lock;
+pub mod mesh;
 pub mod patience;
 pub mod plan;
 pub mod progress;
 pub mod render;
 pub mod setup;
+pub mod spire;
 pub mod topology;
 pub mod verdict;
 pub mod wait;
+pub mod world;
 
 pub use error::{Code, Error, Result};

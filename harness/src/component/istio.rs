@@ -1,0 +1,105 @@
+//! Istio's control plane: rendered by istioctl for each cluster, applied by us, so that both clusters go side by
+//! side and the wait is a watch.
+//!
+//! istioctl takes two seconds of a core for each rendering (measured), so what it wrote is kept in the cache,
+//! keyed by the program and its input.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sha2::{Digest as _, Sha256};
+
+use super::{Cx, Site, of, step};
+use crate::cmd::Cmd;
+use crate::error::Context as _;
+use crate::kube::apply::apply;
+use crate::kube::rollout::{Workload, rolled_out};
+use crate::plan::Plan;
+use crate::progress::Note;
+use crate::topology::Cluster;
+use crate::{Code, Error, Result, patience, render};
+
+pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
+    let id = |name| of(cluster, name);
+    plan.add(step(cluster, "istio-rendered", "Istio's manifests rendered", rendered).needs(["stock"]));
+    plan.add(
+        step(cluster, "istio-applied", "istiod applied", applied).needs([id("istio-rendered"), id("crds")]),
+    );
+    plan.add(step(cluster, "istiod", "istiod ready", ready).needs([
+        id("istio-applied"),
+        id("images"),
+        id("pods-allowed"),
+    ]));
+}
+
+async fn rendered(cx: Cx, site: Arc<Site>, _note: Note) -> Result<()> {
+    manifests(&cx, &site).await.map(drop)
+}
+
+async fn applied(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
+    let path = manifests(&cx, &site).await?;
+    let text = std::fs::read_to_string(&path)
+        .or_fail(Code::CacheUnusable, || format!("cannot read {}", path.display()))?;
+    let mut objects = render::documents(&text, "istioctl's output")?;
+    // istioctl leaves its namespace to the installer. The network's label tells istiod where its pods are.
+    objects.insert(
+        0,
+        serde_json::json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+            "name": "istio-system", "labels": { "topology.istio.io/network": site.cluster.network } } }),
+    );
+    apply(site.client()?, &objects, &note).await
+}
+
+async fn ready(_cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
+    rolled_out(site.client()?, Workload::Deployment, "istio-system", "istiod", patience::STEP, &note).await
+}
+
+/// The rendered manifests of this cluster, from the cache or freshly made.
+async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
+    let istioctl = cx.stock()?.tool("istioctl")?.to_path_buf();
+    let mut values = cx.values(site)?;
+    let pilot = &cx.lock.image("pilot")?.reference;
+    let (hub, tag) = pilot
+        .rsplit_once(':')
+        .and_then(|(name, tag)| Some((name.strip_suffix("/pilot")?, tag)))
+        .ok_or_else(|| Error::new(Code::Lock, format!("image pilot (`{pilot}`) is not <hub>/pilot:<tag>")))?;
+    values.insert("ISTIO_HUB".into(), hub.into());
+    values.insert("ISTIO_TAG".into(), tag.into());
+
+    let mut files = vec!["istio/operator.yaml"];
+    if cx.upstream_envoy()? {
+        files.push("istio/upstream-envoy.yaml");
+    }
+    let mut inputs = Vec::new();
+    for file in files {
+        let path = cx.layout.manifests().join(file);
+        let text = std::fs::read_to_string(&path)
+            .or_fail(Code::Internal, || format!("cannot read {}", path.display()))?;
+        inputs.push(render::fill(&text, &values, file)?);
+    }
+    let mut hash = Sha256::new();
+    hash.update(istioctl.as_os_str().as_encoded_bytes());
+    inputs.iter().for_each(|text| hash.update(text));
+    let key: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
+    let out = cx.layout.cache.join(format!("rendered/istio-{key}.yaml"));
+    if out.is_file() {
+        return Ok(out);
+    }
+
+    let fail = || format!("cannot write {}", out.display());
+    let dir = out.parent().unwrap_or(&cx.layout.cache);
+    std::fs::create_dir_all(dir).or_fail(Code::CacheUnusable, fail)?;
+    let scratch = tempfile::tempdir_in(dir).or_fail(Code::CacheUnusable, fail)?;
+    let mut render = Cmd::new(istioctl).args(["manifest", "generate"]).env("KUBECONFIG", "/dev/null");
+    for (i, text) in inputs.iter().enumerate() {
+        let path = scratch.path().join(format!("{i}.yaml"));
+        std::fs::write(&path, text).or_fail(Code::CacheUnusable, fail)?;
+        render = render.arg("-f").arg(path);
+    }
+    let yaml = render.run().await?.stdout;
+    let whole = scratch.path().join("whole");
+    std::fs::write(&whole, yaml)
+        .and_then(|()| std::fs::rename(&whole, &out))
+        .or_fail(Code::CacheUnusable, fail)?;
+    Ok(out)
+}

@@ -1,0 +1,223 @@
+//! A world while it is being made: what each step leaves for the steps that need it.
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
+
+use serde_json::Value;
+
+use crate::artifact::registry::Mirrors;
+use crate::artifact::source::{self, Obtained};
+use crate::artifact::{Origin, Stock};
+use crate::engine::{self, Engine};
+use crate::kube;
+use crate::layout::Layout;
+use crate::ledger::Ledger;
+use crate::lock::Lock;
+use crate::progress::Note;
+use crate::render::{self, Values};
+use crate::setup::Setup;
+use crate::topology::{Cluster, ClusterName};
+use crate::{Error, Result};
+
+/// What was asked for.
+#[derive(Clone, Debug)]
+pub struct Order {
+    /// The world.
+    pub setup: Setup,
+    /// Which container engine.
+    pub engine: engine::Choice,
+    /// Where images, tools and manifests come from.
+    pub source: source::Choice,
+    /// Where the registry source asks instead.
+    pub mirrors: Mirrors,
+}
+
+/// The context of every step.
+pub struct Making {
+    /// What was asked for.
+    pub order: Order,
+    /// Where things lie.
+    pub layout: Layout,
+    /// All versions.
+    pub lock: Lock,
+    /// What has been made.
+    pub ledger: Ledger,
+    engine: OnceLock<Engine>,
+    obtained: OnceLock<Obtained>,
+    sites: BTreeMap<ClusterName, Arc<Site>>,
+}
+
+/// One cluster while it is being made.
+pub struct Site {
+    /// The cluster as data.
+    pub cluster: Cluster,
+    /// Its own kubeconfig; never the user's.
+    pub kubeconfig: PathBuf,
+    client: OnceLock<::kube::Client>,
+    address: OnceLock<IpAddr>,
+    bundle: OnceLock<String>,
+}
+
+impl Making {
+    /// Nothing made yet.
+    ///
+    /// # Errors
+    /// A malformed lock file.
+    pub fn new(order: Order, layout: Layout) -> Result<Self> {
+        let lock = Lock::read(&layout.manifests())?;
+        let sites = order.setup.topology.clusters.iter().map(|cluster| {
+            let kubeconfig = layout.world().join(format!("{}.kubeconfig", cluster.name));
+            let site = Site {
+                cluster: cluster.clone(),
+                kubeconfig,
+                client: OnceLock::new(),
+                address: OnceLock::new(),
+                bundle: OnceLock::new(),
+            };
+            (cluster.name.clone(), Arc::new(site))
+        });
+        let sites = sites.collect();
+        let ledger = Ledger::of(&layout.world());
+        Ok(Self { order, ledger, layout, lock, engine: OnceLock::new(), obtained: OnceLock::new(), sites })
+    }
+
+    /// The cluster's site.
+    ///
+    /// # Errors
+    /// [`crate::Code::Internal`].
+    pub fn site(&self, name: &ClusterName) -> Result<Arc<Site>> {
+        self.sites.get(name).cloned().ok_or_else(|| Error::internal(format!("no site is called {name}")))
+    }
+
+    /// All sites, by name.
+    pub fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
+        self.sites.values()
+    }
+
+    /// The engine, once it runs.
+    ///
+    /// # Errors
+    /// [`crate::Code::Internal`] when a step lacks a need.
+    pub fn engine(&self) -> Result<&Engine> {
+        made(&self.engine, "the engine")
+    }
+
+    /// Everything from outside, once it is at hand.
+    ///
+    /// # Errors
+    /// As [`Making::engine`].
+    pub fn stock(&self) -> Result<&Stock> {
+        self.obtained().map(|obtained| &obtained.stock)
+    }
+
+    /// The stock, and where it came from.
+    ///
+    /// # Errors
+    /// As [`Making::engine`].
+    pub fn obtained(&self) -> Result<&Obtained> {
+        made(&self.obtained, "the stock")
+    }
+
+    pub(super) fn set_engine(&self, engine: Engine) -> Result<()> {
+        self.engine.set(engine).map_err(|_| Error::internal("the engine was started twice"))
+    }
+
+    pub(super) fn set_stock(&self, obtained: Obtained) -> Result<()> {
+        self.obtained.set(obtained).map_err(|_| Error::internal("the stock was fetched twice"))
+    }
+
+    /// The values that manifests of this cluster may name.
+    ///
+    /// # Errors
+    /// When the stock is not at hand.
+    pub fn values(&self, site: &Site) -> Result<Values> {
+        let cluster = &site.cluster;
+        let topology = &self.order.setup.topology;
+        let all = topology.clusters.iter().map(|c| c.trust_domain.clone());
+        let peers = topology.peers(&cluster.name).map(|c| c.trust_domain.clone());
+        let mut values = self.order.setup.tuning.clone();
+        let mut set = |key: &str, value: String| values.insert(key.to_owned(), value);
+        set("CLUSTER", cluster.name.to_string());
+        set("TRUST_DOMAIN", cluster.trust_domain.clone());
+        set("TRUST_DOMAINS", Value::from(all.collect::<Vec<_>>()).to_string());
+        set("PEER_TRUST_DOMAINS", Value::from(peers.collect::<Vec<_>>()).to_string());
+        set("NETWORK", cluster.network.clone());
+        set("VERSION", cluster.version.clone());
+        if let Some(address) = site.address.get() {
+            set("NODE_ADDRESS", address.to_string());
+        }
+        for (role, pin) in &self.lock.images {
+            set(&format!("IMAGE_{}", role.to_uppercase().replace('-', "_")), pin.reference.clone());
+        }
+        Ok(values)
+    }
+
+    /// Fills and applies one of our manifests.
+    ///
+    /// # Errors
+    /// The API server's refusal, naming the object.
+    pub async fn apply(
+        &self,
+        site: &Site,
+        manifest: &str,
+        extra: &[(&str, String)],
+        note: &Note,
+    ) -> Result<()> {
+        let mut values = self.values(site)?;
+        values.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        let objects = render::manifest(&self.layout.manifests().join(manifest), &values)?;
+        kube::apply::apply(site.client()?, &objects, note).await
+    }
+
+    /// Whether the proxy is upstream Envoy, without Istio's filters.
+    ///
+    /// # Errors
+    /// When the stock is not at hand.
+    pub fn upstream_envoy(&self) -> Result<bool> {
+        Ok(self.stock()?.origin == Origin::Packages)
+    }
+}
+
+impl Site {
+    /// The cluster's API, once it answers.
+    ///
+    /// # Errors
+    /// [`crate::Code::Internal`] when a step lacks a need.
+    pub fn client(&self) -> Result<&::kube::Client> {
+        made(&self.client, "the API client")
+    }
+
+    /// The node's address on the engine's network, which is also the gateway's.
+    ///
+    /// # Errors
+    /// As [`Site::client`].
+    pub fn address(&self) -> Result<IpAddr> {
+        made(&self.address, "the node's address").copied()
+    }
+
+    /// The bundle that the SPIRE server publishes, in SPIFFE's JSON.
+    ///
+    /// # Errors
+    /// As [`Site::client`].
+    pub fn bundle(&self) -> Result<&str> {
+        made(&self.bundle, "the bundle").map(String::as_str)
+    }
+
+    pub(super) fn is_up(&self, client: ::kube::Client, address: IpAddr) -> Result<()> {
+        let twice = || Error::internal(format!("{} was made twice", self.cluster.name));
+        self.client.set(client).map_err(|_| twice())?;
+        self.address.set(address).map_err(|_| twice())
+    }
+
+    pub(super) fn publishes(&self, bundle: String) -> Result<()> {
+        self.bundle.set(bundle).map_err(|_| Error::internal("the bundle was read twice"))
+    }
+}
+
+fn made<'a, T>(cell: &'a OnceLock<T>, what: &str) -> Result<&'a T> {
+    cell.get().ok_or_else(|| {
+        Error::internal(format!("a step uses {what} before it is there: a need is missing in the plan"))
+    })
+}

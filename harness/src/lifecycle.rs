@@ -1,0 +1,115 @@
+//! Making a world and taking it away again.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::cmd::orphans;
+use crate::component::{self, Making, Order};
+use crate::doctor::{self, Wanted};
+use crate::engine::{self, Engine};
+use crate::error::Context as _;
+use crate::layout::Layout;
+use crate::ledger::{Ledger, Thing};
+use crate::plan::{Graph, Timing};
+use crate::progress::Note;
+use crate::world::{Place, World};
+use crate::{Code, Error, Result};
+
+/// Makes the world that was ordered. The caller holds [`crate::world::claim`], and calls [`down`] when this fails
+/// unless what was made is to be kept.
+///
+/// # Errors
+/// [`Code::Busy`] when a world is up already; the failure of the first step that failed.
+pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
+    layout.probe()?;
+    if !Ledger::of(&layout.world()).things()?.is_empty() {
+        return Err(Error::new(Code::Busy, "a world is up already, or an earlier run left something")
+            .next("cargo xtask verify, or cargo xtask down"));
+    }
+    let wanted =
+        Wanted { engine: order.engine, source: order.source.clone(), topology: order.setup.topology.clone() };
+    doctor::verdict(&doctor::examine(&wanted, layout).await)?;
+    orphans::kill_lost();
+    let plan = component::plan(&order.setup);
+    let graph = plan.graph()?;
+    let making = Arc::new(Making::new(order, layout.clone())?);
+    let timings = plan.run(making.clone(), note, &last_time(layout)).await?;
+    remember(layout, &timings);
+    let world = describe(&making, graph, timings)?;
+    world.write(layout)?;
+    Ok(world)
+}
+
+/// Takes everything away that any run wrote into the ledger. Goes on when one thing resists, and says all that did.
+///
+/// # Errors
+/// [`Code::LeftBehind`] naming what is left.
+pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
+    let lost = orphans::kill_lost();
+    if lost > 0 {
+        note.say(format!("ended {lost} processes of a run that was killed"));
+    }
+    let ledger = Ledger::of(&layout.world());
+    let mut left = Vec::new();
+    for thing in ledger.things()?.into_iter().rev() {
+        if let Err(e) = take_away(&thing, note).await {
+            left.push(e.to_string());
+        }
+    }
+    if !left.is_empty() {
+        return Err(Error::new(Code::LeftBehind, "something could not be taken away")
+            .seen(left.join("; "))
+            .next("cargo xtask down"));
+    }
+    ledger.close()?;
+    let world = layout.world();
+    match std::fs::remove_dir_all(&world) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+            Err(e).or_fail(Code::LeftBehind, || format!("cannot remove {}", world.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn take_away(thing: &Thing, note: &Note) -> Result<()> {
+    match thing {
+        Thing::PrivateEngine { state, programs } => engine::private::take_down(state, programs, note).await,
+        Thing::Belongings { engine, owner } => Engine::attach(engine).await?.remove_belongings(owner).await,
+    }
+}
+
+fn describe(making: &Making, graph: Graph, timings: Vec<Timing>) -> Result<World> {
+    let (order, obtained) = (&making.order, making.obtained()?);
+    let mut sites = BTreeMap::new();
+    for site in making.sites() {
+        let place = Place { kubeconfig: site.kubeconfig.clone(), address: site.address()? };
+        sites.insert(site.cluster.name.clone(), place);
+    }
+    Ok(World {
+        setup: order.setup.name.clone(),
+        defaults: order.setup.defaults,
+        origin: obtained.stock.origin,
+        source: format!("{} ({})", obtained.from, obtained.why),
+        digests: obtained.digests.clone(),
+        engine: making.engine()?.record().clone(),
+        topology: order.setup.topology.clone(),
+        sites,
+        graph,
+        made: jiff::Timestamp::now(),
+        timings,
+    })
+}
+
+/// How long each step took the time before, for those who watch.
+fn last_time(layout: &Layout) -> BTreeMap<String, f64> {
+    let text = std::fs::read_to_string(layout.cache.join("last-time.json")).unwrap_or_default();
+    serde_json::from_str(&text).unwrap_or_default()
+}
+
+fn remember(layout: &Layout, timings: &[Timing]) {
+    let took: BTreeMap<_, _> = timings.iter().map(|t| (&t.id, t.end - t.begin)).collect();
+    if let Ok(text) = serde_json::to_string(&took) {
+        // Only a convenience: a run is not worse for not knowing it.
+        let _ = std::fs::write(layout.cache.join("last-time.json"), text);
+    }
+}

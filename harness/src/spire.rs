@@ -1,0 +1,84 @@
+//! Asking a SPIRE server, through its own command in its own pod.
+
+use kube::Client;
+
+use crate::cmd::Output;
+use crate::kube::exec::{exec, exec_fed};
+use crate::{Code, Error, Result};
+
+const NAMESPACE: &str = "spire";
+const POD: &str = "spire-server-0";
+const CONTAINER: &str = "spire-server";
+const SERVER: &str = "/opt/spire/bin/spire-server";
+const SOCKET: &str = "/tmp/spire-server/private/api.sock";
+
+/// The server's own bundle, in SPIFFE's JSON, as it is now.
+///
+/// # Errors
+/// [`Code::Evidence`] with the server's words.
+pub async fn bundle(client: &Client) -> Result<String> {
+    ask(client, &["bundle", "show", "-format", "spiffe"]).await
+}
+
+/// What the server holds for a peer, in SPIFFE's JSON; none when it holds nothing.
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Option<String>> {
+    let id = format!("spiffe://{trust_domain}");
+    match ask(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await {
+        Ok(bundle) => Ok(Some(bundle)),
+        Err(e) if e.to_string().contains("NotFound") => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// Every registration entry, as the command's JSON.
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn entries(client: &Client) -> Result<String> {
+    ask(client, &["entry", "show", "-output", "json"]).await
+}
+
+/// Gives the server a peer's bundle, by hand.
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn set_bundle_of_peer(client: &Client, trust_domain: &str, bundle: &str) -> Result<()> {
+    let id = format!("spiffe://{trust_domain}");
+    let words = ["bundle", "set", "-format", "spiffe", "-id", &id];
+    let argv = with_socket(&words);
+    let said = exec_fed(client, NAMESPACE, POD, CONTAINER, &argv, bundle.as_bytes()).await?;
+    answer(&words, said).map(drop)
+}
+
+/// Takes a peer's bundle away. Deleting the ClusterFederatedTrustDomain alone leaves it in place (seen on 1.15.3).
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn delete_bundle_of_peer(client: &Client, trust_domain: &str) -> Result<()> {
+    let id = format!("spiffe://{trust_domain}");
+    ask(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await.map(drop)
+}
+
+async fn ask(client: &Client, words: &[&str]) -> Result<String> {
+    let argv = with_socket(words);
+    let said = exec(client, NAMESPACE, POD, CONTAINER, &argv).await?;
+    answer(words, said)
+}
+
+/// The command with its socket, whose flag follows the two words of the command.
+fn with_socket<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    let (command, flags) = words.split_at(2);
+    [&[SERVER], command, &["-socketPath", SOCKET], flags].concat()
+}
+
+fn answer(words: &[&str], said: Output) -> Result<String> {
+    if said.status == 0 {
+        return Ok(said.stdout);
+    }
+    let what = format!("`spire-server {} {}` exited with {}", words[0], words[1], said.status);
+    let words = format!("{}{}", said.stdout, said.stderr);
+    Err(Error::new(Code::Evidence, what).seen(words.trim()))
+}

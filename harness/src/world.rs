@@ -1,0 +1,166 @@
+//! A world that is up: written to a file that every later command and every scenario process attaches to.
+
+use std::collections::BTreeMap;
+use std::fs::{File, TryLockError};
+use std::io::{Read as _, Write as _};
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+
+use crate::artifact::Origin;
+use crate::engine;
+use crate::error::Context as _;
+use crate::layout::Layout;
+use crate::plan::Graph;
+use crate::topology::{ClusterName, Topology};
+use crate::{Code, Error, Result};
+
+/// What is known of a world that is up.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct World {
+    /// The set-up's name.
+    pub setup: String,
+    /// Whether upstream's intervals are in force.
+    pub defaults: bool,
+    /// Whose builds run in it.
+    pub origin: Origin,
+    /// Which source delivered them, and why that one.
+    pub source: String,
+    /// What exactly they are: `sha256:…` by the lock's names.
+    pub digests: BTreeMap<String, String>,
+    /// The engine that its nodes live in.
+    pub engine: engine::Record,
+    /// Its clusters as data.
+    pub topology: Topology,
+    /// Its clusters as made.
+    pub sites: BTreeMap<ClusterName, Place>,
+    /// When it was made.
+    pub made: jiff::Timestamp,
+    /// The steps of its making.
+    pub graph: Graph,
+    /// How long each of them took.
+    pub timings: Vec<crate::plan::Timing>,
+}
+
+/// Where a cluster is reached.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Place {
+    /// A kubeconfig of its own.
+    pub kubeconfig: PathBuf,
+    /// The node's address, which is also its gateway's.
+    pub address: IpAddr,
+}
+
+impl World {
+    /// The world that is up.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when there is none; [`Code::CacheUnusable`] when its file is damaged.
+    pub fn read(layout: &Layout) -> Result<Self> {
+        Self::at(&file(layout))
+    }
+
+    /// The world of that file.
+    ///
+    /// # Errors
+    /// As [`World::read`].
+    pub fn at(path: &Path) -> Result<Self> {
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                return Err(Error::new(Code::Usage, "no world is up").next("cargo xtask up"));
+            }
+            Err(e) => {
+                return Err(e).or_fail(Code::CacheUnusable, || format!("cannot read {}", path.display()));
+            }
+        };
+        serde_json::from_str(&text)
+            .or_fail(Code::CacheUnusable, || format!("{} is damaged", path.display()))
+            .map_err(|e| e.next("cargo xtask down, then up again"))
+    }
+
+    /// Writes the file, whole or not at all.
+    ///
+    /// # Errors
+    /// [`Code::CacheUnusable`].
+    pub fn write(&self, layout: &Layout) -> Result<()> {
+        let path = file(layout);
+        let fail = || format!("cannot write {}", path.display());
+        let text = serde_json::to_vec_pretty(self).or_fail(Code::Internal, fail)?;
+        let part = path.with_extension("part");
+        std::fs::write(&part, text)
+            .and_then(|()| std::fs::rename(&part, &path))
+            .or_fail(Code::CacheUnusable, fail)
+    }
+}
+
+/// The world's file.
+pub fn file(layout: &Layout) -> PathBuf {
+    layout.world().join("world.json")
+}
+
+/// Held while a command makes or takes down the world of this cache; the kernel lets go of it when we die.
+#[must_use = "dropping it lets another run in"]
+pub struct Claimed(#[expect(dead_code, reason = "held, not read")] File);
+
+/// Claims the world of this cache for this process.
+///
+/// # Errors
+/// [`Code::Busy`] naming the process that holds it.
+pub fn claim(layout: &Layout) -> Result<Claimed> {
+    let path = layout.cache.join("world.lock");
+    let fail = || format!("cannot open {}", path.display());
+    std::fs::create_dir_all(&layout.cache).or_fail(Code::CacheUnusable, fail)?;
+    let mut file = File::options()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(false)
+        .open(&path)
+        .or_fail(Code::CacheUnusable, fail)?;
+    match file.try_lock() {
+        Ok(()) => {
+            let note = format!("process {} in {}\n", std::process::id(), layout.repo.display());
+            file.set_len(0)
+                .and_then(|()| file.write_all(note.as_bytes()))
+                .or_fail(Code::CacheUnusable, fail)?;
+            Ok(Claimed(file))
+        }
+        Err(TryLockError::WouldBlock) => {
+            let mut holder = String::new();
+            let _ = file.read_to_string(&mut holder);
+            Err(Error::new(Code::Busy, "another run of Vouchsafe is at work with this cache")
+                .seen(holder.trim())
+                .next("wait for it, or give this run a cache of its own with VOUCHSAFE_CACHE"))
+        }
+        Err(TryLockError::Error(e)) => {
+            Err(e).or_fail(Code::CacheUnusable, || format!("cannot lock {}", path.display()))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_run_is_told_who_the_first_is() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().join("cache"), repo: dir.path().join("clone") };
+        let held = claim(&layout).unwrap();
+        let Err(e) = claim(&layout) else { panic!("two runs at once") };
+        assert_eq!(e.code(), Code::Busy);
+        assert!(e.to_string().contains(&format!("process {}", std::process::id())), "{e}");
+        drop(held);
+        drop(claim(&layout).unwrap());
+    }
+
+    #[test]
+    fn no_world_is_a_usage_error_with_the_next_command() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().into(), repo: dir.path().into() };
+        let e = World::read(&layout).unwrap_err();
+        assert_eq!((e.code(), e.advice()), (Code::Usage, Some("cargo xtask up")));
+    }
+}
