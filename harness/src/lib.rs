@@ -22,6 +22,7 @@ pub mod progress;
 pub mod render;
 pub mod setup;
 pub mod spire;
+pub mod tamper;
 pub mod topology;
 pub mod verdict;
 pub mod wait;
