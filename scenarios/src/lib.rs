@@ -1,1 +1,32 @@
-//! The facade that scenarios read with; they come when there is something to see.
+//! The facade that a scenario reads with: it visits a world that `xtask` made, fills in what its question needs,
+//! and is judged.
+//!
+//! A scenario is a process of its own (nextest's model), so nothing is shared but the world itself. It observes;
+//! [`harness::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
+
+mod look;
+mod requests;
+mod story;
+mod trust;
+
+pub use look::Mesh;
+pub use story::{Outcome, tell, tell_control};
+pub use trust::Withdrawn;
+
+/// One test for each way between two clusters, named after it.
+#[macro_export]
+macro_rules! each_way {
+    ($story:ident) => {
+        mod $story {
+            #[tokio::test]
+            async fn cluster1_to_cluster2() -> $crate::Outcome {
+                super::$story(0, 1).await
+            }
+
+            #[tokio::test]
+            async fn cluster2_to_cluster1() -> $crate::Outcome {
+                super::$story(1, 0).await
+            }
+        }
+    };
+}

@@ -1,0 +1,190 @@
+//! Looking at a world: each look fills in one part of the evidence, for all clusters at once.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use futures::future::try_join_all;
+use harness::envoy::Held;
+use harness::evidence::{ClusterSeen, Evidence, Proxy, RemoteCluster, Workload, missing};
+use harness::identity::{Bundle, Pem, TrustDomain, entries_of};
+use harness::kube::pods::one_ready_pod;
+use harness::kube::{connect, forward};
+use harness::topology::{Cluster, ClusterName};
+use harness::world::World;
+use harness::{Code, Error, Result, spire};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use kube::{Api, Client, ResourceExt as _};
+
+/// Envoy's admin port, on loopback inside the pod.
+const ENVOY_ADMIN: u16 = 15000;
+/// istiod's debug port.
+const ISTIOD_DEBUG: u16 = 8080;
+/// Where each mesh proxy is found.
+const PROXIES: [(&str, &str); 3] = [("istio-test", "app=curl"), ("istio-test", "app=helloworld"), GATEWAY];
+const GATEWAY: (&str, &str) = ("istio-system", "gateway.networking.k8s.io/gateway-name=east-west");
+
+/// A visit to a world that is up.
+pub struct Mesh {
+    world: World,
+    clients: BTreeMap<ClusterName, Client>,
+}
+
+impl Mesh {
+    /// Attaches to the world that `xtask` names.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when none is up.
+    pub async fn visit() -> Result<Self> {
+        let path = std::env::var_os("VOUCHSAFE_WORLD").map(PathBuf::from);
+        let path =
+            path.ok_or_else(|| Error::new(Code::Usage, "no world is named").next("cargo xtask verify"))?;
+        let world = World::at(&path)?;
+        let mut clients = BTreeMap::new();
+        for (name, place) in &world.sites {
+            clients.insert(name.clone(), connect(&place.kubeconfig).await?);
+        }
+        Ok(Self { world, clients })
+    }
+
+    /// The clusters as data.
+    pub fn clusters(&self) -> &[Cluster] {
+        &self.world.topology.clusters
+    }
+
+    /// The cluster at that place of the topology.
+    ///
+    /// # Errors
+    /// [`Code::Usage`]: the world is smaller than the scenario needs.
+    pub fn cluster(&self, place: usize) -> Result<&Cluster> {
+        self.clusters()
+            .get(place)
+            .ok_or_else(|| Error::new(Code::Usage, "this scenario needs a world of two clusters"))
+    }
+
+    /// A cluster's API.
+    pub(crate) fn api(&self, name: &ClusterName) -> Result<&Client> {
+        self.clients.get(name).ok_or_else(|| Error::internal(format!("no client for {name}")))
+    }
+
+    /// Each SPIRE server's own bundle: what certificates are judged by.
+    pub async fn published(&self, seen: &mut Evidence) -> Result<()> {
+        self.each(seen, async |client, one| {
+            one.bundle = Some(Bundle::read(one.trust_domain()?, &spire::bundle(client).await?)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Each SPIRE server's own bundle, and what it holds for the others.
+    pub async fn bundles(&self, seen: &mut Evidence) -> Result<()> {
+        self.published(seen).await?;
+        self.each(seen, async |client, one| {
+            let mut held = Vec::new();
+            for peer in self.clusters().iter().filter(|c| c.name != one.cluster.name) {
+                if let Some(json) = spire::bundle_of_peer(client, &peer.trust_domain).await? {
+                    held.push(Bundle::read(domain(peer)?, &json)?);
+                }
+            }
+            one.peer_bundles = Some(held);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Each SPIRE server's registration entries.
+    pub async fn entries(&self, seen: &mut Evidence) -> Result<()> {
+        self.each(seen, async |client, one| {
+            one.entries = Some(entries_of(&spire::entries(client).await?)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// What every mesh proxy holds, by its own admin interface.
+    pub async fn proxies(&self, seen: &mut Evidence) -> Result<()> {
+        self.each(seen, async |client, one| {
+            let looks = PROXIES.map(|(ns, selector)| async move {
+                let workload = workload(client, ns, selector).await?;
+                let held = Some(held(client, &workload).await?);
+                Ok::<_, Error>(Proxy { workload, held })
+            });
+            one.proxies = try_join_all(looks).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// The root of each istiod's own CA, as it gives it to every namespace.
+    pub async fn istiod_roots(&self, seen: &mut Evidence) -> Result<()> {
+        self.each(seen, async |client, one| {
+            let maps: Api<ConfigMap> = Api::namespaced(client.clone(), "istio-test");
+            let map = maps.get("istio-ca-root-cert").await;
+            let map = map.map_err(|e| missing("istiod's root").because(e))?;
+            let root = map.data.and_then(|mut data| data.remove("root-cert.pem"));
+            one.istiod_root = Some(Pem::of(&root.ok_or_else(|| missing("istiod's root"))?));
+            Ok(())
+        })
+        .await
+    }
+
+    /// Which clusters each istiod watches.
+    pub async fn remote_clusters(&self, seen: &mut Evidence) -> Result<()> {
+        self.each(seen, async |client, one| {
+            let istiod = one_ready_pod(client, "istio-system", "app=istiod").await?.name_any();
+            let answer =
+                forward::get(client, "istio-system", &istiod, ISTIOD_DEBUG, "/debug/clusterz").await?;
+            one.remote_clusters = Some(RemoteCluster::all_in(&answer)?);
+            Ok(())
+        })
+        .await
+    }
+
+    /// Where each east-west gateway is reached.
+    pub fn gateways(&self, seen: &mut Evidence) -> Result<()> {
+        for (name, place) in &self.world.sites {
+            seen.cluster_mut(name)?.gateway = Some(format!("{}:15443", place.address));
+        }
+        Ok(())
+    }
+
+    /// The gateway's own counters.
+    pub(crate) async fn counters(&self, name: &ClusterName) -> Result<harness::envoy::Counters> {
+        let client = self.api(name)?;
+        let gateway = workload(client, GATEWAY.0, GATEWAY.1).await?;
+        let answer = forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
+        harness::envoy::Counters::of_clusters(&answer)
+    }
+
+    async fn each(
+        &self,
+        seen: &mut Evidence,
+        look: impl AsyncFn(&Client, &mut ClusterSeen) -> Result<()>,
+    ) -> Result<()> {
+        let looks =
+            seen.clusters.iter_mut().map(async |one| look(self.api(&one.cluster.name.clone())?, one).await);
+        try_join_all(looks).await.map(drop)
+    }
+}
+
+/// The pod behind a selector, and the identity that Kubernetes gives it.
+pub(crate) async fn workload(client: &Client, namespace: &str, selector: &str) -> Result<Workload> {
+    let pod = one_ready_pod(client, namespace, selector).await?;
+    Ok(Workload { namespace: namespace.to_owned(), pod: pod.name_any(), service_account: account(&pod) })
+}
+
+/// What a proxy holds now.
+pub(crate) async fn held(client: &Client, of: &Workload) -> Result<Held> {
+    let path = "/config_dump?resource=dynamic_active_secrets";
+    Held::read(&forward::get(client, &of.namespace, &of.pod, ENVOY_ADMIN, path).await?)
+}
+
+fn account(pod: &Pod) -> String {
+    pod.spec
+        .as_ref()
+        .and_then(|spec| spec.service_account_name.clone())
+        .unwrap_or_else(|| "default".to_owned())
+}
+
+fn domain(cluster: &Cluster) -> Result<TrustDomain> {
+    ClusterSeen::of(cluster.clone()).trust_domain()
+}

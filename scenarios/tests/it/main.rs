@@ -1,0 +1,6 @@
+//! What Vouchsafe proves, a module for each question. `cargo xtask verify` runs them against a world.
+
+mod disturbing;
+mod federation;
+mod identities;
+mod stranger;
