@@ -1,3 +1,119 @@
-//! `cargo xtask`: the commands come last.
+//! `cargo xtask`: one file a command; what they do is in `harness`.
+//!
+//! Data goes to stdout, talk to stderr. Every flag has an environment name. Exit codes are in
+//! `harness::Code`, one for each kind of failure.
 
-fn main() {}
+mod args;
+mod completions;
+mod doctor;
+mod down;
+mod e2e;
+mod explain;
+mod images;
+mod interrupt;
+mod judge;
+mod lock;
+mod plan;
+mod report;
+mod show;
+mod status;
+mod tamper;
+mod test;
+mod up;
+mod verify;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser, Subcommand};
+use harness::Result;
+
+/// Real clusters, real SPIRE, real Istio, and proof of who issued each certificate.
+///
+/// `cargo xtask e2e` does everything: makes two clusters, federates them, judges every claim, takes all down.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 110)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Everything: up, verify, collect, down.
+    E2e(e2e::Args),
+    /// Makes a world and leaves it up.
+    Up(up::Args),
+    /// Judges every claim in the world that is up.
+    Verify(verify::Args),
+    /// Takes down whatever any run made; may be run at any time, also after SIGKILL.
+    Down(down::Args),
+    /// What is up, and how to reach it.
+    Status(status::Args),
+    /// Judges stored evidence again; needs no cluster.
+    Judge(judge::Args),
+    /// The set-up's steps; needs no engine and touches nothing.
+    Plan(plan::Args),
+    /// Whether this machine is fit for a run; touches nothing.
+    Doctor(doctor::Args),
+    /// What a code of an error means; all of them without a name.
+    Explain(explain::Args),
+    /// Obtains everything ahead of a run, carries it to another machine, lists what the cache holds.
+    Images(images::Args),
+    /// Checks the lock file, or pins what the servers have now.
+    Lock(lock::Args),
+    /// Breaks the world that is up in one named way, to see a claim go red.
+    Tamper(tamper::Args),
+    /// Everything that can be checked without a cluster.
+    Test(test::Args),
+    /// A completion script for a shell.
+    Completions(completions::Args),
+}
+
+fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        // clap's own status for a bad command line is 2, as ours; help and version are 0.
+        Err(e) => {
+            let _ = e.print();
+            return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
+        }
+    };
+    // One provider for kube and reqwest; with two in the tree rustls would refuse to choose.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(e) => {
+            eprintln!("error[internal]: cannot start: {e}");
+            return ExitCode::from(1);
+        }
+    };
+    let outcome = runtime.block_on(run(cli.command));
+    // Steps that were stopped may still wait in a blocking call for a process that is already being killed.
+    runtime.shutdown_background();
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error[{}]: {e}", e.code().name());
+            ExitCode::from(e.code().exit())
+        }
+    }
+}
+
+async fn run(command: Command) -> Result<()> {
+    match command {
+        Command::E2e(args) => e2e::run(&args).await,
+        Command::Up(args) => up::run(&args).await,
+        Command::Verify(args) => verify::run(&args).await,
+        Command::Down(args) => down::run(&args).await,
+        Command::Status(args) => status::run(&args),
+        Command::Judge(args) => judge::run(&args),
+        Command::Plan(args) => plan::run(&args),
+        Command::Doctor(args) => doctor::run(&args).await,
+        Command::Explain(args) => explain::run(&args),
+        Command::Images(args) => images::run(&args).await,
+        Command::Lock(args) => lock::run(&args).await,
+        Command::Tamper(args) => tamper::run(&args).await,
+        Command::Test(args) => test::run(&args).await,
+        Command::Completions(args) => completions::run(&args, Cli::command()),
+    }
+}

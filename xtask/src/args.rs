@@ -1,0 +1,165 @@
+//! Flags that several commands share, and what they mean in the harness' terms.
+
+use std::path::PathBuf;
+
+use clap::ValueEnum;
+use harness::artifact::{registry, source};
+use harness::component::Order;
+use harness::layout::Layout;
+use harness::setup::Setup;
+use harness::{Code, Error, Result, engine};
+
+/// Which world.
+#[derive(Clone, Debug, clap::Args)]
+pub struct World {
+    /// The set-up, by name: a file below `manifests/setups/`.
+    #[arg(long, env = "VOUCHSAFE_SETUP", default_value = "federated")]
+    pub setup: String,
+    /// A file with other clusters than the set-up's own.
+    #[arg(long, env = "VOUCHSAFE_TOPOLOGY", value_name = "FILE")]
+    pub topology: Option<PathBuf>,
+    /// Leave upstream's probe and sync intervals, instead of those tuned for tests.
+    #[arg(long, env = "VOUCHSAFE_DEFAULTS")]
+    pub defaults: bool,
+}
+
+/// Where it runs and where things come from.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Means {
+    /// The container engine.
+    #[arg(long, env = "VOUCHSAFE_ENGINE", value_enum, default_value_t = Engine::Auto)]
+    pub engine: Engine,
+    #[command(flatten)]
+    pub sources: Sources,
+}
+
+/// Where images, tools and upstream manifests come from.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Sources {
+    /// Where images, tools and upstream manifests come from.
+    #[arg(long, env = "VOUCHSAFE_SOURCE", value_enum, default_value_t = Source::Auto)]
+    pub source: Source,
+    /// The file of `--source archive`.
+    #[arg(long, env = "VOUCHSAFE_ARCHIVE", value_name = "FILE")]
+    pub archive: Option<PathBuf>,
+    #[command(flatten)]
+    pub mirrors: Mirrors,
+}
+
+/// What stands before the registries and download servers.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Mirrors {
+    /// A pull-through cache: `ghcr.io/a/b:1` is pulled as `HOST/ghcr.io/a/b:1`, Docker Hub's as `HOST/docker.io/…`.
+    #[arg(long, env = "VOUCHSAFE_MIRROR", value_name = "HOST[:PORT][/PATH]")]
+    pub mirror: Option<registry::Mirror>,
+    /// A copy of the downloads: `https://host/path` is fetched as `BASE/host/path`.
+    #[arg(long, env = "VOUCHSAFE_DOWNLOADS", value_name = "BASE")]
+    pub downloads: Option<String>,
+}
+
+/// `--engine`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Engine {
+    /// The Docker engine that answers, else a private one.
+    Auto,
+    /// Only a Docker engine that is there already.
+    System,
+    /// Only a private one, in the cache folder; needs root on a Debian-like Linux.
+    Private,
+}
+
+/// `--source`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum Source {
+    /// What the cache holds, else the registry if it answers, else packages.
+    Auto,
+    /// Pulled from container registries.
+    Registry,
+    /// Built from package registries.
+    Packages,
+    /// From one file made by `images export`.
+    Archive,
+}
+
+/// `--keep`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Keep {
+    /// Take the world down, whatever happened.
+    Never,
+    /// Leave it up when something failed.
+    OnFailure,
+    /// Leave it up.
+    Always,
+}
+
+impl World {
+    /// Reads the set-up.
+    ///
+    /// # Errors
+    /// Unknown names, malformed files: before any side effect.
+    pub fn setup(&self, layout: &Layout) -> Result<Setup> {
+        Setup::read(&layout.manifests(), &self.setup, self.topology.as_deref(), self.defaults)
+    }
+}
+
+impl Means {
+    /// What the harness is asked for.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for flags that contradict one another.
+    pub fn order(&self, setup: Setup) -> Result<Order> {
+        let (source, mirrors) = self.sources.read()?;
+        let engine = match self.engine {
+            Engine::Auto => engine::Choice::Auto,
+            Engine::System => engine::Choice::System,
+            Engine::Private => engine::Choice::Private,
+        };
+        Ok(Order { setup, engine, source, mirrors })
+    }
+}
+
+impl Sources {
+    /// What the harness is asked for.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for flags that contradict one another.
+    pub fn read(&self) -> Result<(source::Choice, registry::Mirrors)> {
+        let source = match (self.source, &self.archive) {
+            (Source::Archive, Some(file)) if file.is_file() => source::Choice::Archive(file.clone()),
+            (Source::Archive, Some(file)) => {
+                return Err(usage(format!("there is no archive {}", file.display())));
+            }
+            (Source::Archive, None) => return Err(usage("--source archive needs --archive FILE")),
+            (_, Some(_)) => return Err(usage("--archive goes with --source archive only")),
+            (Source::Auto, None) => source::Choice::Auto,
+            (Source::Registry, None) => source::Choice::Registry,
+            (Source::Packages, None) => source::Choice::Packages,
+        };
+        let elsewhere = matches!(source, source::Choice::Packages | source::Choice::Archive(_));
+        match (&self.mirrors.mirror, &self.mirrors.downloads) {
+            (Some(_), _) if elsewhere => return Err(usage("--mirror goes with the registry source only")),
+            (_, Some(_)) if elsewhere => return Err(usage("--downloads goes with the registry source only")),
+            _ => {}
+        }
+        Ok((source, self.mirrors.read()?))
+    }
+}
+
+impl Mirrors {
+    /// What the harness is asked for.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] for a base that is no address.
+    pub fn read(&self) -> Result<registry::Mirrors> {
+        match &self.downloads {
+            Some(base) if !base.starts_with("http://") && !base.starts_with("https://") => {
+                Err(usage(format!("--downloads `{base}` is no http address")))
+            }
+            downloads => Ok(registry::Mirrors { images: self.mirror.clone(), downloads: downloads.clone() }),
+        }
+    }
+}
+
+fn usage(what: impl Into<String>) -> Error {
+    Error::new(Code::Usage, what).next("see cargo xtask e2e --help; nothing was touched")
+}

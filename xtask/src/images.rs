@@ -1,0 +1,206 @@
+//! `images`: obtain everything ahead of a run, carry it to another machine, and see what the cache holds.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use harness::Result;
+use harness::artifact::packages::Packages;
+use harness::artifact::registry::{Delivery, Mirrors, Registry};
+use harness::artifact::source::{self, Obtained};
+use harness::artifact::{Origin, archive};
+use harness::layout::Layout;
+use harness::lock::Lock;
+use harness::progress::Note;
+use serde::Serialize;
+
+use crate::show::{self, Show};
+use crate::{args, interrupt};
+
+/// Flags of `images`.
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(clap::Subcommand)]
+enum Command {
+    /// Obtains every image, tool and upstream manifest, so that a later run finds them in the cache.
+    Build(Build),
+    /// Obtains everything and writes it to one file, for a machine that reaches nothing.
+    Export(Export),
+    /// Checks such a file and puts what is in it into this machine's cache.
+    Import(Import),
+    /// What the cache holds, source by source. Makes no request.
+    List(List),
+}
+
+#[derive(clap::Args)]
+struct Build {
+    #[command(flatten)]
+    sources: args::Sources,
+    /// One JSON object a line on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+#[derive(clap::Args)]
+struct Export {
+    /// The file to write.
+    file: PathBuf,
+    #[command(flatten)]
+    sources: args::Sources,
+}
+
+#[derive(clap::Args)]
+struct Import {
+    /// The file to read.
+    file: PathBuf,
+}
+
+#[derive(clap::Args)]
+struct List {
+    /// One JSON object a line on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+type From = (source::Choice, Mirrors);
+
+/// Runs one of the four.
+///
+/// # Errors
+/// The source's, the archive's.
+pub async fn run(args: &Args) -> Result<()> {
+    let layout = Layout::find()?;
+    let lock = Lock::read(&layout.manifests())?;
+    match &args.command {
+        Command::Build(build) => {
+            let from = build.sources.read()?;
+            let work = async |note| obtain(&from, &layout, &lock, &note).await;
+            summary(&shown(build.json, "obtain everything", work).await?, build.json)
+        }
+        Command::Export(to) => {
+            let from = to.sources.read()?;
+            let work = async |note| export(&to.file, &from, &layout, &lock, &note).await;
+            let size = shown(false, "export everything", work).await?;
+            println!("{}: {} files, {} MiB", to.file.display(), size.members, size.bytes >> 20);
+            println!("next, on the other machine: cargo xtask e2e --source archive --archive FILE");
+            Ok(())
+        }
+        Command::Import(from) => {
+            let work = async |note| archive::import(&from.file, &layout, &note).await;
+            let (_, size) = shown(false, "check and import", work).await?;
+            let (file, mib) = (from.file.display(), size.bytes >> 20);
+            println!("{file}: {} files, {mib} MiB, all as they were", size.members);
+            Ok(())
+        }
+        Command::List(list) => print(&rows(&layout, &lock)?, list.json),
+    }
+}
+
+/// Runs `work` as one step that is shown, until it ends or a signal comes.
+async fn shown<T>(json: bool, what: &str, work: impl AsyncFnOnce(Note) -> Result<T>) -> Result<T> {
+    let (show, began) = (Show::start(json), Instant::now());
+    let note = show.note().of("images");
+    note.started("", what, None);
+    let result = interrupt::or_stop(work(note.clone())).await;
+    match &result {
+        Ok(_) => note.finished(began.elapsed()),
+        Err(e) => note.failed(e),
+    }
+    drop(note);
+    show.end().await;
+    result
+}
+
+async fn obtain(from: &From, layout: &Layout, lock: &Lock, note: &Note) -> Result<Obtained> {
+    layout.probe()?;
+    source::obtain(&from.0, &from.1, layout, lock, note).await
+}
+
+async fn export(
+    file: &Path,
+    from: &From,
+    layout: &Layout,
+    lock: &Lock,
+    note: &Note,
+) -> Result<archive::Size> {
+    let obtained = obtain(from, layout, lock, note).await?;
+    let packages = Packages::new(layout, lock);
+    // Who has no registry has no Docker engine to expect either.
+    if obtained.stock.origin == Origin::Packages {
+        packages.obtain_engine(note).await?;
+        packages.obtain_workloads(note).await?;
+    }
+    let delivery = Delivery { stock: obtained.stock, digests: obtained.digests };
+    archive::export(file, &delivery, &packages.extras()?, layout, note).await
+}
+
+fn summary(obtained: &Obtained, json: bool) -> Result<()> {
+    #[derive(Serialize)]
+    struct Line<'a> {
+        source: &'a str,
+        why: &'a str,
+        name: &'a str,
+        digest: &'a str,
+    }
+    for (name, digest) in &obtained.digests {
+        let line = Line { source: obtained.from, why: &obtained.why, name, digest };
+        match json {
+            true => show::json(&line)?,
+            false => println!("{name:28} {digest}"),
+        }
+    }
+    if !json {
+        println!("source: {} ({})", obtained.from, obtained.why);
+    }
+    Ok(())
+}
+
+/// One thing that a source delivers.
+#[derive(Serialize)]
+struct Row {
+    source: &'static str,
+    name: String,
+    held: bool,
+    /// What it is, or what it took to make it.
+    about: String,
+}
+
+fn rows(layout: &Layout, lock: &Lock) -> Result<Vec<Row>> {
+    let mut rows = Vec::new();
+    let mirrors = Default::default();
+    for (name, entry) in Registry::new(lock, &mirrors, layout)?.listing() {
+        let digest = entry.as_ref().and_then(|entry| entry.stamp.about["digest"].as_str());
+        let about =
+            digest.map_or_else(|| what(lock, name), |digest| format!("{} {digest}", what(lock, name)));
+        rows.push(Row { source: "registry", name: name.to_owned(), held: entry.is_some(), about });
+    }
+    for planned in Packages::new(layout, lock).plan()? {
+        let about =
+            planned.last_seconds.map(|seconds| format!("{seconds:.0} s last time")).unwrap_or_default();
+        rows.push(Row { source: "packages", name: planned.name.to_owned(), held: planned.cached, about });
+    }
+    Ok(rows)
+}
+
+fn what(lock: &Lock, name: &str) -> String {
+    let image = lock.images.get(name).map(|pin| pin.reference.clone());
+    image.or_else(|| lock.downloads.get(name).map(|d| d.version.clone())).unwrap_or_default()
+}
+
+fn print(rows: &[Row], json: bool) -> Result<()> {
+    if json {
+        return rows.iter().try_for_each(show::json);
+    }
+    for source in ["registry", "packages"] {
+        let of_it: Vec<_> = rows.iter().filter(|row| row.source == source).collect();
+        let held = of_it.iter().filter(|row| row.held).count();
+        println!("{source}: {held} of {} held", of_it.len());
+        for row in of_it {
+            println!("  {:7} {:28} {}", if row.held { "held" } else { "missing" }, row.name, row.about);
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,159 @@
+//! `judge`: comes to the verdicts of stored evidence again; needs no cluster, no engine and no network.
+//!
+//! Time is that of the collection: certificates that were valid then are judged valid, also years later.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use harness::evidence::Evidence;
+use harness::verdict::{Judgement, Verdict, judge};
+use harness::{Code, Error, Result};
+
+/// Flags of `judge`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Documents below `evidence/` of a report.
+    #[arg(required = true, value_name = "EVIDENCE")]
+    files: Vec<PathBuf>,
+    /// One JSON object a line on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    run_to(args, &mut std::io::stdout())
+}
+
+fn run_to(args: &Args, out: &mut impl Write) -> Result<()> {
+    // All are read before the first is judged: a mistyped name tells nothing about a claim.
+    let documents: Vec<_> = args.files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<_>>()?;
+    let (mut verdicts, mut missing) = (Vec::new(), Vec::new());
+    for (file, evidence) in documents {
+        let judgement = judge(&evidence);
+        let file = file.display().to_string();
+        verdicts.extend(judgement.verdicts.into_iter().map(|verdict| verdict.kept_in(&file)));
+        missing.extend(judgement.missing);
+    }
+    let judgement = Judgement { verdicts, missing };
+    for verdict in &judgement.verdicts {
+        // A reader that has gone away is no fault of ours.
+        let _ = writeln!(out, "{}", told(verdict, args.json)?);
+    }
+    for error in &judgement.missing {
+        eprintln!("not judged: {error}");
+    }
+    outcome(judgement)
+}
+
+fn read(file: &Path) -> Result<Evidence> {
+    let fail =
+        |e: std::io::Error| Error::new(Code::Usage, format!("cannot read {}", file.display())).because(e);
+    let json = std::fs::read_to_string(file)
+        .map_err(|e| fail(e).next("name a document below evidence/ of a report"))?;
+    Evidence::read(&json).map_err(|e| Error::new(e.code(), file.display().to_string()).because(e))
+}
+
+fn told(verdict: &Verdict, json: bool) -> Result<String> {
+    if json {
+        return serde_json::to_string(verdict)
+            .map_err(|e| Error::internal("a verdict cannot be written").because(e));
+    }
+    let word = if verdict.held() { "held  " } else { "BROKEN" };
+    let way = verdict.way.as_ref().map(|way| format!("{way}: ")).unwrap_or_default();
+    let line = format!("{word}  {way}{}", verdict.claim);
+    if verdict.held() {
+        return Ok(line);
+    }
+    let Verdict { expected, observed, evidence, .. } = verdict;
+    Ok(format!(
+        "{line}\n        expected: {expected}\n        observed: {observed}\n        evidence: {evidence}"
+    ))
+}
+
+/// A broken claim weighs more than one that could not be judged.
+fn outcome(Judgement { verdicts, missing }: Judgement) -> Result<()> {
+    let broken = verdicts.iter().filter(|verdict| !verdict.held()).count();
+    if broken > 0 {
+        let what = format!("{broken} of {} claims did not hold", verdicts.len());
+        return Err(Error::new(Code::ClaimBroken, what).next("read expected and observed above"));
+    }
+    let unjudged = missing.len();
+    match missing.into_iter().next() {
+        Some(first) => {
+            let claims = if unjudged == 1 { "1 claim".to_owned() } else { format!("{unjudged} claims") };
+            let what = format!("{claims} could be judged neither way, {} held", verdicts.len());
+            Err(Error::new(Code::Evidence, what).because(first))
+        }
+        None if verdicts.is_empty() => Err(Error::new(Code::Evidence, "the evidence speaks of no claim")),
+        None => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SAMPLE: &str =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../harness/src/evidence/testdata/version-1.json");
+
+    /// Judges the sample after a change of its text, as a user would who edits a report.
+    fn judged(change: impl FnOnce(String) -> String) -> Result<()> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("evidence.json");
+        std::fs::write(&file, change(std::fs::read_to_string(SAMPLE).unwrap())).unwrap();
+        run_to(&Args { files: vec![file], json: true }, &mut Vec::new())
+    }
+
+    #[test]
+    fn stored_evidence_holds_again() {
+        judged(|json| json).unwrap();
+        let mut out = Vec::new();
+        run_to(&Args { files: vec![SAMPLE.into(), SAMPLE.into()], json: true }, &mut out).unwrap();
+        let lines: Vec<Verdict> =
+            out.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
+        assert_eq!(lines.len(), 2 * 44, "a verdict a line, of each document");
+        assert!(lines[0].evidence.ends_with("version-1.json#/clusters"), "{:?}", lines[0]);
+    }
+
+    /// Tampering: the requests did not go to the gateway.
+    #[test]
+    fn a_broken_claim_has_exit_code_5() {
+        let e = judged(|json| {
+            json.replace("\"upstream_host\": \"172.18.0.3:15443\"", "\"upstream_host\": \"10.20.0.7:5000\"")
+        });
+        let e = e.unwrap_err();
+        assert_eq!((e.code().exit(), e.what()), (5, "1 of 44 claims did not hold"));
+    }
+
+    /// Tampering: the gateway's address was not collected.
+    #[test]
+    fn missing_evidence_has_exit_code_4() {
+        let e = judged(|json| json.replace("\"gateway\": \"172.18.0.3:15443\"", "\"gateway\": null"))
+            .unwrap_err();
+        assert_eq!((e.code().exit(), e.what()), (4, "1 claim could be judged neither way, 43 held"));
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_named() {
+        let file = PathBuf::from("/no/such/evidence.json");
+        let e = run_to(&Args { files: vec![SAMPLE.into(), file], json: true }, &mut Vec::new()).unwrap_err();
+        assert_eq!(e.code(), Code::Usage);
+        assert!(e.what().contains("/no/such/evidence.json"));
+        let e = judged(|json| json[..1000].to_owned()).unwrap_err();
+        assert_eq!(e.code(), Code::Evidence);
+        assert!(e.to_string().contains("evidence.json: this is not an evidence document"), "{e}");
+    }
+
+    #[test]
+    fn a_person_reads_what_was_expected_and_seen() {
+        let verdict: Verdict = serde_json::from_str(
+            r#"{"claim":"it holds","way":"a→b","verdict":"broken","expected":"this","observed":"that",
+                "issuer_key":null,"evidence":"f#/x"}"#,
+        )
+        .unwrap();
+        assert_eq!(
+            told(&verdict, false).unwrap(),
+            "BROKEN  a→b: it holds\n        expected: this\n        observed: that\n        evidence: f#/x"
+        );
+    }
+}

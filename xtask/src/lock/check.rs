@@ -1,0 +1,176 @@
+//! What must be said twice must be said alike: versions that two entries, or an entry and a recipe, share.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use harness::Result;
+use harness::artifact::packages::go;
+use harness::lock::{Download, Lock};
+
+/// The module versions of the Go recipes, by recipe, without the `v`.
+pub type Recipes = BTreeMap<String, String>;
+
+const RECIPES: [&str; 8] = [
+    "kubernetes",
+    "etcd",
+    "coredns",
+    "kind",
+    "spire",
+    "spire-controller-manager",
+    "spiffe-csi",
+    "gateway-api",
+];
+
+/// Reads the recipes' versions.
+///
+/// # Errors
+/// [`harness::Code::Internal`] for an incomplete checkout.
+pub fn recipes(manifests: &Path) -> Result<Recipes> {
+    let pinned = RECIPES.map(|name| {
+        let (_, version) = go::pinned(&manifests.join("packages"), name)?;
+        Ok((name.to_owned(), plain(&version).to_owned()))
+    });
+    pinned.into_iter().collect()
+}
+
+/// One sentence for each contradiction.
+pub fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
+    let image = |role: &str| (format!("image {role}"), lock.images.get(role).map(|pin| tag(&pin.reference)));
+    let file = |name: &str| (format!("download {name}"), lock.downloads.get(name).map(|d| plain(&d.version)));
+    let recipe = |name: &str| (format!("recipe {name}"), recipes.get(name).map(String::as_str));
+    let packages = &lock.packages;
+    let own = |name: &str, version| (format!("packages.{name}"), Some(plain(version)));
+    let alike = [
+        (image("spire-server"), image("spire-agent")),
+        (image("spire-server"), recipe("spire")),
+        (image("spire-controller-manager"), file("spire-crds")),
+        (image("spire-controller-manager"), recipe("spire-controller-manager")),
+        (image("spiffe-csi-driver"), recipe("spiffe-csi")),
+        (image("pilot"), image("proxyv2")),
+        (image("pilot"), file("istioctl")),
+        (image("pilot"), own("istio", &packages.istio)),
+        (file("kind"), recipe("kind")),
+        (file("gateway-api-crds"), recipe("gateway-api")),
+        (own("kubernetes", &packages.kubernetes), recipe("kubernetes")),
+        (own("coredns", &packages.coredns), recipe("coredns")),
+        (own("etcd", packages.etcd.split('-').next().unwrap_or_default()), recipe("etcd")),
+    ];
+    let mut found: Vec<String> = alike
+        .iter()
+        .filter(|((_, a), (_, b))| a != b)
+        .map(|((a, x), (b, y))| {
+            format!("{a} is {} and {b} is {}", x.unwrap_or("missing"), y.unwrap_or("missing"))
+        })
+        .collect();
+    // Upstream's node images follow Kubernetes' releases by weeks, so only the minor version is the same.
+    let (node, own) = (image("node").1.unwrap_or_default(), plain(&packages.kubernetes));
+    if minor(node) != minor(own) {
+        found.push(format!("image node is {node} and packages.kubernetes is {own}: another minor version"));
+    }
+    let elsewhere = |(name, d): (&String, &Download)| {
+        let named = d.url.contains(plain(&d.version));
+        (!named).then(|| format!("the url of download {name} does not have its version {}", d.version))
+    };
+    found.extend(lock.downloads.iter().filter_map(elsewhere));
+    found
+}
+
+/// What is recorded and not verified.
+pub fn unpinned(lock: &Lock) -> Vec<String> {
+    let images = lock.images.iter().filter(|(_, pin)| pin.digest.is_none());
+    let images = images.map(|(role, pin)| format!("image {role} ({})", pin.reference));
+    let files = lock.downloads.iter().flat_map(|(name, d)| {
+        let open = d.sha256.iter().filter(|(_, hash)| hash.is_none());
+        open.map(move |(architecture, _)| format!("download {name} ({architecture})"))
+    });
+    images.chain(files).collect()
+}
+
+fn tag(reference: &str) -> &str {
+    plain(reference.rsplit(':').next().unwrap_or_default())
+}
+
+fn plain(version: &str) -> &str {
+    version.strip_prefix('v').unwrap_or(version)
+}
+
+fn minor(version: &str) -> Vec<&str> {
+    version.split('.').take(2).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read() -> (Lock, Recipes) {
+        let manifests = Path::new("../manifests");
+        (Lock::read(manifests).unwrap(), recipes(manifests).unwrap())
+    }
+
+    #[test]
+    fn the_committed_lock_fits_together() {
+        let (lock, recipes) = read();
+        assert_eq!(contradictions(&lock, &recipes), Vec::<String>::new());
+    }
+
+    /// The contradictions after a change to one of the two.
+    fn after(change: impl FnOnce(&mut Lock, &mut Recipes)) -> String {
+        let (mut lock, mut recipes) = read();
+        change(&mut lock, &mut recipes);
+        contradictions(&lock, &recipes).join("; ")
+    }
+
+    fn tagged(role: &str, tag: &str) -> String {
+        after(|lock, _| {
+            let pin = lock.images.get_mut(role).unwrap();
+            let (name, _) = pin.reference.rsplit_once(':').unwrap();
+            pin.reference = format!("{name}:{tag}");
+        })
+    }
+
+    #[test]
+    fn images_that_go_together_have_one_version() {
+        for role in [
+            "spire-agent",
+            "spire-server",
+            "spire-controller-manager",
+            "spiffe-csi-driver",
+            "pilot",
+            "proxyv2",
+        ] {
+            let found = tagged(role, "0.0");
+            assert!(found.contains(&format!("image {role} is 0.0")), "{role}: {found}");
+        }
+        let found = tagged("node", "v1.1");
+        assert!(
+            found.contains("image node is 1.1 and") && found.contains("another minor version"),
+            "{found}"
+        );
+        let found = after(|lock, _| drop(lock.images.remove("pilot")));
+        assert!(found.contains("image pilot is missing"), "{found}");
+    }
+
+    #[test]
+    fn recipes_build_what_the_lock_names() {
+        for name in RECIPES {
+            let found = after(|_, recipes| drop(recipes.insert(name.into(), "0.0".into())));
+            assert!(found.contains(&format!("recipe {name} is 0.0")), "{name}: {found}");
+        }
+        let found = after(|lock, _| lock.packages.istio = "0.0".into());
+        assert!(found.contains("packages.istio is 0.0"), "{found}");
+    }
+
+    #[test]
+    fn a_download_is_fetched_in_its_own_version() {
+        let found = after(|lock, _| lock.downloads.get_mut("istioctl").unwrap().version = "0.0".into());
+        assert!(found.contains("the url of download istioctl does not have its version 0.0"), "{found}");
+    }
+
+    #[test]
+    fn what_has_no_digest_is_listed() {
+        let (mut lock, _) = read();
+        lock.images.values_mut().for_each(|pin| pin.digest = None);
+        let roles = lock.images.len();
+        assert!(unpinned(&lock).iter().filter(|line| line.starts_with("image ")).count() == roles);
+    }
+}

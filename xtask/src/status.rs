@@ -1,0 +1,32 @@
+//! `status`: what is up, and the command that reaches it.
+
+use harness::Result;
+use harness::layout::Layout;
+use harness::world::World;
+
+use crate::show;
+
+/// Flags of `status`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    let world = World::read(&Layout::find()?)?;
+    if args.json {
+        return show::json(&world);
+    }
+    println!("{} is up since {}, in {}", world.setup, world.made.strftime("%F %T UTC"), world.engine.host());
+    for (name, place) in &world.sites {
+        println!(
+            "  {name}  node {}  kubectl --kubeconfig {} get pods -A",
+            place.address,
+            place.kubeconfig.display()
+        );
+    }
+    println!("next: cargo xtask verify, or cargo xtask down");
+    Ok(())
+}

@@ -1,0 +1,219 @@
+//! `cargo xtask test`: everything that needs no cluster and no container engine. CI runs the same.
+//!
+//! Each check writes a log below `target/vouchsafe/test/`; a failing one is shown whole. The last line of stdout
+//! counts: every test is one, and so is every other check.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use harness::artifact::packages::Packages;
+use harness::cmd::Cmd;
+use harness::layout::Layout;
+use harness::lock::Lock;
+use harness::{Error, Result, patience};
+use quick_junit::{Report, TestCaseStatus};
+
+use crate::interrupt;
+use crate::show::Show;
+
+/// Flags of `test`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// Also the tests that need root and a container engine.
+    #[arg(long, env = "VOUCHSAFE_WITH_ENGINE")]
+    with_engine: bool,
+}
+
+/// A check, and the tests it consists of if it is nextest's.
+struct Check {
+    name: &'static str,
+    command: Cmd,
+    junit: Option<PathBuf>,
+}
+
+/// How many checks and tests passed and failed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Tally {
+    passed: usize,
+    failed: usize,
+}
+
+/// Runs all checks, also after one has failed, and prints the count.
+///
+/// # Errors
+/// [`harness::Code::Internal`] when a check failed: the checkout is not in order.
+pub async fn run(args: &Args) -> Result<()> {
+    let layout = Layout::find()?;
+    let sum = interrupt::or_stop(all(args, &layout)).await?;
+    println!("{} passed, {} failed", sum.passed, sum.failed);
+    match sum.failed {
+        0 => Ok(()),
+        failed => Err(Error::internal(format!("{failed} checks of this checkout failed"))
+            .next("read the output above; the logs are below target/vouchsafe/test")),
+    }
+}
+
+async fn all(args: &Args, layout: &Layout) -> Result<Tally> {
+    let nextest = nextest(layout).await?;
+    let mut checks = vec![fmt(), clippy(), tests(&nextest, layout), docs()];
+    if args.with_engine {
+        checks.push(engine_tests(&nextest, layout));
+    }
+    let mut sum = Tally::default();
+    for check in checks {
+        let tally = check.run(layout).await?;
+        sum = Tally { passed: sum.passed + tally.passed, failed: sum.failed + tally.failed };
+    }
+    Ok(sum)
+}
+
+/// The pinned test runner: from the cache, built the first time.
+async fn nextest(layout: &Layout) -> Result<PathBuf> {
+    let show = Show::start(false);
+    let obtained =
+        Packages::new(layout, &Lock::read(&layout.manifests())?).obtain_nextest(&show.note()).await;
+    show.end().await;
+    obtained
+}
+
+fn fmt() -> Check {
+    Check {
+        name: "format",
+        command: cargo().args(["fmt", "--all", "--", "--check", "--files-with-diff"]),
+        junit: None,
+    }
+}
+
+fn clippy() -> Check {
+    let args = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
+    Check { name: "lints", command: cargo().args(args), junit: None }
+}
+
+fn tests(nextest: &Path, layout: &Layout) -> Check {
+    let command = Cmd::new(nextest).args(["nextest", "run", "--workspace", "--locked", "--cargo-quiet"]);
+    Check { name: "tests", command, junit: Some(junit(layout, "default")) }
+}
+
+fn engine_tests(nextest: &Path, layout: &Layout) -> Check {
+    let args = [
+        "nextest",
+        "run",
+        "--package",
+        "harness",
+        "--profile",
+        "engine",
+        "--run-ignored",
+        "only",
+        "--cargo-quiet",
+    ];
+    Check { name: "engine", command: Cmd::new(nextest).args(args), junit: Some(junit(layout, "engine")) }
+}
+
+fn docs() -> Check {
+    // Documentation of a program is for its developers: private items are in it, and links to them are fine.
+    let flags = "-D warnings -A rustdoc::private-intra-doc-links";
+    let command =
+        cargo().args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
+    Check { name: "documentation", command: command.env("RUSTDOCFLAGS", flags), junit: None }
+}
+
+impl Check {
+    async fn run(self, layout: &Layout) -> Result<Tally> {
+        let log = layout.reports().join("test").join(format!("{}.log", self.name));
+        let began = Instant::now();
+        if let Some(junit) = &self.junit {
+            // An old one must not be counted if the tests do not even compile; none is there the first time.
+            let _ = std::fs::remove_file(junit);
+        }
+        eprintln!("{:<14} …", self.name);
+        // A failed test says what it saw; whoever wants to know where asks that one test again.
+        let command = self.command.env("RUST_BACKTRACE", "0").env_remove("NEXTEST_PROFILE");
+        let command = command.dir(&layout.repo).limit(patience::BUILD);
+        let passed = command.log_to(&log).output().await?.status == 0;
+        let tally = self.junit.as_deref().and_then(count).unwrap_or_default().with(passed);
+        let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
+        eprintln!(
+            "{:<14} {verdict}, {:.1} s ({} passed, {} failed)",
+            self.name,
+            began.elapsed().as_secs_f64(),
+            tally.passed,
+            tally.failed
+        );
+        if tally.failed > 0 {
+            eprintln!("{}", std::fs::read_to_string(&log).unwrap_or_default());
+        }
+        Ok(tally)
+    }
+}
+
+impl Tally {
+    /// Adds the verdict of the program itself, where its tests do not already say the same.
+    fn with(self, passed: bool) -> Self {
+        match (passed, self) {
+            (true, Self { passed: 0, failed: 0 }) => Self { passed: 1, failed: 0 },
+            (false, Self { failed: 0, .. }) => Self { failed: 1, ..self },
+            _ => self,
+        }
+    }
+}
+
+/// The tests in a JUnit file; `None` when there is none, because nothing was run.
+fn count(junit: &Path) -> Option<Tally> {
+    let report = Report::deserialize_from_str(&std::fs::read_to_string(junit).ok()?).ok()?;
+    let mut tally = Tally::default();
+    for case in report.test_suites.iter().flat_map(|suite| &suite.test_cases) {
+        match case.status {
+            TestCaseStatus::Success { .. } => tally.passed += 1,
+            TestCaseStatus::NonSuccess { .. } => tally.failed += 1,
+            TestCaseStatus::Skipped { .. } => (),
+        }
+    }
+    Some(tally)
+}
+
+/// Where nextest writes: its store is below the checkout wherever the build goes.
+fn junit(layout: &Layout, profile: &str) -> PathBuf {
+    layout.repo.join("target/nextest").join(profile).join("junit.xml")
+}
+
+/// The cargo that runs us.
+fn cargo() -> Cmd {
+    Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tests_are_counted_one_by_one_and_other_checks_as_one() {
+        let none = Tally::default();
+        assert_eq!(none.with(true), Tally { passed: 1, failed: 0 });
+        assert_eq!(none.with(false), Tally { passed: 0, failed: 1 });
+        let some = Tally { passed: 7, failed: 0 };
+        assert_eq!(some.with(true), some);
+        // The runner itself failed although no test did, by a leak for instance.
+        assert_eq!(some.with(false), Tally { passed: 7, failed: 1 });
+        assert_eq!(Tally { passed: 7, failed: 2 }.with(false), Tally { passed: 7, failed: 2 });
+    }
+
+    #[test]
+    fn a_junit_file_is_counted() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("junit.xml");
+        assert_eq!(count(&file), None);
+        std::fs::write(
+            &file,
+            r#"<?xml version="1.0" encoding="UTF-8"?>
+            <testsuites name="nextest-run" tests="3" failures="1" errors="0">
+              <testsuite name="harness" tests="3" disabled="0" errors="0" failures="1">
+                <testcase name="a" classname="harness" time="0.1"></testcase>
+                <testcase name="b" classname="harness" time="0.1"><failure type="test failure">no</failure></testcase>
+                <testcase name="c" classname="harness" time="0.1"></testcase>
+              </testsuite>
+            </testsuites>"#,
+        )
+        .unwrap();
+        assert_eq!(count(&file), Some(Tally { passed: 2, failed: 1 }));
+    }
+}

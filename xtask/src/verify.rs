@@ -1,0 +1,161 @@
+//! `verify`: judges every claim in the world that is up, by running the scenarios.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use harness::artifact::packages::Packages;
+use harness::cmd::Cmd;
+use harness::layout::Layout;
+use harness::lock::Lock;
+use harness::progress::Note;
+use harness::world::{self, World};
+use harness::{Code, Error, Result, patience};
+
+use crate::interrupt;
+use crate::report::{Report, Tally};
+use crate::show::Show;
+
+/// Flags of `verify`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A nextest filter over scenarios, such as `test(bundles)`.
+    #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
+    filter: Option<String>,
+    /// One JSON object a line on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args) -> Result<()> {
+    let layout = Layout::find()?;
+    let world = World::read(&layout)?;
+    let claimed = world::claim(&layout)?;
+    let report = Report::begin(&layout)?;
+    report.world(&world)?;
+    let show = Show::start(args.json);
+    let note = show.note();
+    let work = async {
+        let runner = Runner::prepare(&layout, &note).await?;
+        judge(&runner, &layout, &report, args.filter.as_deref(), args.json, &note).await
+    };
+    let judged = interrupt::or_stop(work).await;
+    if let Err(e) = &judged {
+        report.failure(&layout, e, &note).await;
+    }
+    drop(note);
+    show.end().await;
+    drop(claimed);
+    report.close(&judged, true, args.json)?;
+    judged
+}
+
+/// The test runner, with the scenarios compiled.
+pub struct Runner {
+    program: PathBuf,
+}
+
+impl Runner {
+    /// Finds or builds nextest, and compiles the scenarios.
+    ///
+    /// # Errors
+    /// The compiler's words.
+    pub async fn prepare(layout: &Layout, note: &Note) -> Result<Self> {
+        let note = note.of("scenarios");
+        let began = Instant::now();
+        note.started("", "scenarios compiled", None);
+        let packages = Packages::new(layout, &Lock::read(&layout.manifests())?);
+        let program = packages.obtain_nextest(&note).await?;
+        let runner = Self { program };
+        runner.command(layout).args(["--no-run"]).limit(patience::BUILD).run().await?;
+        note.finished(began.elapsed());
+        Ok(runner)
+    }
+
+    fn command(&self, layout: &Layout) -> Cmd {
+        Cmd::new(&self.program)
+            .args(["nextest", "run", "--package", "scenarios", "--profile", "e2e", "--cargo-quiet"])
+            .dir(&layout.repo)
+            .env_remove("NEXTEST_PROFILE")
+    }
+
+    /// Runs the scenarios that `filter` selects; whether all passed.
+    async fn scenarios(&self, layout: &Layout, report: &Report, filter: &str, log: &Path) -> Result<bool> {
+        let out = self
+            .command(layout)
+            .args(["-E", filter, "--no-tests=pass"])
+            .env("VOUCHSAFE_WORLD", world::file(layout))
+            .env("VOUCHSAFE_REPORT", &report.dir)
+            .limit(patience::SCENARIOS)
+            .log_to(log)
+            .output()
+            .await?;
+        match out.status {
+            0 => Ok(true),
+            // nextest's documented status for failed tests.
+            100 => Ok(false),
+            status => Err(Error::new(Code::CommandFailed, format!("nextest exited with {status}"))
+                .seen(harness::cmd::tail(&std::fs::read_to_string(log).unwrap_or_default()))),
+        }
+    }
+}
+
+/// Reads the world in parallel, then disturbs it, one scenario at a time, and tells every verdict as it falls.
+///
+/// # Errors
+/// [`Code::ClaimBroken`] when a claim did not hold, [`Code::Evidence`] when one could not be judged.
+pub async fn judge(
+    runner: &Runner,
+    layout: &Layout,
+    report: &Report,
+    filter: Option<&str>,
+    json: bool,
+    note: &Note,
+) -> Result<()> {
+    let chosen = filter.map(|f| format!(" and ({f})")).unwrap_or_default();
+    let runs = [
+        ("claims", "claims judged", format!("not test(/^disturbing::/){chosen}")),
+        ("disturbing", "controls judged", format!("test(/^disturbing::/){chosen}")),
+    ];
+    let mut passed = true;
+    for (id, what, filter) in runs {
+        let (note, began) = (note.of(id), Instant::now());
+        note.started("", what, None);
+        let log = report.dir.join(format!("{id}.log"));
+        let running = runner.scenarios(layout, report, &filter, &log);
+        passed &= report.told_while(running, json, &note).await?;
+        keep_junit(layout, report, id);
+        note.finished(began.elapsed());
+    }
+    report.tally()?.judge(passed)
+}
+
+/// nextest writes its JUnit file below `target/`, anew each time.
+fn keep_junit(layout: &Layout, report: &Report, id: &str) {
+    let made = layout.repo.join("target/nextest/e2e/junit.xml");
+    // Missing when no scenario was selected.
+    let _ = std::fs::rename(made, report.dir.join(format!("junit-{id}.xml")));
+}
+
+impl Tally {
+    /// The run's own verdict.
+    fn judge(&self, passed: bool) -> Result<()> {
+        if self.broken > 0 {
+            return Err(Error::new(
+                Code::ClaimBroken,
+                format!("{} of {} claims did not hold", self.broken, self.all()),
+            )
+            .next(format!("read expected and observed above, or {}", self.dir.display())));
+        }
+        match (passed, self.errors.first()) {
+            (true, None) if self.all() == 0 => {
+                Err(Error::new(Code::Usage, "the filter selects no scenario, so nothing was judged"))
+            }
+            (true, None) => Ok(()),
+            (_, Some(first)) => {
+                Err(Error::new(Code::Evidence, "a claim could be judged neither way").seen(first))
+            }
+            (false, None) => Err(Error::new(Code::Evidence, "a scenario ended without a verdict")
+                .next(format!("read the logs in {}", self.dir.display()))),
+        }
+    }
+}
