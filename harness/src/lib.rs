@@ -1,4 +1,43 @@
 //! Vouchsafe: an end-to-end test harness for federated service meshes.
+//!
+//! It brings up real clusters with SPIRE and Istio, lets workloads meet across them, and proves who issued the
+//! certificates that each side saw. This crate is the library; `xtask` owns the world, `scenarios` visit it.
+//!
+//! # A run, in one paragraph
+//!
+//! [`doctor`] judges the machine. [`artifact::source`] brings every image, tool and upstream manifest to this
+//! machine. [`engine`] finds or starts a container engine, [`cluster`] makes kind clusters in it, [`component`] says
+//! which steps put what into them, and [`plan`] runs those steps as wide as their needs allow. What is about to be
+//! made is first written into the [`ledger`], what was made into the [`world`]. Scenarios observe ([`kube`],
+//! [`envoy`], [`spire`], [`mesh`]) and fill in [`evidence`]; [`verdict`] judges it. [`lifecycle`] takes it all away.
+//!
+//! # Where to look
+//!
+//! | question | module |
+//! | --- | --- |
+//! | which clusters, which trust domains, which way | [`topology`], [`setup`] |
+//! | which version of anything | [`lock`], `manifests/lock.yaml` |
+//! | where does an image come from | [`artifact`] |
+//! | what happens in which order, and why | [`component`], [`plan`] |
+//! | why did it wait, and for how long may it | [`wait`], [`patience`], [`kube::conditions`] |
+//! | when is a certificate good | [`identity`] |
+//! | what did a proxy hold, what did it use | [`envoy::secrets`], [`envoy::access_log`] |
+//! | what makes a claim hold | [`verdict`] |
+//! | what must be taken down | [`ledger`], [`engine::sweep`] |
+//!
+//! # Invariants
+//!
+//! 1. An issuer is a key, not a name: a leaf is judged by its signature, against the bundle that its trust domain's
+//!    SPIRE server publishes now.
+//! 2. Two witnesses for a handshake: both sidecars' records of that request. A dump says what a proxy holds, a
+//!    record what it used.
+//! 3. Every claim has a control, and every assertion has been seen red ([`tamper`]).
+//! 4. No sleep outside [`wait`], no process outside [`cmd`], no YAML outside [`render`], no deadline outside
+//!    [`patience`], no version outside the lock; clippy and a tidy test hold it.
+//! 5. A claim is never tried again. Infrastructure is, visibly.
+//! 6. "Infrastructure broke" and "the claim is false" never look alike: [`Code`] says which, and the exit status.
+//! 7. Refuse before touching; write down before making; take down everything even when one thing resists.
+//! 8. Pure modules ([`topology`], [`plan`]'s graph, [`identity`], [`envoy`], [`evidence`], [`verdict`]) do no I/O.
 
 pub mod artifact;
 pub mod cluster;

@@ -1,0 +1,213 @@
+//! The commands as a user types them: exit codes, sentences, and nothing touched by a refusal.
+
+use harness::Code;
+use harness::cmd::{Cmd, Output};
+use serde_json::Value;
+use tempfile::TempDir;
+
+/// The program, without what the user of this machine has set for it.
+fn xtask(args: &[&str]) -> Cmd {
+    let set = std::env::vars_os().map(|(name, _)| name);
+    let ours = set.filter(|name| name.to_string_lossy().starts_with("VOUCHSAFE_"));
+    let command = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(args.iter().copied());
+    ours.fold(command, |command, name| command.env_remove(name))
+}
+
+/// A command line, with a cache of its own that must stay as it is.
+struct Typed {
+    cache: TempDir,
+}
+
+impl Typed {
+    fn new() -> Self {
+        Self { cache: tempfile::tempdir().unwrap() }
+    }
+
+    async fn run(&self, args: &[&str]) -> Output {
+        xtask(args).env("VOUCHSAFE_CACHE", self.cache.path()).output().await.unwrap()
+    }
+
+    /// All commands, as the help lists them.
+    async fn commands(&self) -> Vec<String> {
+        let help = self.run(&["--help"]).await.stdout;
+        // Names stand two columns in; what wraps stands further in.
+        let lines =
+            help.split("Commands:").nth(1).unwrap().lines().skip(1).take_while(|line| !line.is_empty());
+        let named = lines.filter(|line| line.starts_with("  ") && !line.starts_with("   "));
+        let names = named.filter_map(|line| line.split_whitespace().next());
+        names.filter(|name| *name != "help").map(str::to_owned).collect()
+    }
+
+    /// Refused as a usage error, with `words` in the sentence, and nothing was touched.
+    async fn refuses(&self, args: &[&str], words: &str) {
+        let out = self.run(args).await;
+        assert_eq!(out.status, 2, "{args:?}: {}{}", out.stdout, out.stderr);
+        assert!(out.stderr.contains(words), "{args:?}: {}", out.stderr);
+        assert!(out.stdout.is_empty(), "{args:?} wrote to stdout: {}", out.stdout);
+        let touched = std::fs::read_dir(self.cache.path()).unwrap().count();
+        assert_eq!(touched, 0, "{args:?} touched the cache");
+    }
+}
+
+#[tokio::test]
+async fn an_unknown_flag_is_refused_before_anything_is_touched() {
+    let typed = Typed::new();
+    for command in typed.commands().await {
+        typed.refuses(&[&command, "--no-such-flag"], "--no-such-flag").await;
+    }
+    typed.refuses(&["no-such-command"], "no-such-command").await;
+}
+
+#[tokio::test]
+async fn an_unknown_code_is_refused_with_the_nearest_name() {
+    Typed::new().refuses(&["explain", "claim-borken"], "'claim-broken'").await;
+}
+
+#[tokio::test]
+async fn an_unknown_engine_or_source_is_refused_with_the_known_ones() {
+    let typed = Typed::new();
+    for command in ["e2e", "up", "doctor"] {
+        typed.refuses(&[command, "--engine", "podman"], "auto, system, private").await;
+        typed.refuses(&[command, "--source", "hub"], "auto, registry, packages, archive").await;
+    }
+    typed.refuses(&["e2e", "--keep", "perhaps"], "never, on-failure, always").await;
+}
+
+#[tokio::test]
+async fn flags_that_contradict_one_another_are_refused() {
+    let typed = Typed::new();
+    typed.refuses(&["e2e", "--source", "archive"], "--source archive needs --archive FILE").await;
+    typed.refuses(&["e2e", "--archive", "Cargo.toml"], "--archive goes with --source archive only").await;
+    typed
+        .refuses(&["e2e", "--source", "archive", "--archive", "no-such-file"], "no archive no-such-file")
+        .await;
+    typed
+        .refuses(
+            &["e2e", "--source", "packages", "--mirror", "cache.example:5000"],
+            "--mirror goes with the registry source only",
+        )
+        .await;
+}
+
+#[tokio::test]
+async fn an_unknown_set_up_is_refused_with_the_known_ones() {
+    let typed = Typed::new();
+    for command in ["e2e", "up", "plan", "doctor"] {
+        typed.refuses(&[command, "--setup", "fedrated"], "set-ups: federated").await;
+    }
+}
+
+#[tokio::test]
+async fn a_topology_that_cannot_be_is_refused_with_its_place() {
+    let typed = Typed::new();
+    let dir = tempfile::tempdir().unwrap();
+    let cluster = |i: u8, pods: &str| {
+        format!(
+            "  - {{ name: c{i}, trust_domain: c{i}.local, network: n{i}, pods: {pods}, services: 10.{i}1.0.0/16, version: v{i} }}\n"
+        )
+    };
+    let cases = [
+        (
+            "clusters:\n  - colour: red\n".to_owned(),
+            "t.yaml:2:5 is malformed: clusters[0]: unknown field `colour`",
+        ),
+        ("clusters: [\n".to_owned(), "t.yaml:2:1 is malformed"),
+        (format!("clusters:\n{}{}", cluster(1, "10.10.0.0/16"), cluster(2, "10.10.4.0/22")), "overlap"),
+        ("clusters: []\n".to_owned(), "it names no cluster"),
+    ];
+    for (text, words) in cases {
+        let file = dir.path().join("t.yaml");
+        std::fs::write(&file, text).unwrap();
+        for command in ["e2e", "plan", "doctor"] {
+            typed.refuses(&[command, "--topology", file.to_str().unwrap()], words).await;
+        }
+    }
+    typed.refuses(&["plan", "--topology", "no-such-file.yaml"], "cannot read no-such-file.yaml").await;
+}
+
+#[tokio::test]
+async fn the_plan_needs_no_engine_and_little_time() {
+    let (typed, began) = (Typed::new(), std::time::Instant::now());
+    let out = typed.run(&["plan", "--json"]).await;
+    assert_eq!(out.status, 0, "{}", out.stderr);
+    let plan: Value = serde_json::from_str(&out.stdout).unwrap();
+    let text = plan.to_string();
+    assert!(text.contains("cluster1") && text.contains("cluster2"), "{text}");
+    assert!(began.elapsed().as_secs() < 2, "it took {:?}", began.elapsed());
+    assert_eq!(std::fs::read_dir(typed.cache.path()).unwrap().count(), 0, "the plan touched the cache");
+}
+
+#[tokio::test]
+async fn every_code_is_explained_offline() {
+    let typed = Typed::new();
+    for code in Code::ALL {
+        let out = typed.run(&["explain", code.name()]).await;
+        assert_eq!(out.status, 0, "{}", out.stderr);
+        assert!(out.stdout.contains(code.explain()), "{}", out.stdout);
+        assert!(out.stdout.contains(&format!("Exit status {}", code.exit())), "{}", out.stdout);
+    }
+}
+
+#[tokio::test]
+async fn completions_know_the_commands() {
+    let typed = Typed::new();
+    let out = typed.run(&["completions", "bash"]).await;
+    assert_eq!(out.status, 0, "{}", out.stderr);
+    for command in typed.commands().await {
+        assert!(out.stdout.contains(&command), "no {command} among the completions");
+    }
+}
+
+#[tokio::test]
+async fn the_readme_names_every_command_and_no_other() {
+    let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
+    let table = readme.split("| command | what it does |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let cells = table.lines().skip(2).filter_map(|row| row.split('|').nth(1));
+    // In a row, the first word between backticks is a command; the others are its own, or commands again.
+    let named =
+        cells.flat_map(|cell| cell.split('`').skip(1).step_by(2)).filter_map(|name| name.split(' ').next());
+    let named: std::collections::BTreeSet<_> = named.collect();
+    let commands = Typed::new().commands().await;
+    assert!(commands.len() >= 10, "{commands:?}");
+    for command in &commands {
+        assert!(named.contains(command.as_str()), "the README does not name {command}");
+    }
+    let words = ["export", "import", "list", "update"];
+    for name in named {
+        assert!(words.contains(&name) || commands.iter().any(|c| c == name), "there is no command {name}");
+    }
+}
+
+#[tokio::test]
+async fn the_doctor_speaks_json_and_ends_with_3_exactly_when_a_check_fails() {
+    let out = Typed::new().run(&["doctor", "--json"]).await;
+    let findings: Vec<Value> = out.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert!(findings.len() >= 12, "{}", out.stdout);
+    for finding in &findings {
+        for field in ["check", "level", "finding", "measured", "needed"] {
+            assert!(finding[field].is_string(), "no {field} in {finding}");
+        }
+    }
+    let fails = findings.iter().any(|finding| finding["level"] == "fail");
+    assert_eq!(out.status, if fails { 3 } else { 0 }, "{}", out.stderr);
+}
+
+#[tokio::test]
+async fn a_machine_without_the_engine_that_was_asked_for_is_not_fit() {
+    let dir = tempfile::tempdir().unwrap();
+    let nowhere = format!("unix://{}/docker.sock", dir.path().display());
+    let out = xtask(&["doctor", "--engine", "system"])
+        .env("DOCKER_HOST", nowhere)
+        .env("VOUCHSAFE_CACHE", dir.path())
+        .output()
+        .await
+        .unwrap();
+    assert_eq!(out.status, 3, "{}", out.stdout);
+    assert!(out.stdout.contains("no Docker engine answers"), "{}", out.stdout);
+    assert!(
+        out.stderr.contains("error[engine-unreachable]: this machine is not fit for a run"),
+        "{}",
+        out.stderr
+    );
+    assert!(out.stderr.contains("next: start Docker"), "{}", out.stderr);
+}

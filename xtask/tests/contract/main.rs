@@ -1,0 +1,7 @@
+//! What others build on: the commands as a user types them, and the script that checks a fresh machine.
+
+// Said once more for clippy, which lets tests unwrap and does not see that all of this is one.
+#[cfg(test)]
+mod ci;
+#[cfg(test)]
+mod cli;
