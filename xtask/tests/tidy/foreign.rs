@@ -86,7 +86,7 @@ fn hosts(text: &str) -> Vec<String> {
 
 #[test]
 fn mirrors_are_told_from_what_everybody_has() {
-    let text = "proxy=https://user:secret@mirror.corp.example:8443/go,direct\n# https://comment.example/\nURIs: http://deb.debian.org/debian\n";
+    let text = "proxy=https://user:secret@mirror.corp.example:8443/go,direct\n# https://comment.example/\nHomepage: http://www.debian.org/\n";
     assert_eq!(hosts(text), ["mirror.corp.example"]);
     let tree =
         Tree { files: vec![crate::File { path: "x".into(), text: "a\nfrom mirror.corp.example\n".into() }] };

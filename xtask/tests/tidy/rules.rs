@@ -193,5 +193,5 @@ fn what_only_looks_alike_is_left_alone() {
     );
     quiet("manifests/lock.yaml", "x: v1.2.3\n");
     quiet(".github/workflows/a.yml", &format!("- uses: a/b@{} # v1.2.3\n", "0a".repeat(20)));
-    quiet("README.md", "The node mounts /var/lib/x, and ~/.cache is yours; target/work/x too.\n");
+    quiet("README.md", "The node mounts /var/lib/x, and ~/.cache is yours; target/x too.\n");
 }
