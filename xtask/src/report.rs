@@ -177,7 +177,7 @@ impl Report {
         if !json {
             eprint!("\n{story}");
         }
-        if kept && judged.as_ref().is_ok_and(|()| true) {
+        if kept && judged.is_ok() {
             eprintln!("the world is still up. next: cargo xtask status, cargo xtask down");
         }
         Ok(())

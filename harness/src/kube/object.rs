@@ -99,9 +99,8 @@ pub async fn merge_patch(
     note: &Note,
 ) -> Result<DynamicObject> {
     let target = Target::of(client, object)?;
-    let params = PatchParams { field_manager: Some(super::FIELD_MANAGER.into()), ..Default::default() };
     persist(&format!("patching {}", target.shown), note, || async {
-        target.api.patch(&target.name, &params, &Patch::Merge(patch)).await
+        target.api.patch(&target.name, &ours(), &Patch::Merge(patch)).await
     })
     .await
 }
@@ -117,11 +116,15 @@ pub async fn merge_patch_status(
     note: &Note,
 ) -> Result<DynamicObject> {
     let target = Target::of(client, object)?;
-    let params = PatchParams { field_manager: Some(super::FIELD_MANAGER.into()), ..Default::default() };
     persist(&format!("patching the status of {}", target.shown), note, || async {
-        target.api.patch_status(&target.name, &params, &Patch::Merge(patch)).await
+        target.api.patch_status(&target.name, &ours(), &Patch::Merge(patch)).await
     })
     .await
+}
+
+/// Merging under our own name, without force: a merge has no conflicts to overrule.
+fn ours() -> PatchParams {
+    PatchParams { field_manager: Some(super::FIELD_MANAGER.into()), ..Default::default() }
 }
 
 pub(super) fn resource(api_version: &str, kind: &str) -> Result<ApiResource> {
