@@ -82,11 +82,14 @@ fn describe(making: &Making, graph: Graph, timings: Vec<Timing>) -> Result<World
     let (order, obtained) = (&making.order, making.obtained()?);
     let mut sites = BTreeMap::new();
     for site in making.sites() {
-        let place = Place { kubeconfig: site.kubeconfig.clone(), address: site.address()? };
+        let (kubeconfig, address) = (site.kubeconfig.clone(), site.address()?);
+        let place = Place { kubeconfig, address, values: making.values(site)? };
         sites.insert(site.cluster.name.clone(), place);
     }
     Ok(World {
+        name: order.setup.world.clone(),
         setup: order.setup.name.clone(),
+        scenarios: order.setup.scenarios.clone(),
         defaults: order.setup.defaults,
         origin: obtained.stock.origin,
         source: format!("{} ({})", obtained.from, obtained.why),

@@ -24,11 +24,23 @@ pub async fn ask_from_outside(client: &Client, service: &str, request: &str) -> 
 }
 
 async fn ask_from(client: &Client, ns: &str, selector: &str, service: &str, request: &str) -> Result<Reply> {
+    ask_url(client, (ns, selector, "curl"), &format!("http://{service}.istio-test:5000/hello"), request).await
+}
+
+/// Asks any address, from a container of a ready pod: namespace, labels, container.
+///
+/// # Errors
+/// As [`ask`].
+pub async fn ask_url(
+    client: &Client,
+    (ns, selector, container): (&str, &str, &str),
+    url: &str,
+    request: &str,
+) -> Result<Reply> {
     let pod = one_ready_pod(client, ns, selector).await?.name_any();
-    let url = format!("http://{service}.istio-test:5000/hello");
     let header = format!("x-request-id: {request}");
-    let argv = ["curl", "-sS", "-m", "10", "-w", "\n%{http_code}", "-H", &header, &url];
-    let said = exec(client, ns, &pod, "curl", &argv).await?;
+    let argv = ["curl", "-sS", "-m", "10", "-w", "\n%{http_code}", "-H", &header, url];
+    let said = exec(client, ns, &pod, container, &argv).await?;
     let (body, status) = said.stdout.rsplit_once('\n').unwrap_or((&said.stdout, "0"));
     let Ok(status) = status.trim().parse() else {
         let what = format!("curl in {ns}/{pod} printed no status for {url}");

@@ -32,6 +32,8 @@ pub const ENGINE_STOP: Duration = Duration::from_secs(20);
 pub const ATTEMPT: Duration = Duration::from_secs(20);
 /// One scenario's own wait for something that the mesh does by itself.
 pub const SETTLE: Duration = Duration::from_secs(90);
+/// Controllers taking away what nobody wants any more: SPIRE's collects every few seconds.
+pub const CAUGHT_UP: Duration = Duration::from_secs(30);
 /// All scenarios of one kind together.
 pub const SCENARIOS: Duration = Duration::from_secs(900);
 /// The time that collecting evidence may take, all of it.

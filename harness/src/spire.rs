@@ -17,7 +17,7 @@ const SOCKET: &str = "/tmp/spire-server/private/api.sock";
 /// # Errors
 /// [`Code::Evidence`] with the server's words.
 pub async fn bundle(client: &Client) -> Result<String> {
-    ask(client, &["bundle", "show", "-format", "spiffe"]).await
+    command(client, &["bundle", "show", "-format", "spiffe"]).await
 }
 
 /// What the server holds for a peer, in SPIFFE's JSON; none when it holds nothing.
@@ -26,7 +26,7 @@ pub async fn bundle(client: &Client) -> Result<String> {
 /// As [`bundle`].
 pub async fn bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Option<String>> {
     let id = format!("spiffe://{trust_domain}");
-    match ask(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await {
+    match command(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await {
         Ok(bundle) => Ok(Some(bundle)),
         Err(e) if e.to_string().contains("NotFound") => Ok(None),
         Err(e) => Err(e),
@@ -38,7 +38,7 @@ pub async fn bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Optio
 /// # Errors
 /// As [`bundle`].
 pub async fn entries(client: &Client) -> Result<String> {
-    ask(client, &["entry", "show", "-output", "json"]).await
+    command(client, &["entry", "show", "-output", "json"]).await
 }
 
 /// Gives the server a peer's bundle, by hand.
@@ -47,10 +47,7 @@ pub async fn entries(client: &Client) -> Result<String> {
 /// As [`bundle`].
 pub async fn set_bundle_of_peer(client: &Client, trust_domain: &str, bundle: &str) -> Result<()> {
     let id = format!("spiffe://{trust_domain}");
-    let words = ["bundle", "set", "-format", "spiffe", "-id", &id];
-    let argv = with_socket(&words);
-    let said = exec_fed(client, NAMESPACE, POD, CONTAINER, &argv, bundle.as_bytes()).await?;
-    answer(&words, said).map(drop)
+    command_fed(client, &["bundle", "set", "-format", "spiffe", "-id", &id], bundle).await.map(drop)
 }
 
 /// Takes a peer's bundle away. Deleting the ClusterFederatedTrustDomain alone leaves it in place (seen on 1.15.3).
@@ -59,12 +56,24 @@ pub async fn set_bundle_of_peer(client: &Client, trust_domain: &str, bundle: &st
 /// As [`bundle`].
 pub async fn delete_bundle_of_peer(client: &Client, trust_domain: &str) -> Result<()> {
     let id = format!("spiffe://{trust_domain}");
-    ask(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await.map(drop)
+    command(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await.map(drop)
 }
 
-async fn ask(client: &Client, words: &[&str]) -> Result<String> {
-    let argv = with_socket(words);
-    let said = exec(client, NAMESPACE, POD, CONTAINER, &argv).await?;
+/// Any command of the server, such as `entry create …`: what it said.
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn command(client: &Client, words: &[&str]) -> Result<String> {
+    let said = exec(client, NAMESPACE, POD, CONTAINER, &with_socket(words)).await?;
+    answer(words, said)
+}
+
+/// As [`command`], with `input` for its standard input.
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn command_fed(client: &Client, words: &[&str], input: &str) -> Result<String> {
+    let said = exec_fed(client, NAMESPACE, POD, CONTAINER, &with_socket(words), input.as_bytes()).await?;
     answer(words, said)
 }
 

@@ -13,14 +13,20 @@ use crate::engine;
 use crate::error::Context as _;
 use crate::layout::Layout;
 use crate::plan::Graph;
+use crate::render::Values;
+use crate::setup::Scenarios;
 use crate::topology::{ClusterName, Topology};
 use crate::{Code, Error, Result};
 
 /// What is known of a world that is up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct World {
-    /// The set-up's name.
+    /// What it is a world of: its topology's name.
+    pub name: String,
+    /// The set-up's name, or several with commas between.
     pub setup: String,
+    /// What proves it.
+    pub scenarios: Scenarios,
     /// Whether upstream's intervals are in force.
     pub defaults: bool,
     /// Whose builds run in it.
@@ -50,6 +56,8 @@ pub struct Place {
     pub kubeconfig: PathBuf,
     /// The node's address, which is also its gateway's.
     pub address: IpAddr,
+    /// What our manifests may name in this cluster.
+    pub values: Values,
 }
 
 impl World {

@@ -5,11 +5,14 @@
 //! [`harness::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
 
 mod look;
+mod onlooker;
 mod requests;
+mod stage;
 mod story;
 mod trust;
 
 pub use look::Mesh;
+pub use stage::{Pods, Stage, play};
 pub use story::{Outcome, tell, tell_control};
 pub use trust::Withdrawn;
 

@@ -10,13 +10,13 @@ use harness::identity::{Bundle, Pem, TrustDomain, entries_of};
 use harness::kube::pods::one_ready_pod;
 use harness::kube::{connect, forward};
 use harness::topology::{Cluster, ClusterName};
-use harness::world::World;
+use harness::world::{Place, World};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, ResourceExt as _};
 
 /// Envoy's admin port, on loopback inside the pod.
-const ENVOY_ADMIN: u16 = 15000;
+pub(crate) const ENVOY_ADMIN: u16 = 15000;
 /// istiod's debug port.
 const ISTIOD_DEBUG: u16 = 8080;
 /// Where each mesh proxy is found.
@@ -44,6 +44,17 @@ impl Mesh {
             clients.insert(name.clone(), connect(&place.kubeconfig).await?);
         }
         Ok(Self { world, clients })
+    }
+
+    /// The world as it was made.
+    pub(crate) fn world(&self) -> &World {
+        &self.world
+    }
+
+    /// The cluster at that place, as it was made.
+    pub(crate) fn place(&self, place: usize) -> Result<&Place> {
+        let name = &self.cluster(place)?.name;
+        self.world.sites.get(name).ok_or_else(|| Error::internal(format!("the world has no {name}")))
     }
 
     /// The clusters as data.

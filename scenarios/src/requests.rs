@@ -117,7 +117,7 @@ impl Mesh {
 
 /// The sidecar's records, once each of these requests is among them or time is up: Envoy writes its log once a
 /// second. A request that is still missing then is missing evidence, which the judge says.
-async fn records(client: &Client, of: &Workload, requests: &[String]) -> Result<Vec<Record>> {
+pub(crate) async fn records(client: &Client, of: &Workload, requests: &[String]) -> Result<Vec<Record>> {
     let is_in = |all: &[Record], request: &String| all.iter().any(|r| r.request_id.as_ref() == Some(request));
     written(client, of, |all| requests.iter().all(|request| is_in(all, request))).await
 }
@@ -154,7 +154,7 @@ fn service(name: &str) -> Service {
 }
 
 /// Unique, and no UUID: Envoy would write its tracing decision into one.
-fn request_id(i: usize) -> String {
+pub(crate) fn request_id(i: usize) -> String {
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     format!("vouchsafe-{}-{}-{i}", now.as_micros(), std::process::id())
 }

@@ -46,7 +46,7 @@ async fn told(
         let observed = observe(&mesh, &mut evidence).await;
         // Bundles and certificates were made before this moment, which is the one that they are judged at.
         evidence.collected_at = jiff::Timestamp::now();
-        let file = format!("evidence/{name}.json");
+        let file = format!("evidence/{}-{name}.json", mesh.world().name);
         write(&report.join(&file), &evidence.to_json()?)?;
         observed?;
         verdicts(&report, &file, again, &evidence)

@@ -6,15 +6,22 @@ use clap::ValueEnum;
 use harness::artifact::{registry, source};
 use harness::component::Order;
 use harness::layout::Layout;
-use harness::setup::Setup;
+use harness::setup::{self, Setup};
 use harness::{Code, Error, Result, engine};
 
 /// Which world.
 #[derive(Clone, Debug, clap::Args)]
 pub struct World {
-    /// The set-up, by name: a file below `manifests/setups/`.
-    #[arg(long, env = "VOUCHSAFE_SETUP", default_value = "federated")]
-    pub setup: String,
+    /// The set-up, by name: a file below `manifests/setups/`. Several with commas between, or `all`; `list` tells
+    /// them and their source documents.
+    #[arg(
+        long,
+        env = "VOUCHSAFE_SETUP",
+        default_value = "federated",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    pub setup: Vec<String>,
     /// A file with other clusters than the set-up's own.
     #[arg(long, env = "VOUCHSAFE_TOPOLOGY", value_name = "FILE")]
     pub topology: Option<PathBuf>,
@@ -93,12 +100,40 @@ pub enum Keep {
 }
 
 impl World {
-    /// Reads the set-up.
+    /// Tells all set-ups, if that was asked for.
+    ///
+    /// # Errors
+    /// An incomplete checkout.
+    pub fn listed(&self, layout: &Layout) -> Result<bool> {
+        let asked = self.setup.iter().any(|name| name == "list");
+        if asked {
+            for (name, file) in setup::list(&layout.manifests())? {
+                println!("{name}\n    {}\n    from {}", file.about, file.document);
+            }
+        }
+        Ok(asked)
+    }
+
+    /// Reads the set-ups, one for each world that they need.
     ///
     /// # Errors
     /// Unknown names, malformed files: before any side effect.
+    pub fn setups(&self, layout: &Layout) -> Result<Vec<Setup>> {
+        let names: Vec<_> = self.setup.iter().map(String::as_str).collect();
+        Setup::read(&layout.manifests(), &names, self.topology.as_deref(), self.defaults)
+    }
+
+    /// Reads the set-ups, which must share one world.
+    ///
+    /// # Errors
+    /// As [`World::setups`], and [`Code::Usage`] when they need several worlds.
     pub fn setup(&self, layout: &Layout) -> Result<Setup> {
-        Setup::read(&layout.manifests(), &self.setup, self.topology.as_deref(), self.defaults)
+        let mut setups = self.setups(layout)?;
+        match (setups.pop(), setups.is_empty()) {
+            (Some(setup), true) => Ok(setup),
+            _ => Err(Error::new(Code::Usage, "these set-ups need several worlds, and one is up at a time")
+                .next("name set-ups of one world, or run them all by cargo xtask e2e; nothing was touched")),
+        }
     }
 }
 

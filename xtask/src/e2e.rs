@@ -1,8 +1,10 @@
 //! `e2e`: make a world, judge every claim, collect, take all down.
 
 use harness::artifact::source;
+use harness::component::Order;
 use harness::layout::Layout;
-use harness::{Code, Result, lifecycle, world};
+use harness::progress::Note;
+use harness::{Code, Error, Result, lifecycle, world};
 
 use crate::report::Report;
 use crate::show::Show;
@@ -29,39 +31,60 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    let order = args.means.order(args.world.setup(&layout)?)?;
-    // What an archive brings must not be looked for before it is there.
-    let brings_runner = matches!(order.source, source::Choice::Archive(_));
+    if args.world.listed(&layout)? {
+        return Ok(());
+    }
+    let setups = args.world.setups(&layout)?;
+    let orders = setups.into_iter().map(|setup| args.means.order(setup)).collect::<Result<Vec<_>>>()?;
+    if args.keep == args::Keep::Always && orders.len() > 1 {
+        return Err(Error::new(Code::Usage, "of several worlds only one can be kept")
+            .next("name set-ups of one world with --keep always; nothing was touched"));
+    }
     let claimed = world::claim(&layout)?;
     let report = Report::begin(&layout)?;
     let show = Show::start(args.json);
     let note = show.note();
 
-    let work = async {
-        let made = async { lifecycle::up(order, &layout, &note).await };
-        let (world, runner) = if brings_runner {
-            (made.await?, Runner::prepare(&layout, &note).await?)
-        } else {
-            // The scenarios are compiled while the nodes boot.
-            tokio::try_join!(made, Runner::prepare(&layout, &note))?
+    let mut outcome = Ok(());
+    let mut kept = false;
+    for order in orders {
+        let judged = interrupt::or_stop(one_world(args, order, &layout, &report, &note)).await;
+        let busy = judged.as_ref().is_err_and(|e| e.code() == Code::Busy);
+        if let Err(e) = &judged {
+            report.failure(&layout, e, &note).await;
+        }
+        kept = match args.keep {
+            args::Keep::Never => false,
+            args::Keep::OnFailure => judged.is_err(),
+            args::Keep::Always => true,
         };
-        report.world(&world)?;
-        verify::judge(&runner, &layout, &report, args.filter.as_deref(), args.json, &note).await
-    };
-    let judged = interrupt::or_stop(work).await;
-    let busy = judged.as_ref().is_err_and(|e| e.code() == Code::Busy);
-    if let Err(e) = &judged {
-        report.failure(&layout, e, &note).await;
+        let left = if kept || busy { Ok(()) } else { down::take_down(&layout, &note).await };
+        // A claim that is false in one world says nothing about the next; infrastructure that broke does.
+        let goes_on = left.is_ok()
+            && !kept
+            && judged.as_ref().err().is_none_or(|e| matches!(e.code(), Code::ClaimBroken | Code::Evidence));
+        outcome = outcome.and(judged).and(left);
+        if !goes_on {
+            break;
+        }
     }
-    let keep = match args.keep {
-        args::Keep::Never => false,
-        args::Keep::OnFailure => judged.is_err(),
-        args::Keep::Always => true,
-    };
-    let left = if keep || busy { Ok(()) } else { down::take_down(&layout, &note).await };
     drop(note);
     show.end().await;
     drop(claimed);
-    report.close(&judged, keep, args.json)?;
-    judged.and(left)
+    report.close(&outcome, kept, args.json)?;
+    outcome
+}
+
+async fn one_world(args: &Args, order: Order, layout: &Layout, report: &Report, note: &Note) -> Result<()> {
+    // What an archive brings must not be looked for before it is there.
+    let brings_runner = matches!(order.source, source::Choice::Archive(_));
+    let made = async { lifecycle::up(order, layout, note).await };
+    let (world, runner) = if brings_runner {
+        (made.await?, Runner::prepare(layout, note).await?)
+    } else {
+        // The scenarios are compiled while the nodes boot.
+        tokio::try_join!(made, Runner::prepare(layout, note))?
+    };
+    report.world(&world)?;
+    verify::judge(&runner, &world, layout, report, args.filter.as_deref(), args.json, note).await
 }

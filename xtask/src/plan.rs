@@ -16,11 +16,17 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let setup = args.world.setup(&Layout::find()?)?;
-    let graph = component::plan(&setup).graph()?;
-    if args.json {
-        return show::json(&graph);
+    let layout = Layout::find()?;
+    if args.world.listed(&layout)? {
+        return Ok(());
     }
-    println!("{}\n{}\n\n{}", setup.name, setup.about, graph.text());
+    for setup in args.world.setups(&layout)? {
+        let graph = component::plan(&setup).graph()?;
+        if args.json {
+            show::json(&graph)?;
+        } else {
+            println!("{} (world {})\n\n{}", setup.name, setup.world, graph.text());
+        }
+    }
     Ok(())
 }

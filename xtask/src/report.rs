@@ -80,7 +80,7 @@ impl Report {
     pub fn world(&self, world: &World) -> Result<()> {
         let text =
             serde_json::to_string_pretty(world).map_err(|e| Error::internal("world.json").because(e))?;
-        self.write("world.json", &text)
+        self.write(&format!("world-{}.json", world.name), &text)
     }
 
     /// Tells every verdict as it is written, until `running` ends.
@@ -137,7 +137,7 @@ impl Report {
         }
         let began = Instant::now();
         note.started("", "collect what went on in the clusters", None);
-        let kubeconfigs = kubeconfigs(&layout.world());
+        let kubeconfigs = files(&layout.world(), "kubeconfig");
         let collect = join_all(kubeconfigs.iter().map(|path| self.snapshot(path)));
         let missing =
             match wait::within("collecting", patience::COLLECT, async { Ok(collect.await.concat()) }).await {
@@ -203,7 +203,7 @@ impl Report {
             }
             out.push('\n');
         }
-        if let Some(timing) = self.timing() {
+        for timing in self.timings() {
             let _ = writeln!(out, "{timing}");
         }
         let broken = verdicts.iter().filter(|v| v.verdict != "held").count();
@@ -222,15 +222,11 @@ impl Report {
         out
     }
 
-    /// What the set-up's time went to: its slowest step, and the chain that decided the total.
-    fn timing(&self) -> Option<String> {
-        let world = World::at(&self.dir.join("world.json")).ok()?;
-        let end: BTreeMap<_, _> = world.timings.iter().map(|t| (t.id.clone(), t.end)).collect();
-        let total = end.values().copied().fold(0.0, f64::max);
-        let slowest = world.timings.iter().max_by(|a, b| (a.end - a.begin).total_cmp(&(b.end - b.begin)))?;
-        let path = world.graph.critical_path(&end).join(" → ");
-        let took = slowest.end - slowest.begin;
-        Some(format!("set-up {total:.1} s; slowest step {} {took:.1} s; decided by {path}", slowest.id))
+    /// What each world's making took.
+    fn timings(&self) -> Vec<String> {
+        let mut worlds = files(&self.dir, "json");
+        worlds.sort();
+        worlds.iter().filter_map(|path| timing(&World::at(path).ok()?)).collect()
     }
 
     fn verdicts(&self) -> Result<Vec<Line>> {
@@ -253,11 +249,23 @@ impl Report {
     }
 }
 
-fn kubeconfigs(world: &Path) -> Vec<PathBuf> {
-    let listing = std::fs::read_dir(world).into_iter().flatten();
+/// What a set-up's time went to: its slowest step, and the chain that decided the total.
+fn timing(world: &World) -> Option<String> {
+    let end: BTreeMap<_, _> = world.timings.iter().map(|t| (t.id.clone(), t.end)).collect();
+    let total = end.values().copied().fold(0.0, f64::max);
+    let slowest = world.timings.iter().max_by(|a, b| (a.end - a.begin).total_cmp(&(b.end - b.begin)))?;
+    let path = world.graph.critical_path(&end).join(" → ");
+    let took = slowest.end - slowest.begin;
+    let name = &world.setup;
+    Some(format!("{name}: set-up {total:.1} s; slowest step {} {took:.1} s; decided by {path}", slowest.id))
+}
+
+/// The files of a folder with that ending.
+fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(dir).into_iter().flatten();
     listing
         .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.extension().is_some_and(|x| x == "kubeconfig"))
+        .filter(|p| p.extension().is_some_and(|x| x == ending))
         .collect()
 }
 

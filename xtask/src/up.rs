@@ -23,6 +23,9 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
+    if args.world.listed(&layout)? {
+        return Ok(());
+    }
     let order = args.means.order(args.world.setup(&layout)?)?;
     let claimed = world::claim(&layout)?;
     let show = Show::start(args.json);

@@ -8,6 +8,7 @@ use harness::cmd::Cmd;
 use harness::layout::Layout;
 use harness::lock::Lock;
 use harness::progress::Note;
+use harness::setup::{Scenarios, Setup};
 use harness::world::{self, World};
 use harness::{Code, Error, Result, patience};
 
@@ -15,9 +16,15 @@ use crate::interrupt;
 use crate::report::{Report, Tally};
 use crate::show::Show;
 
+/// For scenarios that change the world.
+const ONE_BY_ONE: [&str; 1] = ["--test-threads=1"];
+
 /// Flags of `verify`.
 #[derive(clap::Args)]
 pub struct Args {
+    /// Set-ups of the world that is up, other than those that it was made for; commas between several.
+    #[arg(long, value_delimiter = ',', value_name = "NAME")]
+    setup: Vec<String>,
     /// A nextest filter over scenarios, such as `test(bundles)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
@@ -28,7 +35,10 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    let world = World::read(&layout)?;
+    let mut world = World::read(&layout)?;
+    if !args.setup.is_empty() {
+        world.scenarios = of_the_same_world(&layout, &world, &args.setup)?;
+    }
     let claimed = world::claim(&layout)?;
     let report = Report::begin(&layout)?;
     report.world(&world)?;
@@ -36,7 +46,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let note = show.note();
     let work = async {
         let runner = Runner::prepare(&layout, &note).await?;
-        judge(&runner, &layout, &report, args.filter.as_deref(), args.json, &note).await
+        judge(&runner, &world, &layout, &report, args.filter.as_deref(), args.json, &note).await
     };
     let judged = interrupt::or_stop(work).await;
     if let Err(e) = &judged {
@@ -47,6 +57,23 @@ pub async fn run(args: &Args) -> Result<()> {
     drop(claimed);
     report.close(&judged, true, args.json)?;
     judged
+}
+
+/// The scenarios of those set-ups, if this is their world and it has what they need.
+fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result<Scenarios> {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let mut scenarios = Scenarios::default();
+    for setup in Setup::read(&layout.manifests(), &names, None, world.defaults)? {
+        if setup.world != world.name {
+            let what =
+                format!("{} is shown in the world {}, and {} is up", setup.name, setup.world, world.name);
+            return Err(Error::new(Code::Usage, what)
+                .next(format!("cargo xtask down, then cargo xtask up --setup {}", setup.name)));
+        }
+        scenarios.reads.extend(setup.scenarios.reads);
+        scenarios.changes.extend(setup.scenarios.changes);
+    }
+    Ok(scenarios)
 }
 
 /// The test runner, with the scenarios compiled.
@@ -79,10 +106,18 @@ impl Runner {
     }
 
     /// Runs the scenarios that `filter` selects; whether all passed.
-    async fn scenarios(&self, layout: &Layout, report: &Report, filter: &str, log: &Path) -> Result<bool> {
+    async fn scenarios(
+        &self,
+        layout: &Layout,
+        report: &Report,
+        filter: &str,
+        width: &[&str],
+        log: &Path,
+    ) -> Result<bool> {
         let out = self
             .command(layout)
             .args(["-E", filter, "--no-tests=pass"])
+            .args(width.iter().copied())
             .env("VOUCHSAFE_WORLD", world::file(layout))
             .env("VOUCHSAFE_REPORT", &report.dir)
             .limit(patience::SCENARIOS)
@@ -105,6 +140,7 @@ impl Runner {
 /// [`Code::ClaimBroken`] when a claim did not hold, [`Code::Evidence`] when one could not be judged.
 pub async fn judge(
     runner: &Runner,
+    world: &World,
     layout: &Layout,
     report: &Report,
     filter: Option<&str>,
@@ -112,18 +148,24 @@ pub async fn judge(
     note: &Note,
 ) -> Result<()> {
     let chosen = filter.map(|f| format!(" and ({f})")).unwrap_or_default();
+    let Scenarios { reads, changes } = &world.scenarios;
     let runs = [
-        ("claims", "claims judged", format!("not test(/^disturbing::/){chosen}")),
-        ("disturbing", "controls judged", format!("test(/^disturbing::/){chosen}")),
+        ("claims", "claims judged", reads, &[] as &[&str]),
+        ("controls", "controls judged", changes, &ONE_BY_ONE),
     ];
     let mut passed = true;
-    for (id, what, filter) in runs {
+    for (id, what, modules, width) in runs {
+        if modules.is_empty() {
+            continue;
+        }
         let (note, began) = (note.of(id), Instant::now());
         note.started("", what, None);
-        let log = report.dir.join(format!("{id}.log"));
-        let running = runner.scenarios(layout, report, &filter, &log);
+        let name = format!("{}-{id}", world.name);
+        let filter = format!("test(/^({})::/){chosen}", modules.join("|"));
+        let log = report.dir.join(format!("{name}.log"));
+        let running = runner.scenarios(layout, report, &filter, width, &log);
         passed &= report.told_while(running, json, &note).await?;
-        keep_junit(layout, report, id);
+        keep_junit(layout, report, &name);
         note.finished(began.elapsed());
     }
     report.tally()?.judge(passed)

@@ -67,6 +67,7 @@ async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
     values.insert("ISTIO_TAG".into(), tag.into());
 
     let mut files = vec!["istio/operator.yaml"];
+    files.extend(cx.order.setup.istio.iter().map(String::as_str));
     if cx.upstream_envoy()? {
         files.push("istio/upstream-envoy.yaml");
     }

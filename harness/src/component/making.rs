@@ -91,6 +91,11 @@ impl Making {
         self.sites.get(name).cloned().ok_or_else(|| Error::internal(format!("no site is called {name}")))
     }
 
+    /// Whether there is more than one cluster.
+    pub fn has_peers(&self) -> bool {
+        self.sites.len() > 1
+    }
+
     /// All sites, by name.
     pub fn sites(&self) -> impl Iterator<Item = &Arc<Site>> {
         self.sites.values()

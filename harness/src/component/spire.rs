@@ -15,7 +15,7 @@ use crate::topology::Cluster;
 use crate::wait::{self, Look};
 use crate::{Result, patience, spire};
 
-pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
+pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) {
     let id = |name| of(cluster, name);
     plan.add(step(cluster, "spire-server", "SPIRE server applied", server).needs([id("crds")]));
     plan.add(step(cluster, "bundle", "SPIRE server publishes its bundle", bundle).needs([
@@ -29,9 +29,12 @@ pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
         id("pods-allowed"),
     ]));
     plan.add(step(cluster, "spire-agent", "SPIRE agent ready", agent).needs([id("bundle")]));
+    // SPIRE refuses an entry that federates with a trust domain of which it has no bundle.
+    let exchanged = (!peers.is_empty()).then(|| id("federation"));
     plan.add(
         step(cluster, "identities", "identities asked for", identities)
-            .needs([id("federation"), id("bundle")]),
+            .needs([id("bundle")])
+            .needs(exchanged),
     );
 }
 
@@ -75,5 +78,9 @@ async fn csi(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 }
 
 async fn identities(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    cx.apply(&site, "spire/identities.yaml", &[], &note).await
+    cx.apply(&site, "spire/identities.yaml", &[], &note).await?;
+    if cx.has_peers() {
+        cx.apply(&site, "spire/gateway-identity.yaml", &[], &note).await?;
+    }
+    Ok(())
 }

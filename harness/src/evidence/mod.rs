@@ -10,12 +10,14 @@
 
 mod calls;
 mod cluster;
+mod facts;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
 pub use cluster::{ClusterSeen, Proxy, RemoteCluster};
+pub use facts::{Fact, Must};
 
 use crate::error::Context;
 use crate::topology::{Cluster, ClusterName};
@@ -42,6 +44,9 @@ pub struct Evidence {
     pub crossings: Vec<Crossing>,
     /// Calls that were to be refused.
     pub refusals: Vec<Refusal>,
+    /// Whatever else was seen, each beside the sentence that it decides.
+    #[serde(default)]
+    pub facts: Vec<Fact>,
 }
 
 impl Evidence {
@@ -55,6 +60,7 @@ impl Evidence {
             handshakes: Vec::new(),
             crossings: Vec::new(),
             refusals: Vec::new(),
+            facts: Vec::new(),
         }
     }
 

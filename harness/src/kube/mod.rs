@@ -17,6 +17,7 @@ pub mod delete;
 pub mod exec;
 mod fault;
 pub mod forward;
+pub mod inventory;
 pub mod logs;
 pub mod object;
 pub mod pod;

@@ -1,6 +1,6 @@
 //! Every claim that a document of evidence speaks of.
 
-use super::{Verdict, bundles, handshake, held, istiod, mesh, path, refusal};
+use super::{Verdict, bundles, fact, handshake, held, istiod, mesh, path, refusal};
 use crate::Error;
 use crate::evidence::Evidence;
 use crate::topology::{ClusterName, Way};
@@ -24,6 +24,7 @@ pub fn judge(evidence: &Evidence) -> Judgement {
     path::claims(evidence, &mut found);
     handshake::claims(evidence, &mut found);
     istiod::claims(evidence, &mut found);
+    fact::claims(evidence, &mut found);
     found.extend(evidence.refusals.iter().map(|one| refusal::was_refused(evidence, one)));
     let (mut verdicts, mut missing) = (Vec::new(), Vec::new());
     for one in found {

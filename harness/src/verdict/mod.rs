@@ -16,8 +16,10 @@
 //! | `path` | both versions answer; traffic crossed the east-west gateway |
 //! | `istiod` | no certificate is from istiod's CA |
 //! | `refusal` | what must be refused is, for the stated reason |
+//! | `fact` | what a source document states, seen or not |
 
 pub mod bundles;
+pub mod fact;
 pub mod handshake;
 pub mod held;
 pub mod istiod;

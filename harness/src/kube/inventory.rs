@@ -1,0 +1,134 @@
+//! Everything that a cluster holds, so that two moments can be compared: what a set-up brought must be gone when its
+//! stage is struck, and what it changed must be as it was.
+
+use std::collections::BTreeMap;
+
+use futures::{StreamExt as _, TryStreamExt as _, stream};
+use kube::api::{Api, DynamicObject, ListParams};
+use kube::discovery::{Discovery, verbs};
+use kube::{Client, ResourceExt as _};
+use serde_json::Value;
+
+use super::{AT_ONCE, fault};
+use crate::Result;
+
+/// Kinds that come and go by themselves: what happened, who leads, who is behind a Service, what was measured.
+const FLEETING: [&str; 5] = ["Event", "Lease", "EndpointSlice", "Endpoints", "PodMetrics"];
+/// What the API server or a controller writes into an object, and no one asked for.
+const NOT_ASKED_FOR: [&str; 5] =
+    ["resourceVersion", "managedFields", "generation", "creationTimestamp", "uid"];
+/// A rollout's own notes.
+const NOTES: [&str; 2] = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
+
+/// Each object by `Kind namespace/name`, with what was asked for of it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Inventory(BTreeMap<String, Value>);
+
+impl Inventory {
+    /// Lists every kind that the cluster serves. Objects that another object owns are its owner's matter.
+    ///
+    /// # Errors
+    /// What the API server refuses.
+    pub async fn of(client: &Client) -> Result<Self> {
+        let failed = |fault: kube::Error| fault::failed("cannot take an inventory", &fault);
+        let found = Discovery::new(client.clone()).run().await.map_err(failed)?;
+        let mut apis = Vec::new();
+        for group in found.groups() {
+            for (resource, capabilities) in group.recommended_resources() {
+                let lists = capabilities.supports_operation(verbs::LIST);
+                if lists && !FLEETING.contains(&resource.kind.as_str()) {
+                    apis.push((Api::<DynamicObject>::all_with(client.clone(), &resource), resource.kind));
+                }
+            }
+        }
+        let listed: Vec<_> = stream::iter(apis)
+            .map(|(api, kind)| async move {
+                let all = api.list(&ListParams::default()).await?.items;
+                let free = all.into_iter().filter(|object| object.owner_references().is_empty());
+                Ok::<_, kube::Error>(
+                    free.map(|object| (shown(&kind, &object), asked_for(object))).collect::<Vec<_>>(),
+                )
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await
+            .map_err(failed)?;
+        Ok(Self(listed.into_iter().flatten().collect()))
+    }
+
+    /// What is different later: one line for each object, empty when nothing is.
+    pub fn until(&self, later: &Self) -> String {
+        let added =
+            later.0.keys().filter(|name| !self.0.contains_key(*name)).map(|name| format!("added {name}"));
+        let rest = self.0.iter().filter_map(|(name, before)| match later.0.get(name) {
+            None => Some(format!("missing {name}")),
+            Some(now) if now != before => Some(format!("changed {name}: {}", difference(before, now))),
+            Some(_) => None,
+        });
+        added.chain(rest).collect::<Vec<_>>().join("\n")
+    }
+}
+
+fn shown(kind: &str, object: &DynamicObject) -> String {
+    let namespace = object.namespace().map(|ns| format!("{ns}/")).unwrap_or_default();
+    format!("{kind} {namespace}{}", object.name_any())
+}
+
+fn asked_for(object: DynamicObject) -> Value {
+    let mut value = serde_json::to_value(object).unwrap_or_default();
+    if let Some(fields) = value.as_object_mut() {
+        fields.remove("status");
+    }
+    if let Some(metadata) = value["metadata"].as_object_mut() {
+        metadata.retain(|key, _| !NOT_ASKED_FOR.contains(&key.as_str()));
+        if let Some(notes) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {
+            notes.retain(|key, _| !NOTES.contains(&key.as_str()));
+        }
+        metadata.retain(|_, value| value.as_object().is_none_or(|fields| !fields.is_empty()));
+    }
+    value
+}
+
+/// The first place at which they differ, as a JSON pointer with both values.
+fn difference(before: &Value, now: &Value) -> String {
+    fn walk(path: String, before: &Value, now: &Value) -> Option<String> {
+        match (before, now) {
+            (Value::Object(b), Value::Object(n)) => {
+                let keys = b.keys().chain(n.keys());
+                let null = &Value::Null;
+                keys.filter_map(|key| {
+                    walk(format!("{path}/{key}"), b.get(key).unwrap_or(null), n.get(key).unwrap_or(null))
+                })
+                .next()
+            }
+            _ if before == now => None,
+            _ => Some(format!("{path} was {before} and is {now}")),
+        }
+    }
+    walk(String::new(), before, now).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn inventory(objects: &[Value]) -> Inventory {
+        let read = |object: &Value| {
+            let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+            (shown("ConfigMap", &object), asked_for(object))
+        };
+        Inventory(objects.iter().map(read).collect())
+    }
+
+    #[test]
+    fn what_was_added_lost_or_changed_is_named() {
+        let map = |name: &str, version: &str, value: &str| json!({ "metadata": { "name": name, "namespace": "spire", "resourceVersion": version }, "data": { "key": value } });
+        let before = inventory(&[map("a", "1", "x"), map("b", "2", "x")]);
+        assert_eq!(before.until(&inventory(&[map("a", "7", "x"), map("b", "9", "x")])), "");
+        assert_eq!(
+            before.until(&inventory(&[map("a", "1", "y"), map("c", "3", "x")])),
+            "added ConfigMap spire/c\nchanged ConfigMap spire/a: /data/key was \"x\" and is \"y\"\nmissing ConfigMap spire/b"
+        );
+    }
+}

@@ -1,0 +1,117 @@
+//! Plain observations: what was seen is what the sentence says.
+
+use super::{Finding, Verdict, not_from_istiod, vouched};
+use crate::Result;
+use crate::evidence::{Evidence, Fact, Must};
+use crate::identity::Pem;
+
+/// How much of what was seen is told; the rest is in the evidence.
+const TOLD: usize = 300;
+
+/// What was seen is as it must be.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when nothing was seen where something had to be looked at, or a bundle is missing.
+pub fn is_so(evidence: &Evidence, fact: &Fact) -> Result<Finding> {
+    let seen = fact.seen.trim();
+    Ok(match &fact.must {
+        Must::Be(text) => Finding::new(seen == text.trim(), text.trim(), shortened(seen)),
+        Must::Have(parts) => {
+            let expected = format!("each of: {}", parts.join(" | "));
+            match parts.iter().find(|part| !seen.contains(part.as_str())) {
+                Some(absent) => {
+                    Finding::new(false, expected, format!("no `{absent}` in: {}", shortened(seen)))
+                }
+                None => Finding::new(true, expected.clone(), around(seen, parts)),
+            }
+        }
+        Must::Lack(parts) => {
+            let expected = format!("none of: {}", parts.join(" | "));
+            let found = parts.iter().find(|part| seen.contains(part.as_str()));
+            match found {
+                _ if seen.is_empty() => Finding::new(false, expected, "nothing at all, so nothing is known"),
+                Some(found) => Finding::new(false, expected, format!("`{found}` in: {}", shortened(seen))),
+                None => Finding::new(true, expected, shortened(seen)),
+            }
+        }
+        Must::BeVouchedFor { by, id } => {
+            let pem = Pem::of(seen);
+            let shown = Some(&pem).filter(|pem| !pem.is_empty());
+            vouched(shown, evidence.cluster(by)?.published()?, id, evidence.collected_at)
+        }
+        Must::BeIstiods { of } => {
+            let (pem, cluster) = (Pem::of(seen), evidence.cluster(of)?);
+            let Finding { held, observed, issuer_key, .. } =
+                not_from_istiod(Some(&pem), &cluster.istiod()?, &[cluster.published()?]);
+            // It is so when the same question as everywhere else has the other answer, for the key's sake.
+            let istiods = !held && issuer_key.is_some();
+            Finding::new(istiods, "signed by istiod's CA", observed).signed_by(issuer_key)
+        }
+    })
+}
+
+/// All claims of this file that the evidence speaks of.
+pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
+    let judged = evidence
+        .facts
+        .iter()
+        .enumerate()
+        .map(|(i, fact)| Ok(is_so(evidence, fact)?.claim(&fact.claim, None, format!("/facts/{i}"))));
+    found.extend(judged);
+}
+
+fn shortened(text: &str) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    match flat.char_indices().nth(TOLD) {
+        Some((end, _)) => format!("{} …", &flat[..end]),
+        None => flat,
+    }
+}
+
+/// The lines in which the parts are.
+fn around(seen: &str, parts: &[String]) -> String {
+    let mut lines: Vec<&str> =
+        parts.iter().filter_map(|part| seen.lines().find(|line| line.contains(part.as_str()))).collect();
+    lines.dedup();
+    if lines.is_empty() { shortened(seen) } else { shortened(&lines.join(" / ")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verdict::world::{World, id, name};
+
+    fn holds(world: &World, must: Must, seen: &str) -> bool {
+        let fact = Fact { claim: "it is so".into(), must, seen: seen.into() };
+        is_so(&world.evidence, &fact).unwrap().held
+    }
+
+    #[test]
+    fn text_is_compared_as_the_sentence_says() {
+        let world = World::good();
+        let holds = |must, seen| holds(&world, must, seen);
+        assert!(holds(Must::be("0/1"), "0/1\n"));
+        assert!(!holds(Must::be("0/1"), "1/1"));
+        assert!(holds(Must::have(["O=SPIRE", "URI"]), "subject O=SPIRE\nURI:spiffe://x"));
+        assert!(!holds(Must::have(["O=SPIRE", "URI"]), "subject O=SPIRE"));
+        assert!(holds(Must::lack(["error"]), "fine"));
+        assert!(!holds(Must::lack(["error"]), "an error"));
+        assert!(!holds(Must::lack(["error"]), ""), "where nothing was seen, nothing is proven");
+    }
+
+    #[test]
+    fn certificates_are_judged_by_the_key_that_signed_them() {
+        let world = World::good();
+        let (spires, istiods) = (world.spire[0].svid(&id(0, 0)), world.istiod[0].svid(&id(0, 0)));
+        let vouched = || Must::BeVouchedFor { by: name(0), id: id(0, 0).parse().unwrap() };
+        assert!(holds(&world, vouched(), &spires));
+        assert!(!holds(&world, vouched(), &istiods));
+        assert!(!holds(&world, vouched(), ""));
+        let istiod = || Must::BeIstiods { of: name(0) };
+        assert!(holds(&world, istiod(), &istiods));
+        assert!(!holds(&world, istiod(), &spires));
+        assert!(!holds(&world, istiod(), ""), "no certificate is nobody's");
+        let other = World::good();
+        assert!(!holds(&world, istiod(), &other.istiod[0].svid(&id(0, 0))), "a stranger's is not istiod's");
+    }
+}

@@ -1,0 +1,147 @@
+//! What an onlooker sees of the pods on a stage: how they stand, what their proxies hold, what they answer and write.
+
+use std::future::Future;
+
+use harness::cmd::Output;
+use harness::envoy::{Held, Record};
+use harness::evidence::{Reply, Workload};
+use harness::identity::{Entry, Pem, SpiffeId, entries_of};
+use harness::kube::exec::exec;
+use harness::kube::forward;
+use harness::kube::logs::logs;
+use harness::kube::pods::{one_ready_pod, pods};
+use harness::progress::Note;
+use harness::wait::{self, Look};
+use harness::{Code, Error, Result, mesh, patience, spire};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::LogParams;
+
+use crate::look::{ENVOY_ADMIN, held, workload};
+use crate::requests::{records, request_id};
+use crate::stage::{Pods, Stage};
+
+impl Stage<'_> {
+    /// The newest pod that the labels match, ready or not, that is not on its way out.
+    pub async fn pod(&self, place: usize, Pods(namespace, labels): Pods<'_>) -> Result<Pod> {
+        let mut all = pods(self.api(place)?, namespace, labels).await?;
+        all.retain(|pod| pod.metadata.deletion_timestamp.is_none());
+        all.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
+        all.pop().ok_or_else(|| Error::new(Code::Evidence, format!("no pod of {namespace} matches {labels}")))
+    }
+
+    /// How it stands, as `kubectl get pods` says: `0/1 Running`. Sidecars that are init containers count, as there.
+    pub async fn standing(&self, place: usize, of: Pods<'_>) -> Result<String> {
+        let pod = self.pod(place, of).await?;
+        let status = pod.status.as_ref();
+        let spec = pod.spec.as_ref();
+        let sidecars: Vec<_> = spec
+            .and_then(|spec| spec.init_containers.as_ref())
+            .into_iter()
+            .flatten()
+            .filter(|container| container.restart_policy.as_deref() == Some("Always"))
+            .map(|container| container.name.clone())
+            .collect();
+        let inits = status.and_then(|status| status.init_container_statuses.clone()).unwrap_or_default();
+        let mains = status.and_then(|status| status.container_statuses.clone()).unwrap_or_default();
+        let counted = || mains.iter().chain(inits.iter().filter(|one| sidecars.contains(&one.name)));
+        let ready = counted().filter(|one| one.ready).count();
+        let all = spec.map_or(0, |spec| spec.containers.len()) + sidecars.len();
+        let phase = status.and_then(|status| status.phase.clone()).unwrap_or_default();
+        Ok(format!("{ready}/{all} {phase}"))
+    }
+
+    /// Waits until it stands so, or time is up; then how it stands.
+    pub async fn stands(&self, place: usize, of: Pods<'_>, wanted: &str) -> Result<String> {
+        let what = format!("{} to stand {wanted}", of.1);
+        self.until(&what, wanted, || self.standing(place, of)).await
+    }
+
+    /// Looks until `wanted` is in what is seen, or time is up; then what is seen. A claim about it is judged once.
+    pub async fn until<F>(&self, what: &str, wanted: &str, mut look: impl FnMut() -> F) -> Result<String>
+    where
+        F: Future<Output = Result<String>>,
+    {
+        let found = wait::eventually(what, patience::SETTLE, &Note::silent(), || {
+            let seen = look();
+            async {
+                match seen.await {
+                    Ok(seen) if seen.contains(wanted) => Look::Ready(seen),
+                    Ok(seen) => Look::NotYet(seen),
+                    Err(e) => Look::not_yet(e),
+                }
+            }
+        })
+        .await;
+        match found {
+            Err(e) if e.code() == Code::TimedOut => look().await,
+            found => found,
+        }
+    }
+
+    /// Runs a program in a ready pod.
+    pub async fn run(&self, place: usize, of: Pods<'_>, container: &str, argv: &[&str]) -> Result<Output> {
+        let api = self.api(place)?;
+        let pod = one_ready_pod(api, of.0, of.1).await?.name_any();
+        exec(api, of.0, &pod, container, argv).await
+    }
+
+    /// Asks `url` once with the pod's curl; the request's id is in the reply.
+    pub async fn ask(&self, place: usize, of: Pods<'_>, container: &str, url: &str) -> Result<Reply> {
+        mesh::ask_url(self.api(place)?, (of.0, of.1, container), url, &request_id(0)).await
+    }
+
+    /// Who Kubernetes says a ready pod is.
+    pub async fn workload(&self, place: usize, of: Pods<'_>) -> Result<Workload> {
+        workload(self.api(place)?, of.0, of.1).await
+    }
+
+    /// Who its SVID must name.
+    pub async fn id(&self, place: usize, of: Pods<'_>) -> Result<SpiffeId> {
+        let domain = self.cluster(place)?.trust_domain.parse();
+        let domain = domain.map_err(|e| Error::new(Code::Evidence, "the trust domain").because(e))?;
+        let pod = self.pod(place, of).await?;
+        let account =
+            pod.spec.and_then(|spec| spec.service_account_name).unwrap_or_else(|| "default".to_owned());
+        Workload { namespace: of.0.to_owned(), pod: String::new(), service_account: account }.id(&domain)
+    }
+
+    /// What its proxy holds.
+    pub async fn held(&self, place: usize, of: Pods<'_>) -> Result<Held> {
+        let pod = self.pod(place, of).await?.name_any();
+        let workload = Workload { namespace: of.0.to_owned(), pod, service_account: String::new() };
+        held(self.api(place)?, &workload).await
+    }
+
+    /// The certificate of its own that its proxy holds, as PEM; empty when it holds none.
+    pub async fn own_certificate(&self, place: usize, of: Pods<'_>) -> Result<String> {
+        Ok(self.held(place, of).await?.certificate("default").map(Pem::as_str).unwrap_or_default().to_owned())
+    }
+
+    /// An answer of its proxy's admin interface, such as `/stats?filter=ssl`.
+    pub async fn admin(&self, place: usize, of: Pods<'_>, path: &str) -> Result<String> {
+        let pod = self.pod(place, of).await?.name_any();
+        forward::get(self.api(place)?, of.0, &pod, ENVOY_ADMIN, path).await
+    }
+
+    /// What its proxy recorded of a request: as the one who asked, or as the one who was asked.
+    pub async fn records(&self, place: usize, of: Pods<'_>, request: &str) -> Result<Vec<Record>> {
+        let api = self.api(place)?;
+        let workload = workload(api, of.0, of.1).await?;
+        let all = records(api, &workload, &[request.to_owned()]).await?;
+        Ok(all.into_iter().filter(|record| record.request_id.as_deref() == Some(request)).collect())
+    }
+
+    /// Everything that a container wrote.
+    pub async fn log(&self, place: usize, of: Pods<'_>, container: &str) -> Result<String> {
+        let pod = self.pod(place, of).await?.name_any();
+        let params = LogParams { container: Some(container.to_owned()), ..Default::default() };
+        logs(self.api(place)?, of.0, &pod, &params).await
+    }
+
+    /// The SPIRE server's entries for that identity.
+    pub async fn entries_for(&self, place: usize, id: &str) -> Result<Vec<Entry>> {
+        let all = entries_of(&spire::entries(self.api(place)?).await?)?;
+        Ok(all.into_iter().filter(|entry| entry.spiffe_id.to_string() == id).collect())
+    }
+}
