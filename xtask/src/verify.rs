@@ -50,7 +50,12 @@ pub async fn run(args: &Args) -> Result<()> {
         let runner = Runner::prepare(&layout, &note).await?;
         judge(&runner, &world, &layout, &report, args.filter.as_deref(), args.json, &note).await
     };
-    let judged = interrupt::or_stop(work).await;
+    let judged = interrupt::or_stop(work).await.map_err(|e| match e.code() {
+        Code::Interrupted => e.next(
+            "a scenario may have been in the midst of a change: cargo xtask down, before you trust this world again",
+        ),
+        _ => e,
+    });
     if let Err(e) = &judged {
         report.failure(&layout, e, &note).await;
     }

@@ -42,6 +42,12 @@ async fn bundles_exchanged_by_hand_federate_as_well() -> Outcome {
                 Must::be(authorities(&shown)?.concat()),
                 listed,
             );
+            let held = document(stage, here, there).await?;
+            stage.fact(
+                format!("[S4-34] the bundle of {name} as set by hand has no refresh hint, and without one SPIRE polls every five minutes"),
+                Must::lack(["spiffe_refresh_hint"]),
+                held,
+            );
         }
         stage.mesh.sidecars_believe_in(2).await?;
         for (from, to) in WAYS {
@@ -61,12 +67,19 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
     play("two-authorities", async |stage| {
         let far = domain(stage, 1)?;
         spire::command(stage.api(1)?, &["localauthority", "x509", "prepare"]).await?;
-        let polled = stage
-            .until("the peer's poll", "2 authorities", async || {
-                Ok(format!("{} authorities", list(stage, 0, 1).await?.matches("BEGIN").count()))
-            })
-            .await?;
-        stage.fact("[S4-34] the peer polls the new authority by itself, long before five minutes are over", Must::be("2 authorities"), polled);
+        let id = format!("spiffe://{far}");
+        spire::command(stage.api(0)?, &["federation", "refresh", "-id", &id]).await?;
+        let held = stage.until("the refresh", "spiffe_refresh_hint", async || document(stage, 0, 1).await).await?;
+        stage.fact(
+            "[S4-34] `federation refresh` fetches at once what the peer publishes, with its refresh hint",
+            Must::have(["spiffe_refresh_hint"]),
+            &held,
+        );
+        stage.fact(
+            "[S4-34] then a new authority of the peer is there before it is used",
+            Must::be("2 authorities"),
+            format!("{} authorities", authorities(&held)?.len()),
+        );
 
         stage.remove(0, &relationship(stage, 1)?).await?;
         let both = authorities(&spire::bundle(stage.api(1)?).await?)?;
@@ -137,6 +150,12 @@ async fn set(stage: &Stage<'_>, here: usize, domain: &str, pem: &str) -> Result<
 async fn list(stage: &Stage<'_>, here: usize, there: usize) -> Result<String> {
     let id = format!("spiffe://{}", domain(stage, there)?);
     spire::command(stage.api(here)?, &["bundle", "list", "-format", "pem", "-id", &id]).await
+}
+
+/// The peer's bundle as the server holds it, in SPIFFE's form.
+async fn document(stage: &Stage<'_>, here: usize, there: usize) -> Result<String> {
+    let held = spire::bundle_of_peer(stage.api(here)?, &domain(stage, there)?).await?;
+    held.ok_or_else(|| Error::new(Code::Evidence, "the server holds no bundle of its peer"))
 }
 
 /// What the client's sidecar says of a call to the far version.
