@@ -9,7 +9,7 @@ use harness::{Code, Error, Result, lifecycle, world};
 use crate::report::Report;
 use crate::show::Show;
 use crate::verify::{self, Runner};
-use crate::{args, down, interrupt};
+use crate::{args, checklist, down, interrupt};
 
 /// Flags of `e2e`.
 #[derive(clap::Args)]
@@ -67,6 +67,11 @@ pub async fn run(args: &Args) -> Result<()> {
         if !goes_on {
             break;
         }
+    }
+    // What was left out on purpose was not forgotten.
+    let whole = args.filter.is_none() && args.world.topology.is_none();
+    if outcome.is_ok() && whole {
+        outcome = checklist::settled(&layout, &report.dir).map(|line| note.say(line));
     }
     drop(note);
     show.end().await;

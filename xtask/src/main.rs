@@ -4,6 +4,7 @@
 //! `harness::Code`, one for each kind of failure.
 
 mod args;
+mod checklist;
 mod completions;
 mod doctor;
 mod down;
@@ -51,6 +52,8 @@ enum Command {
     Status(status::Args),
     /// Judges stored evidence again; needs no cluster.
     Judge(judge::Args),
+    /// What the source documents state and what settles each statement; writes the page of it.
+    Checklist(checklist::Args),
     /// The set-up's steps; needs no engine and touches nothing.
     Plan(plan::Args),
     /// Whether this machine is fit for a run; touches nothing.
@@ -107,6 +110,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Down(args) => down::run(&args).await,
         Command::Status(args) => status::run(&args),
         Command::Judge(args) => judge::run(&args),
+        Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Explain(args) => explain::run(&args),

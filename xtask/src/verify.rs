@@ -39,7 +39,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let mut world = World::read(&layout)?;
     if !args.setup.is_empty() {
-        world.scenarios = of_the_same_world(&layout, &world, &args.setup)?;
+        (world.setup, world.scenarios) = of_the_same_world(&layout, &world, &args.setup)?;
     }
     let claimed = world::claim(&layout)?;
     let report = Report::begin(&layout)?;
@@ -66,10 +66,10 @@ pub async fn run(args: &Args) -> Result<()> {
     judged
 }
 
-/// The scenarios of those set-ups, if this is their world and it has what they need.
-fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result<Scenarios> {
+/// Those set-ups and their scenarios, if this is their world and it has what they need.
+fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result<(String, Scenarios)> {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let mut scenarios = Scenarios::default();
+    let (mut shown, mut scenarios) = (Vec::new(), Scenarios::default());
     for setup in Setup::read(&layout.manifests(), &names, None, world.defaults)? {
         if setup.world != world.name {
             let what =
@@ -77,10 +77,11 @@ fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result
             return Err(Error::new(Code::Usage, what)
                 .next(format!("cargo xtask down, then cargo xtask up --setup {}", setup.name)));
         }
+        shown.push(setup.name);
         scenarios.reads.extend(setup.scenarios.reads);
         scenarios.changes.extend(setup.scenarios.changes);
     }
-    Ok(scenarios)
+    Ok((shown.join(","), scenarios))
 }
 
 /// The test runner, with the scenarios compiled.

@@ -179,6 +179,21 @@ async fn the_readme_names_every_command_and_no_other() {
 }
 
 #[tokio::test]
+async fn the_checklists_page_is_up_to_date() {
+    let out = Typed::new().run(&["checklist", "--check"]).await;
+    assert_eq!(out.status, 0, "{}", out.stderr);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_no_report_is_refused() {
+    let (typed, dir) = (Typed::new(), tempfile::tempdir().unwrap());
+    let folder = dir.path().to_str().unwrap();
+    typed.refuses(&["checklist", "--run", folder], "names no world").await;
+    typed.refuses(&["checklist", "--fill", folder], "names no world").await;
+    typed.refuses(&["checklist", "--run", folder, "--check"], "cannot be used with").await;
+}
+
+#[tokio::test]
 async fn the_doctor_speaks_json_and_ends_with_3_exactly_when_a_check_fails() {
     let out = Typed::new().run(&["doctor", "--json"]).await;
     let findings: Vec<Value> = out.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();

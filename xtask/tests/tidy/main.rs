@@ -6,6 +6,7 @@ mod codes;
 mod foreign;
 mod manifests;
 mod rules;
+mod setups;
 mod tree;
 
 use tree::{File, Tree};
@@ -34,6 +35,7 @@ fn the_tree_keeps_the_house_rules() {
     let mut offences: Vec<Offence> = tree.files.iter().flat_map(rules::all).collect();
     offences.extend(manifests::check(&tree));
     offences.extend(codes::check(&tree));
+    offences.extend(setups::check(&tree));
     offences.extend(foreign::check(&tree, &foreign::hosts_of_this_machine()));
     offences.sort();
     let list: String = offences.iter().map(|o| format!("\n  {}: {}", o.place, o.advice)).collect();

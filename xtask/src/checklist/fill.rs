@@ -1,0 +1,98 @@
+//! Settles open statements by what held in a run. The file is changed line by line, so that its order and its
+//! comments stay.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use harness::layout::Layout;
+use harness::setup::{self, Setup};
+use harness::{Error, Result};
+
+use super::data::Checklist;
+use super::run::{Run, Shown};
+use super::sentence::{general, tags_in};
+
+/// The changed text, and what was settled, a line each.
+///
+/// # Errors
+/// A set-up that this checkout does not have.
+pub fn fill(text: &str, list: &Checklist, run: &Run, layout: &Layout) -> Result<(String, Vec<String>)> {
+    let (mut out, mut settled) = (String::with_capacity(text.len()), Vec::new());
+    let mut id = "";
+    for line in text.lines() {
+        id = line.strip_prefix("  - id: ").unwrap_or(id);
+        let found = match line.starts_with("    open: ") {
+            true => run.worlds.iter().find_map(|world| {
+                let held = run.held_for(world, id);
+                (!held.is_empty()).then_some((world, held))
+            }),
+            false => None,
+        };
+        let Some((world, held)) = found else {
+            out.push_str(line);
+            out.push('\n');
+            continue;
+        };
+        let (setup, claim) = (home(layout, list, world, id)?, written(world, &held)?);
+        let _ = writeln!(out, "    proven: {{ setup: {setup}, claim: {claim} }}");
+        settled.push(format!("{id}: proven by {setup}"));
+    }
+    settled.push(format!("{} statements settled", settled.len()));
+    Ok((out, settled))
+}
+
+/// One sentence, or a list of them.
+fn written(world: &Shown, held: &[&str]) -> Result<String> {
+    let names = || world.topology.clusters.iter().map(|cluster| cluster.name.0.as_str());
+    let mut claims: Vec<String> = Vec::new();
+    for claim in held.iter().map(|claim| general(claim, names())) {
+        if !claims.contains(&claim) {
+            claims.push(claim);
+        }
+    }
+    // What JSON calls a string or a list is one for YAML, too.
+    let json = match claims.as_slice() {
+        [one] => serde_json::to_string(one),
+        more => serde_json::to_string(more),
+    };
+    json.map_err(|e| Error::internal("a claim").because(e))
+}
+
+/// Of the set-ups that were shown in a world, the one of the statement's document whose scenarios tag it.
+fn home<'a>(layout: &Layout, list: &Checklist, world: &'a Shown, id: &str) -> Result<&'a str> {
+    let document = list.documents.iter().find(|one| id.starts_with(&format!("{}-", one.key)));
+    let known = setup::list(&layout.manifests())?;
+    let of_document = |name: &str| {
+        let file = known.iter().find(|(known, _)| known == name).map(|(_, file)| file);
+        file.zip(document).is_some_and(|(file, document)| document.has(&file.document))
+    };
+    let (of, others): (Vec<&str>, Vec<&str>) = world.setups().partition(|name| of_document(name));
+    let setups = if of.is_empty() { others } else { of };
+    for name in setups.iter().copied() {
+        for setup in Setup::read(&layout.manifests(), &[name], None, false)? {
+            let modules = setup.scenarios.reads.iter().chain(&setup.scenarios.changes);
+            let tests = layout.repo.join("scenarios/tests/it");
+            let files = modules.flat_map(|module| {
+                rust_below(&tests.join(module)).into_iter().chain([tests.join(format!("{module}.rs"))])
+            });
+            let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
+            if texts.into_iter().any(|text| tags_in(&text).contains(&id)) {
+                return Ok(name);
+            }
+        }
+    }
+    setups.first().copied().ok_or_else(|| Error::internal(format!("the world {} has no set-up", world.name)))
+}
+
+/// The Rust files below a folder, in a fixed order.
+pub fn rust_below(dir: &Path) -> Vec<PathBuf> {
+    let listing = std::fs::read_dir(dir).into_iter().flatten().flatten();
+    let mut paths: Vec<_> = listing.map(|entry| entry.path()).collect();
+    paths.sort();
+    let below = |path: PathBuf| match path.is_dir() {
+        true => rust_below(&path),
+        false => vec![path],
+    };
+    let rust = |path: &PathBuf| path.extension().is_some_and(|ending| ending == "rs");
+    paths.into_iter().flat_map(below).filter(rust).collect()
+}
