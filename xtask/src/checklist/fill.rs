@@ -10,7 +10,7 @@ use harness::{Error, Result};
 
 use super::data::Checklist;
 use super::run::{Run, Shown};
-use super::sentence::{general, tags_in};
+use super::sentence::{general, says, tags_in};
 
 /// The changed text, and what was settled, a line each.
 ///
@@ -33,7 +33,13 @@ pub fn fill(text: &str, list: &Checklist, run: &Run, layout: &Layout) -> Result<
             out.push('\n');
             continue;
         };
-        let (setup, claim) = (home(layout, list, world, id)?, written(world, &held)?);
+        let (setup, claims) = home(layout, list, world, id, in_general(world, &held))?;
+        // What JSON calls a string or a list is one for YAML, too.
+        let claim = match claims.as_slice() {
+            [one] => serde_json::to_string(one),
+            more => serde_json::to_string(more),
+        };
+        let claim = claim.map_err(|e| Error::internal("a claim").because(e))?;
         let _ = writeln!(out, "    proven: {{ setup: {setup}, claim: {claim} }}");
         settled.push(format!("{id}: proven by {setup}"));
     }
@@ -41,8 +47,8 @@ pub fn fill(text: &str, list: &Checklist, run: &Run, layout: &Layout) -> Result<
     Ok((out, settled))
 }
 
-/// One sentence, or a list of them.
-fn written(world: &Shown, held: &[&str]) -> Result<String> {
+/// Each sentence once, as it would be in any world.
+fn in_general(world: &Shown, held: &[&str]) -> Vec<String> {
     let names = || world.topology.clusters.iter().map(|cluster| cluster.name.0.as_str());
     let mut claims: Vec<String> = Vec::new();
     for claim in held.iter().map(|claim| general(claim, names())) {
@@ -50,16 +56,18 @@ fn written(world: &Shown, held: &[&str]) -> Result<String> {
             claims.push(claim);
         }
     }
-    // What JSON calls a string or a list is one for YAML, too.
-    let json = match claims.as_slice() {
-        [one] => serde_json::to_string(one),
-        more => serde_json::to_string(more),
-    };
-    json.map_err(|e| Error::internal("a claim").because(e))
+    claims
 }
 
-/// Of the set-ups that were shown in a world, the one of the statement's document whose scenarios tag it.
-fn home<'a>(layout: &Layout, list: &Checklist, world: &'a Shown, id: &str) -> Result<&'a str> {
+/// Of the set-ups that were shown in a world, the one of the statement's document whose scenarios tag it, and which
+/// of the claims are theirs.
+fn home<'a>(
+    layout: &Layout,
+    list: &Checklist,
+    world: &'a Shown,
+    id: &str,
+    held: Vec<String>,
+) -> Result<(&'a str, Vec<String>)> {
     let document = list.documents.iter().find(|one| id.starts_with(&format!("{}-", one.key)));
     let known = setup::list(&layout.manifests())?;
     let of_document = |name: &str| {
@@ -69,19 +77,32 @@ fn home<'a>(layout: &Layout, list: &Checklist, world: &'a Shown, id: &str) -> Re
     let (of, others): (Vec<&str>, Vec<&str>) = world.setups().partition(|name| of_document(name));
     let setups = if of.is_empty() { others } else { of };
     for name in setups.iter().copied() {
-        for setup in Setup::read(&layout.manifests(), &[name], None, false)? {
-            let modules = setup.scenarios.reads.iter().chain(&setup.scenarios.changes);
-            let tests = layout.repo.join("scenarios/tests/it");
-            let files = modules.flat_map(|module| {
-                rust_below(&tests.join(module)).into_iter().chain([tests.join(format!("{module}.rs"))])
-            });
-            let texts = files.map(|file| std::fs::read_to_string(file).unwrap_or_default());
-            if texts.into_iter().any(|text| tags_in(&text).contains(&id)) {
-                return Ok(name);
+        let text = scenarios_of(layout, name)?;
+        if tags_in(&text).contains(&id) {
+            let theirs: Vec<_> = held.iter().filter(|claim| says(&text, claim)).cloned().collect();
+            if !theirs.is_empty() {
+                return Ok((name, theirs));
             }
         }
     }
-    setups.first().copied().ok_or_else(|| Error::internal(format!("the world {} has no set-up", world.name)))
+    // A sentence that is put together while it runs is in nobody's text.
+    let first = setups.first().copied();
+    let name = first.ok_or_else(|| Error::internal(format!("the world {} is of no set-up", world.name)))?;
+    Ok((name, held))
+}
+
+/// The text of a set-up's modules: files, or folders of them.
+fn scenarios_of(layout: &Layout, name: &str) -> Result<String> {
+    let tests = layout.repo.join("scenarios/tests/it");
+    let mut text = String::new();
+    for setup in Setup::read(&layout.manifests(), &[name], None, false)? {
+        for module in setup.scenarios.reads.iter().chain(&setup.scenarios.changes) {
+            let files =
+                rust_below(&tests.join(module)).into_iter().chain([tests.join(format!("{module}.rs"))]);
+            files.for_each(|file| text += &std::fs::read_to_string(file).unwrap_or_default());
+        }
+    }
+    Ok(text)
 }
 
 /// The Rust files below a folder, in a fixed order.
