@@ -77,9 +77,10 @@ pub async fn command_fed(client: &Client, words: &[&str], input: &str) -> Result
     answer(words, said)
 }
 
-/// The command with its socket, whose flag follows the two words of the command.
+/// The command with its socket, whose flag follows the words of the command: two or three.
 fn with_socket<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    let (command, flags) = words.split_at(2);
+    let command = words.iter().take_while(|word| !word.starts_with('-')).count();
+    let (command, flags) = words.split_at(command);
     [&[SERVER], command, &["-socketPath", SOCKET], flags].concat()
 }
 

@@ -12,7 +12,7 @@ mod story;
 mod trust;
 
 pub use look::Mesh;
-pub use stage::{Pods, Stage, play};
+pub use stage::{Pods, Stage, play, play_again};
 pub use story::{Outcome, tell, tell_control};
 pub use trust::Withdrawn;
 

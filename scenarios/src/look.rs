@@ -57,6 +57,14 @@ impl Mesh {
         self.world.sites.get(name).ok_or_else(|| Error::internal(format!("the world has no {name}")))
     }
 
+    /// The address of the node, which is also that of its gateway and its bundle endpoint.
+    ///
+    /// # Errors
+    /// As [`Mesh::cluster`].
+    pub fn address(&self, place: usize) -> Result<std::net::IpAddr> {
+        Ok(self.place(place)?.address)
+    }
+
     /// The clusters as data.
     pub fn clusters(&self) -> &[Cluster] {
         &self.world.topology.clusters

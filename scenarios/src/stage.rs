@@ -16,10 +16,10 @@ use harness::wait::{self, Look};
 use harness::{Code, Error, Result, patience, render, spire};
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::Mesh;
-use crate::story::{Outcome, tell};
+use crate::story::{Outcome, tell_control};
 
 /// Pods by namespace and labels.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +37,7 @@ pub struct Stage<'a> {
 enum Undo {
     Delete(Vec<Value>),
     Restore(Box<DynamicObject>),
+    Apply(Value),
     /// A workload that reads what was changed only when it starts.
     Restart(&'static str, &'static str, Workload),
     Entry(String),
@@ -49,7 +50,19 @@ enum Undo {
 /// # Errors
 /// As [`tell`].
 pub async fn play(name: &str, story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>) -> Outcome {
-    tell(name, async |mesh, seen| {
+    play_again(name, "", story).await
+}
+
+/// As [`play`]; claims that other stories make too say `again`, such as "with the bundles exchanged by hand".
+///
+/// # Errors
+/// As [`tell`].
+pub async fn play_again(
+    name: &str,
+    again: &str,
+    story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>,
+) -> Outcome {
+    tell_control(name, again, async |mesh, seen| {
         let before = inventories(mesh).await?;
         let mut stage = Stage { mesh, seen, undo: Vec::new() };
         let played = story(&mut stage).await;
@@ -116,6 +129,20 @@ impl Stage<'_> {
         merge_patch(&client, object, patch, &Note::silent()).await.map(drop)
     }
 
+    /// Takes an object away that was there before the story; it is put back.
+    pub async fn remove(&mut self, place: usize, object: &Value) -> Result<()> {
+        let before = self.read(place, object).await?;
+        let mut back = object.clone();
+        let fields = before.data.as_object().into_iter().flatten();
+        for (key, value) in fields.filter(|(key, _)| *key != "status") {
+            back[key] = value.clone();
+        }
+        back["metadata"]["labels"] = json!(before.metadata.labels);
+        back["metadata"]["annotations"] = json!(before.metadata.annotations);
+        self.undo.push((place, Undo::Apply(back)));
+        delete(self.api(place)?, std::slice::from_ref(object), &Note::silent()).await
+    }
+
     /// An object as the API server has it.
     pub async fn read(&self, place: usize, object: &Value) -> Result<DynamicObject> {
         let (api, name) = named(self.api(place)?, object)?;
@@ -134,6 +161,30 @@ impl Stage<'_> {
         let at = self.undo.iter().position(|(p, undo)| *p == place && matches!(undo, Undo::Restore(_)));
         self.undo.insert(at.unwrap_or(self.undo.len()), (place, Undo::Restart(namespace, name, workload)));
         restart(self.api(place)?, namespace, name, workload).await
+    }
+
+    /// Restarts a workload once: its pods are to start in the world as it is now.
+    pub async fn restart_pods(
+        &self,
+        place: usize,
+        namespace: &str,
+        name: &str,
+        workload: Workload,
+    ) -> Result<()> {
+        restart(self.api(place)?, namespace, name, workload).await
+    }
+
+    /// Whether the API server and its webhooks would take an object: `admitted`, or their words. Nothing is made.
+    pub async fn admission(&self, place: usize, object: &Value) -> Result<String> {
+        let (api, _) = named(self.api(place)?, object)?;
+        let object =
+            serde_json::from_value(object.clone()).map_err(|e| Error::internal("an object").because(e))?;
+        let dry = PostParams { dry_run: true, ..Default::default() };
+        Ok(match api.create(&dry, &object).await {
+            Ok(_) => "admitted".to_owned(),
+            Err(kube::Error::Api(status)) => status.message.clone(),
+            Err(e) => return Err(Error::new(Code::KubeFailed, "cannot ask for admission").because(e)),
+        })
     }
 
     /// Waits until a Deployment is ready.
@@ -174,6 +225,7 @@ impl Stage<'_> {
             let done = match undo {
                 Undo::Delete(objects) => delete(client, &objects, &Note::silent()).await,
                 Undo::Restore(before) => restore(client, *before).await,
+                Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
                 Undo::Restart(namespace, name, workload) => restart(client, namespace, name, workload).await,
                 Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
                 Undo::Agent(id) => evict(client, &id).await,
@@ -215,7 +267,15 @@ async fn restore(client: &Client, mut before: DynamicObject) -> Result<()> {
     let failed = |e| Error::new(Code::KubeFailed, format!("cannot put {name} back")).because(e);
     before.metadata.resource_version = api.get(&name).await.map_err(failed)?.metadata.resource_version;
     before.metadata.managed_fields = None;
-    api.replace(&name, &PostParams::default(), &before).await.map_err(failed).map(drop)
+    api.replace(&name, &PostParams::default(), &before).await.map_err(failed)?;
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    match object["kind"].as_str() {
+        Some("Deployment") => {
+            rolled_out(client, Workload::Deployment, namespace, &name, patience::SETTLE, &Note::silent())
+                .await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// As `kubectl rollout restart` does, but without a trace in the template: its pods are deleted.
@@ -251,7 +311,8 @@ async fn inventories(mesh: &Mesh) -> Result<Vec<(Inventory, BTreeMap<String, Str
 
 async fn inventory(client: &Client) -> Result<(Inventory, BTreeMap<String, String>)> {
     let (objects, known) = tokio::try_join!(Inventory::of(client), known_to_spire(client))?;
-    Ok((objects, known))
+    // SPIRE's own, which it writes anew whenever an authority comes or goes.
+    Ok((objects.without("ConfigMap spire/spire-bundle"), known))
 }
 
 /// Whom the server would give which identity, and whose bundle it has. Entries of pods that were replaced have other

@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 
 use harness::error::Context as _;
 use harness::evidence::Evidence;
-use harness::verdict::judge;
 use harness::verdict::refusal::was_refused;
+use harness::verdict::{Verdict, judge};
 use harness::{Code, Error, Result};
 
 use crate::Mesh;
@@ -64,9 +64,10 @@ fn verdicts(report: &Path, file: &str, again: &str, evidence: &Evidence) -> Outc
     let mut judgement = judge(evidence);
     let controls: Vec<_> =
         evidence.refusals.iter().filter_map(|one| was_refused(evidence, one).ok()).collect();
-    for verdict in
-        judgement.verdicts.iter_mut().filter(|verdict| !again.is_empty() && !controls.contains(verdict))
-    {
+    // A fact has a sentence of its own.
+    let is_common =
+        |verdict: &Verdict| !verdict.evidence.starts_with("/facts/") && !controls.contains(verdict);
+    for verdict in judgement.verdicts.iter_mut().filter(|verdict| !again.is_empty() && is_common(verdict)) {
         verdict.claim = format!("{}, {again}", verdict.claim);
     }
     let mut broken = Vec::new();

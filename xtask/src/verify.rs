@@ -16,6 +16,8 @@ use crate::interrupt;
 use crate::report::{Report, Tally};
 use crate::show::Show;
 
+/// The stack of a scenario, in bytes.
+const STACK: u32 = 32 << 20;
 /// For scenarios that change the world.
 const ONE_BY_ONE: [&str; 1] = ["--test-threads=1"];
 
@@ -120,6 +122,8 @@ impl Runner {
             .args(width.iter().copied())
             .env("VOUCHSAFE_WORLD", world::file(layout))
             .env("VOUCHSAFE_REPORT", &report.dir)
+            // A story is one deep future, and without optimisation its frames do not fit into a test's 2 MiB.
+            .env("RUST_MIN_STACK", STACK.to_string())
             .limit(patience::SCENARIOS)
             .log_to(log)
             .output()

@@ -1,0 +1,196 @@
+//! Where do certificates come from, how long do they live, and how does one tell? (004: parts A4, B2, Q3, Q6, Q7)
+
+use harness::evidence::Must;
+use harness::identity::Pem;
+use scenarios::{Outcome, Pods, play};
+
+const CURL: Pods<'static> = Pods("istio-test", "app=curl");
+const HELLO: Pods<'static> = Pods("istio-test", "app=helloworld");
+const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");
+const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
+
+/// If this fails, what people read off a certificate no longer tells SPIRE's from istiod's.
+#[tokio::test]
+async fn names_tell_spires_certificates_from_istiods_and_keys_prove_it() -> Outcome {
+    play("names", async |stage| {
+        for place in 0..stage.mesh.clusters().len() {
+            let cluster = stage.cluster(place)?.clone();
+            let pem = stage.own_certificate(place, CURL).await?;
+            let leaf = leaf(&pem)?;
+            let (name, domain) = (&cluster.name, &cluster.trust_domain);
+            stage.fact(
+                format!("[S4-20, S4-22] the subject of an SVID of {name} says SPIRE"),
+                Must::have(["C=US", "O=SPIRE"]),
+                &leaf.subject,
+            );
+            stage.fact(
+                format!("[S4-22] its issuer is named as the server of {name} names itself"),
+                Must::have(["C=US".to_owned(), "O=RH".to_owned(), format!("CN={domain}")]),
+                &leaf.issuer,
+            );
+            let life = leaf.not_after.duration_since(leaf.not_before).as_secs();
+            // SPIRE dates an SVID back by ten seconds against clocks that differ.
+            stage.fact(
+                format!("[S4-33] an SVID of {name} lives for an hour"),
+                Must::be("3610 s"),
+                format!("{life} s"),
+            );
+            let by = cluster.name.clone();
+            let id = stage.id(place, CURL).await?;
+            stage.fact(
+                format!("[S4-19] the secret named `default` of curl in {name} is its SVID"),
+                Must::BeVouchedFor { by, id },
+                pem,
+            );
+        }
+        // The control: the same mesh, without SPIRE's socket.
+        stage.bring(0, "guide/istiods-own.yaml", &[]).await?;
+        stage.ready(0, ISTIODS.0, "istiods-own").await?;
+        let pem = stage.own_certificate(0, ISTIODS).await?;
+        let (of, domain) = (stage.cluster(0)?.name.clone(), stage.cluster(0)?.trust_domain.clone());
+        stage.fact(
+            "[S4-22] istiod's certificate calls its issuer by the trust domain alone",
+            Must::be(format!("O={domain}")),
+            leaf(&pem)?.issuer,
+        );
+        stage.fact(
+            "[S4-22] a pod without SPIRE's socket silently has a certificate from istiod's CA",
+            Must::BeIstiods { of },
+            pem,
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// If this fails, a proxy has a second source of certificates, and the socket proves nothing.
+#[tokio::test]
+async fn a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else() -> Outcome {
+    play("socket", async |stage| {
+        let listeners = stage.admin(0, CURL, "/listeners?format=json").await?;
+        let clusters = stage.admin(0, CURL, "/config_dump?resource=static_clusters").await?;
+        stage.fact(
+            "[S4-28] the sidecar listens on 15006 and 15001",
+            Must::have(["15006", "15001"]),
+            listeners,
+        );
+        stage.fact(
+            "[S4-28] its cluster for secrets is SPIRE's socket",
+            Must::have(["sds-grpc", "var/run/secrets/workload-spiffe-uds/socket"]),
+            sds(&clusters),
+        );
+        let log = stage.log(0, CURL, "istio-proxy").await?;
+        stage.fact(
+            "[S4-25, S4-28] its agent found the socket and asks no CA",
+            Must::have(["Existing workload SDS socket found"]),
+            lines(&log, "SDS"),
+        );
+        let mounted =
+            stage.run(0, CURL, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
+        stage.fact(
+            "[S4-8, S4-27] what the CSI driver mounts is a socket named `socket`",
+            Must::be("socket"),
+            mounted.stdout,
+        );
+        let id = stage.id(0, HELLO).await?.to_string();
+        let agent = stage.log(0, Pods("spire", "app=spire-agent"), "spire-agent").await?;
+        stage.fact(
+            "[S4-25, S4-27] the SPIRE agent made an SVID for helloworld's entry",
+            Must::have(["Creating X509-SVID".to_owned(), id.clone()]),
+            lines(&agent, &id),
+        );
+        let held = stage.held(0, CURL).await?;
+        let names: Vec<_> = held.secrets.iter().map(|secret| secret.name.as_str()).collect();
+        stage.fact(
+            "[S4-19, S4-23] the proxy holds the secrets `default` and `ROOTCA`",
+            Must::have(["default", "ROOTCA"]),
+            names.join(" "),
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// If this fails, SPIRE has become istiod's CA too, and the guide's hybrid model is history.
+#[tokio::test]
+async fn istiods_own_certificate_is_not_spires() -> Outcome {
+    play("istiods-own-certificate", async |stage| {
+        let show = [
+            "curl",
+            "-sk",
+            "-m",
+            "5",
+            "-o",
+            "/dev/null",
+            "-w",
+            "%{certs}",
+            "https://istiod.istio-system:15012",
+        ];
+        let shown = stage.run(0, CURL, "istio-proxy", &show).await?;
+        let of = stage.cluster(0)?.name.clone();
+        stage.fact(
+            "[S4-38] istiod serves with a certificate of its own CA, not of SPIRE",
+            Must::BeIstiods { of },
+            shown.stdout,
+        );
+        Ok(())
+    })
+    .await
+}
+
+/// If this fails, each rotation costs requests.
+#[tokio::test]
+async fn svids_rotate_without_a_broken_request() -> Outcome {
+    play("rotation", async |stage| {
+        stage.bring(0, "guide/short-lived.yaml", &[]).await?;
+        stage.ready(0, SHORT.0, "short-lived").await?;
+        let first = leaf(&stage.own_certificate(0, SHORT).await?)?.serial;
+        let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
+        let (mut asked, mut refused, mut serial) = (0, Vec::new(), first.clone());
+        while asked < 150 && serial == first {
+            let reply = stage.ask(0, SHORT, "curl", &url).await?;
+            asked += 1;
+            if reply.status != 200 {
+                refused.push(format!("{} {}", reply.status, reply.body.trim()));
+            }
+            serial = leaf(&stage.own_certificate(0, SHORT).await?)?.serial;
+        }
+        stage.fact(
+            "[S4-33] an SVID is renewed by itself, well before its end",
+            Must::be("renewed"),
+            if serial == first { "the same" } else { "renewed" },
+        );
+        stage.fact(
+            "[S4-33] every request across the clusters was answered while the SVID was renewed",
+            Must::be("0 refused"),
+            format!(
+                "{} refused{}",
+                refused.len(),
+                refused.first().map(|one| format!(", {one}")).unwrap_or_default()
+            ),
+        );
+        stage.fact(
+            "there were requests to lose",
+            Must::be("more than 10"),
+            if asked > 10 { "more than 10".to_owned() } else { asked.to_string() },
+        );
+        Ok(())
+    })
+    .await
+}
+
+fn leaf(pem: &str) -> harness::Result<harness::identity::Certificate> {
+    let chain = Pem::of(pem).chain();
+    Ok(chain.map_err(|flaw| harness::evidence::missing("a certificate").seen(flaw.to_string()))?.leaf)
+}
+
+/// The part of the dump that says where secrets come from.
+fn sds(dump: &str) -> String {
+    let found: serde_json::Value = serde_json::from_str(dump).unwrap_or_default();
+    let all = found["configs"].as_array().into_iter().flatten();
+    all.filter(|one| one["cluster"]["name"] == "sds-grpc").map(ToString::to_string).collect()
+}
+
+fn lines(log: &str, word: &str) -> String {
+    log.lines().filter(|line| line.contains(word)).collect::<Vec<_>>().join("\n")
+}
