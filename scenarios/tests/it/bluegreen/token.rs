@@ -20,7 +20,7 @@ async fn an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token()
         wrong.bring(stage).await?;
         let log = stage.until("the agent to say why it does not start", UNKNOWN, || log_of(stage, AGENT)).await?;
         stage.fact(
-            "[S2-12] an agent that was given another server's bundle refuses Blue's server, and its log names the authority",
+            "[S2-12] an agent that was given another server's bundle refuses Blue's server, and its log says that an unknown authority signed",
             Must::have([UNKNOWN]),
             lines(&log, &["level=error", "level=warn"]),
         );
