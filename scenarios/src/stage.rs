@@ -41,6 +41,8 @@ enum Undo {
     /// A workload that reads what was changed only when it starts.
     Restart(&'static str, &'static str, Workload),
     Entry(String),
+    /// An agent that a join token attests, with the entry that calls it by its other name.
+    Agent(String),
 }
 
 /// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
@@ -200,6 +202,21 @@ impl Stage<'_> {
         Ok(said)
     }
 
+    /// The address of the node of that cluster, at which others reach its Services.
+    pub fn address(&self, place: usize) -> Result<String> {
+        Ok(self.mesh.place(place)?.address.to_string())
+    }
+
+    /// A join token of that cluster's server, for an agent that is also called `alias`. The agent that uses it is
+    /// evicted at the end.
+    pub async fn join_token(&mut self, place: usize, alias: &str) -> Result<String> {
+        let said = spire::command(self.api(place)?, &["token", "generate", "-spiffeID", alias]).await?;
+        let token = said.lines().find_map(|line| line.strip_prefix("Token:")).unwrap_or_default().trim();
+        let agent = format!("spiffe://{}/spire/agent/join_token/{token}", self.cluster(place)?.trust_domain);
+        self.undo.push((place, Undo::Agent(agent)));
+        Ok(token.to_owned())
+    }
+
     /// Undoes everything, last first; goes on when one thing resists.
     async fn strike(&mut self) -> Result<()> {
         let mut struck = Ok(());
@@ -210,18 +227,31 @@ impl Stage<'_> {
                 Undo::Restore(before) => restore(client, *before).await,
                 Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
                 Undo::Restart(namespace, name, workload) => restart(client, namespace, name, workload).await,
-                Undo::Entry(id) => {
-                    match spire::command(client, &["entry", "delete", "-entryID", &id]).await {
-                        // A story may delete its own entry.
-                        Err(e) if e.to_string().contains("NotFound") => Ok(()),
-                        done => done.map(drop),
-                    }
-                }
+                Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
+                Undo::Agent(id) => evict(client, &id).await,
             };
             struck = struck.and(done);
         }
         struck
     }
+}
+
+/// A story may have taken it away itself.
+async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
+    match spire::command(client, words).await {
+        Err(e) if e.to_string().contains("NotFound") => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+async fn evict(client: &Client, agent: &str) -> Result<()> {
+    gone_from_spire(client, &["agent", "evict", "-spiffeID", agent]).await?;
+    // The server deletes the other name's entry with the agent, but not where no agent ever used the token.
+    let entries = harness::identity::entries_of(&spire::entries(client).await?)?;
+    for entry in entries.iter().filter(|entry| entry.parent_id.to_string() == agent) {
+        gone_from_spire(client, &["entry", "delete", "-entryID", &entry.id]).await?;
+    }
+    Ok(())
 }
 
 fn named(client: &Client, object: &Value) -> Result<(kube::Api<DynamicObject>, String)> {
@@ -288,8 +318,11 @@ async fn inventory(client: &Client) -> Result<(Inventory, BTreeMap<String, Strin
 /// Whom the server would give which identity, and whose bundle it has. Entries of pods that were replaced have other
 /// selectors, so an entry is its identity.
 async fn known_to_spire(client: &Client) -> Result<BTreeMap<String, String>> {
-    let (entries, bundles) =
-        tokio::try_join!(spire::entries(client), spire::command(client, &["bundle", "list"]))?;
+    let (entries, bundles, agents) = tokio::try_join!(
+        spire::entries(client),
+        spire::command(client, &["bundle", "list"]),
+        spire::command(client, &["agent", "list"]),
+    )?;
     let mut known = BTreeMap::new();
     for entry in harness::identity::entries_of(&entries)? {
         let to: Vec<_> = entry.federates_with.iter().map(ToString::to_string).collect();
@@ -297,6 +330,9 @@ async fn known_to_spire(client: &Client) -> Result<BTreeMap<String, String>> {
     }
     for line in bundles.lines().filter(|line| line.starts_with("* ")) {
         known.insert(format!("bundle {}", line.trim_start_matches("* ")), String::new());
+    }
+    for line in agents.lines().filter_map(|line| line.strip_prefix("SPIFFE ID         : ")) {
+        known.insert(format!("agent {line}"), String::new());
     }
     Ok(known)
 }

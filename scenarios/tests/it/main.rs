@@ -1,5 +1,6 @@
 //! What Vouchsafe proves, a module for each question. `cargo xtask verify` runs them against a world.
 
+mod bluegreen;
 mod disturbing;
 mod federation;
 mod guide_agent;
@@ -12,3 +13,4 @@ mod identities;
 mod manual_bundle;
 mod single_cluster;
 mod stranger;
+mod templates;
