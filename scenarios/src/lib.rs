@@ -12,6 +12,7 @@ mod story;
 mod trust;
 
 pub use look::Mesh;
+pub use onlooker::read_out;
 pub use stage::{Pods, Stage, play};
 pub use story::{Outcome, tell, tell_control};
 pub use trust::Withdrawn;

@@ -7,7 +7,7 @@ use harness::evidence::{Evidence, Fact, Must};
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
 use harness::kube::inventory::Inventory;
-use harness::kube::object::{dynamic, merge_patch};
+use harness::kube::object::{dynamic, merge_patch, strategic_patch};
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::layout::Layout;
 use harness::progress::Note;
@@ -40,6 +40,8 @@ enum Undo {
     /// A workload that reads what was changed only when it starts.
     Restart(&'static str, &'static str, Workload),
     Entry(String),
+    /// A trust domain whose bundle was given by hand.
+    Bundle(String),
 }
 
 /// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
@@ -114,6 +116,30 @@ impl Stage<'_> {
         merge_patch(&client, object, patch, &Note::silent()).await.map(drop)
     }
 
+    /// Merges a manifest of ours into what this story brought before, as `kubectl apply` does with a patch file.
+    pub async fn patch(&self, place: usize, name: &str, extra: &[(&str, &str)]) -> Result<()> {
+        for object in self.manifest(place, name, extra)? {
+            self.merge(place, &object).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Stage::patch`], of an object with only what it changes.
+    pub async fn merge(&self, place: usize, object: &Value) -> Result<()> {
+        strategic_patch(self.api(place)?, object, &Note::silent()).await.map(drop)
+    }
+
+    /// Deletes pods and waits for their end: whoever owns them makes new ones, whether or not those get ready.
+    pub async fn renew(&self, place: usize, Pods(namespace, labels): Pods<'_>) -> Result<()> {
+        delete_pods(self.api(place)?, namespace, labels).await
+    }
+
+    /// Gives the SPIRE server a bundle, in SPIFFE's JSON, for another trust domain.
+    pub async fn peer_bundle(&mut self, place: usize, trust_domain: &str, bundle: &str) -> Result<()> {
+        self.undo.push((place, Undo::Bundle(trust_domain.to_owned())));
+        spire::set_bundle_of_peer(self.api(place)?, trust_domain, bundle).await
+    }
+
     /// An object as the API server has it.
     pub async fn read(&self, place: usize, object: &Value) -> Result<DynamicObject> {
         let (api, name) = named(self.api(place)?, object)?;
@@ -130,7 +156,12 @@ impl Stage<'_> {
     ) -> Result<()> {
         // Before what was changed for it, so that striking, which goes backwards, comes to it after that.
         let at = self.undo.iter().position(|(p, undo)| *p == place && matches!(undo, Undo::Restore(_)));
-        self.undo.insert(at.unwrap_or(self.undo.len()), (place, Undo::Restart(namespace, name, workload)));
+        let again =
+            |(p, undo): &(usize, Undo)| *p == place && matches!(undo, Undo::Restart(_, n, _) if *n == name);
+        if !self.undo.iter().any(again) {
+            self.undo
+                .insert(at.unwrap_or(self.undo.len()), (place, Undo::Restart(namespace, name, workload)));
+        }
         restart(self.api(place)?, namespace, name, workload).await
     }
 
@@ -158,6 +189,10 @@ impl Stage<'_> {
                 Undo::Delete(objects) => delete(client, &objects, &Note::silent()).await,
                 Undo::Restore(before) => restore(client, *before).await,
                 Undo::Restart(namespace, name, workload) => restart(client, namespace, name, workload).await,
+                Undo::Bundle(domain) => match spire::delete_bundle_of_peer(client, &domain).await {
+                    Err(e) if e.to_string().contains("NotFound") => Ok(()),
+                    done => done,
+                },
                 Undo::Entry(id) => {
                     match spire::command(client, &["entry", "delete", "-entryID", &id]).await {
                         // A story may delete its own entry.
@@ -190,24 +225,22 @@ async fn restore(client: &Client, mut before: DynamicObject) -> Result<()> {
 
 /// As `kubectl rollout restart` does, but without a trace in the template: its pods are deleted.
 async fn restart(client: &Client, namespace: &str, name: &str, workload: Workload) -> Result<()> {
+    delete_pods(client, namespace, &format!("app={name}")).await?;
+    rolled_out(client, workload, namespace, name, patience::STEP, &Note::silent()).await
+}
+
+async fn delete_pods(client: &Client, namespace: &str, labels: &str) -> Result<()> {
     use k8s_openapi::api::core::v1::Pod;
     use kube::ResourceExt as _;
     let pods: kube::Api<Pod> = kube::Api::namespaced(client.clone(), namespace);
-    let failed = |e| Error::new(Code::KubeFailed, format!("cannot restart {name}")).because(e);
-    for pod in harness::kube::pods::pods(client, namespace, &format!("app={name}")).await? {
+    for pod in harness::kube::pods::pods(client, namespace, labels).await? {
         let (pod, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        let failed = |e| Error::new(Code::KubeFailed, format!("cannot delete {pod}")).because(e);
         pods.delete(&pod, &Default::default()).await.map_err(failed)?;
-        harness::kube::watch::gone(
-            &pods,
-            &pod,
-            &uid,
-            &format!("the end of {pod}"),
-            patience::SETTLE,
-            &Note::silent(),
-        )
-        .await?;
+        let what = format!("the end of {pod}");
+        harness::kube::watch::gone(&pods, &pod, &uid, &what, patience::SETTLE, &Note::silent()).await?;
     }
-    rolled_out(client, workload, namespace, name, patience::STEP, &Note::silent()).await
+    Ok(())
 }
 
 /// What every cluster holds now, and what its SPIRE server knows.
