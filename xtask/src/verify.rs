@@ -18,6 +18,8 @@ use crate::show::Show;
 
 /// For scenarios that change the world.
 const ONE_BY_ONE: [&str; 1] = ["--test-threads=1"];
+/// The stack of a scenario, in bytes.
+const STACK: &str = "33554432";
 
 /// Flags of `verify`.
 #[derive(clap::Args)]
@@ -120,6 +122,8 @@ impl Runner {
             .args(width.iter().copied())
             .env("VOUCHSAFE_WORLD", world::file(layout))
             .env("VOUCHSAFE_REPORT", &report.dir)
+            // Unoptimised, a long story keeps a copy of each of its steps on the stack: more than the usual 2 MiB.
+            .env("RUST_MIN_STACK", STACK)
             .limit(patience::SCENARIOS)
             .log_to(log)
             .output()

@@ -90,7 +90,7 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
         });
         let waits = waits.await?;
         stage.fact(
-            "[S0-2] with the socket but without the label the gateway waits for a certificate, and falls back to none",
+            "[S0-2] with the socket but the label not `true` the gateway waits for a certificate, and falls back to none",
             Must::have(["\"default\""]),
             waits,
         );

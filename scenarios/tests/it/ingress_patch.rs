@@ -73,7 +73,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         let pod = serde_json::to_string(&stage.pod(0, GATEWAY).await?.spec).unwrap_or_default();
         stage.fact(
             "[S0-4, S0-5, S0-7] the pod is admitted with annotations and volumes both: one volume, mounted at the \
-             template's path and at the patch's, which are the same folder",
+             template's path and at the patch's",
             Must::have([
                 "\"mountPath\":\"/run/secrets/workload-spiffe-uds\"",
                 "\"mountPath\":\"/var/run/secrets/workload-spiffe-uds\"",

@@ -119,7 +119,7 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     stage.fact(
         "[S3-17, S3-18] as long as httpbin may be asked in plain text too, the page's command is shown no certificate: \
          TLS that is not Istio's goes through to the application",
-        Must::have([address.as_str(), "no certificate", "curl exits with 35"]),
+        Must::have([address.as_str(), "no certificate"]),
         format!("{address} {} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
     stage.bring(0, "registration/strict.yaml", &[]).await?;
