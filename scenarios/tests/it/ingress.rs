@@ -44,20 +44,40 @@ pub async fn names(stage: &Stage<'_>, gateway: &str) -> Result<String> {
     Ok(all.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(" "))
 }
 
+/// A request through a gateway.
+pub struct Passage {
+    /// What came back.
+    pub reply: Reply,
+    /// In its path, for a gateway gives each request from outside an id of its own.
+    pub mark: String,
+    /// What the gateway wrote about it.
+    pub records: Vec<Record>,
+}
+
 /// Asks once through the gateway, after it has answered with that status for a first time.
-pub async fn through(stage: &Stage<'_>, gateway: &str, status: &str) -> Result<(Reply, Vec<Record>)> {
+pub async fn through(stage: &Stage<'_>, gateway: &str, status: &str) -> Result<Passage> {
+    let mark = format!("mark-{}", jiff::Timestamp::now().as_microsecond());
     let url = format!("http://{gateway}.{NS}/hello");
     let what = format!("{status} from {gateway}");
-    stage
-        .until(&what, status, || async { Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string()) })
-        .await?;
-    let reply = stage.ask(0, OUTSIDER, "curl", &url).await?;
-    let records = stage.records(0, Pods(NS, &labels(gateway)), &reply.request).await?;
-    Ok((reply, records))
+    let first = || async { Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string()) };
+    stage.until(&what, status, first).await?;
+    let reply = stage.ask(0, OUTSIDER, "curl", &format!("{url}?{mark}")).await?;
+    let records = marked(stage, Pods(NS, &labels(gateway)), &mark).await?;
+    Ok(Passage { reply, mark, records })
+}
+
+/// What a proxy wrote about the request with that mark.
+async fn marked(stage: &Stage<'_>, of: Pods<'_>, mark: &str) -> Result<Vec<Record>> {
+    let log = stage.until(&format!("a record of {mark}"), mark, || stage.log(0, of, "istio-proxy")).await?;
+    let all = Record::all_in(&log)?;
+    Ok(all
+        .into_iter()
+        .filter(|record| record.path.as_deref().is_some_and(|path| path.contains(mark)))
+        .collect())
 }
 
 /// An answer and why it is no better, in the words of whoever refused.
-pub fn told(reply: &Reply, records: &[Record]) -> String {
+pub fn told(Passage { reply, records, .. }: &Passage) -> String {
     let cause = records.iter().rev().find_map(Record::cause).as_ref().map(Cause::to_string);
     let words = records.iter().rev().find_map(|record| record.upstream_transport_failure_reason.clone());
     format!(
@@ -70,14 +90,14 @@ pub fn told(reply: &Reply, records: &[Record]) -> String {
 }
 
 /// The certificate that the gateway was shown by the backend.
-pub fn backends(records: &[Record]) -> String {
-    let shown = records.iter().rev().find_map(|record| record.upstream_peer_cert.as_ref());
+pub fn backends(passage: &Passage) -> String {
+    let shown = passage.records.iter().rev().find_map(|record| record.upstream_peer_cert.as_ref());
     shown.map(|pem| pem.as_str().to_owned()).unwrap_or_default()
 }
 
 /// The certificate that the backend was shown for that request.
-pub async fn gateways(stage: &Stage<'_>, request: &str) -> Result<String> {
-    let records = stage.records(0, BACKEND, request).await?;
+pub async fn gateways(stage: &Stage<'_>, passage: &Passage) -> Result<String> {
+    let records = marked(stage, BACKEND, &passage.mark).await?;
     let shown = records.iter().rev().find_map(|record| record.downstream_peer_cert.as_ref());
     Ok(shown.map(|pem| pem.as_str().to_owned()).unwrap_or_default())
 }

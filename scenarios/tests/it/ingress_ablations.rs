@@ -53,12 +53,12 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
             let (id, own) = (stage.id(0, pods).await?, stage.own_certificate(0, pods).await?);
             let vouched = Must::BeVouchedFor { by: here.clone(), id };
             stage.fact(claims[0], vouched.clone(), own);
-            let (reply, records) = through(stage, gateway, "200").await?;
-            stage.fact(claims[1], Must::have(["200", "Hello version"]), told(&reply, &records));
+            let passage = through(stage, gateway, "200").await?;
+            stage.fact(claims[1], Must::have(["200", "Hello version"]), told(&passage));
             let backend = stage.id(0, crate::ingress::BACKEND).await?;
             let theirs = Must::BeVouchedFor { by: here.clone(), id: backend };
-            stage.fact(claims[2], theirs, backends(&records));
-            let shown = gateways(stage, &reply.request).await?;
+            stage.fact(claims[2], theirs, backends(&passage));
+            let shown = gateways(stage, &passage).await?;
             stage.fact(claims[3], vouched, shown);
         }
 
@@ -77,11 +77,11 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
             Must::BeIstiods { of: here.clone() },
             own,
         );
-        let (reply, records) = through(stage, "annotations-only", "503").await?;
+        let passage = through(stage, "annotations-only", "503").await?;
         stage.fact(
             "[S0-7, S0-18] so the annotations are no redundancy: that gateway is ready, and refuses every backend",
             Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
-            told(&reply, &records),
+            told(&passage),
         );
 
         let pods = Pods(NS, "app=unlabelled");

@@ -46,11 +46,11 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
             Must::BeIstiods { of: here.clone() },
             own,
         );
-        let (reply, records) = through(stage, "by-mesh-config", "503").await?;
+        let passage = through(stage, "by-mesh-config", "503").await?;
         stage.fact(
             "[S0-14] nor does it make that gateway believe SPIRE: backends are refused as before",
             Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
-            told(&reply, &records),
+            told(&passage),
         );
 
         for (gateway, claims) in [
@@ -77,9 +77,9 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
             let (id, own) = (stage.id(0, pods).await?, stage.own_certificate(0, pods).await?);
             let vouched = Must::BeVouchedFor { by: here.clone(), id };
             stage.fact(claims[0], vouched.clone(), own);
-            let (reply, records) = through(stage, gateway, "200").await?;
-            stage.fact(claims[1], Must::have(["200", "Hello version"]), told(&reply, &records));
-            let shown = gateways(stage, &reply.request).await?;
+            let passage = through(stage, gateway, "200").await?;
+            stage.fact(claims[1], Must::have(["200", "Hello version"]), told(&passage));
+            let shown = gateways(stage, &passage).await?;
             stage.fact(claims[2], vouched, shown);
         }
         Ok(())
