@@ -34,8 +34,8 @@ pub const ATTEMPT: Duration = Duration::from_secs(20);
 pub const SETTLE: Duration = Duration::from_secs(90);
 /// Controllers taking away what nobody wants any more: SPIRE's collects every few seconds.
 pub const CAUGHT_UP: Duration = Duration::from_secs(30);
-/// All scenarios of one kind together.
-pub const SCENARIOS: Duration = Duration::from_secs(900);
+/// All scenarios of one kind together, of every set-up of a world.
+pub const SCENARIOS: Duration = Duration::from_secs(2400);
 /// The time that collecting evidence may take, all of it.
 pub const COLLECT: Duration = Duration::from_secs(40);
 /// Taking one thing down.

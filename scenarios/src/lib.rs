@@ -5,13 +5,16 @@
 //! [`harness::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
 
 mod look;
+mod moment;
 mod onlooker;
 mod requests;
 mod stage;
 mod story;
+mod strike;
 mod trust;
 
 pub use look::Mesh;
+pub use onlooker::read_out;
 pub use stage::{Pods, Stage, play, play_again};
 pub use story::{Outcome, tell, tell_control};
 pub use trust::Withdrawn;

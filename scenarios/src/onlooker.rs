@@ -5,7 +5,7 @@ use std::future::Future;
 use harness::cmd::Output;
 use harness::envoy::{Held, Record};
 use harness::evidence::{Reply, Workload};
-use harness::identity::{Entry, Pem, SpiffeId, entries_of};
+use harness::identity::{Certificate, Entry, Pem, SpiffeId, entries_of};
 use harness::kube::exec::exec;
 use harness::kube::forward;
 use harness::kube::logs::logs;
@@ -13,9 +13,9 @@ use harness::kube::pods::{one_ready_pod, pods};
 use harness::progress::Note;
 use harness::wait::{self, Look};
 use harness::{Code, Error, Result, mesh, patience, spire};
-use k8s_openapi::api::core::v1::Pod;
+use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
-use kube::api::LogParams;
+use kube::api::{ListParams, LogParams};
 
 use crate::look::{ENVOY_ADMIN, held, workload};
 use crate::requests::{records, request_id};
@@ -139,9 +139,36 @@ impl Stage<'_> {
         logs(self.api(place)?, of.0, &pod, &params).await
     }
 
+    /// What happened to the objects of a namespace whose names begin so, a line for each event: why a pod cannot
+    /// start, why a ReplicaSet cannot make one.
+    pub async fn events(&self, place: usize, namespace: &str, of: &str) -> Result<String> {
+        let api: kube::Api<Event> = kube::Api::namespaced(self.api(place)?.clone(), namespace);
+        let all = api.list(&ListParams::default()).await;
+        let all = all.map_err(|e| Error::new(Code::Evidence, format!("events of {namespace}")).because(e))?;
+        let about = |event: &Event| event.involved_object.name.as_deref().is_some_and(|n| n.starts_with(of));
+        let told = all.items.into_iter().filter(about).map(|event| {
+            format!("{}: {}", event.reason.unwrap_or_default(), event.message.unwrap_or_default())
+        });
+        Ok(told.collect::<Vec<_>>().join("\n"))
+    }
+
     /// The SPIRE server's entries for that identity.
     pub async fn entries_for(&self, place: usize, id: &str) -> Result<Vec<Entry>> {
         let all = entries_of(&spire::entries(self.api(place)?).await?)?;
         Ok(all.into_iter().filter(|entry| entry.spiffe_id.to_string() == id).collect())
+    }
+}
+
+/// What certificates say, for reading: names are shown, and never vouch for anybody.
+pub fn read_out(pem: &str) -> String {
+    let told = |one: &Certificate| {
+        let dns = one.dns.iter().map(|name| format!(" DNS:{name}"));
+        let uris = one.uris.iter().map(|uri| format!(" URI:{uri}"));
+        let names: String = dns.chain(uris).collect();
+        format!("subject={} issuer={}{names}", one.subject, one.issuer)
+    };
+    match Pem::of(pem).certificates() {
+        Ok(all) => all.iter().map(told).collect::<Vec<_>>().join("\n"),
+        Err(flaw) => format!("no certificate: {flaw}"),
     }
 }

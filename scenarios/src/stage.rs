@@ -1,25 +1,23 @@
 //! A stage: what one story brings into a cluster and what it changes there, all of it undone at its end. That nothing
 //! is left is a claim like any other, judged by comparing everything that the cluster holds with the moment before.
 
-use std::collections::BTreeMap;
-
 use harness::evidence::{Evidence, Fact, Must};
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
-use harness::kube::inventory::Inventory;
-use harness::kube::object::{dynamic, merge_patch};
+use harness::kube::object::{merge_patch, strategic_patch};
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::topology::Cluster;
-use harness::wait::{self, Look};
 use harness::{Code, Error, Result, patience, render, spire};
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
 use serde_json::{Value, json};
 
 use crate::Mesh;
+use crate::moment::Moment;
 use crate::story::{Outcome, tell_control};
+use crate::strike::{Undo, delete_pods, named, restart};
 
 /// Pods by namespace and labels.
 #[derive(Clone, Copy, Debug)]
@@ -32,17 +30,6 @@ pub struct Stage<'a> {
     /// What was seen so far.
     pub seen: &'a mut Evidence,
     undo: Vec<(usize, Undo)>,
-}
-
-enum Undo {
-    Delete(Vec<Value>),
-    Restore(Box<DynamicObject>),
-    Apply(Value),
-    /// A workload that reads what was changed only when it starts.
-    Restart(&'static str, &'static str, Workload),
-    Entry(String),
-    /// An agent that a join token attests, with the entry that calls it by its other name.
-    Agent(String),
 }
 
 /// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
@@ -63,13 +50,13 @@ pub async fn play_again(
     story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>,
 ) -> Outcome {
     tell_control(name, again, async |mesh, seen| {
-        let before = inventories(mesh).await?;
+        let before = Moment::of_all(mesh).await?;
         let mut stage = Stage { mesh, seen, undo: Vec::new() };
         let played = story(&mut stage).await;
         let struck = stage.strike().await;
         for (i, before) in before.iter().enumerate() {
-            let left = left_over(mesh, i, before).await?;
             let cluster = &mesh.cluster(i)?.name;
+            let left = before.left_over(mesh.api(cluster)?).await?;
             let claim = format!("after {name} everything in {cluster} is as it was before");
             seen.facts.push(Fact { claim, must: Must::be("as before"), seen: left });
         }
@@ -143,6 +130,30 @@ impl Stage<'_> {
         delete(self.api(place)?, std::slice::from_ref(object), &Note::silent()).await
     }
 
+    /// Merges a manifest of ours into what this story brought before, as `kubectl apply` does with a patch file.
+    pub async fn patch(&self, place: usize, name: &str, extra: &[(&str, &str)]) -> Result<()> {
+        for object in self.manifest(place, name, extra)? {
+            self.merge(place, &object).await?;
+        }
+        Ok(())
+    }
+
+    /// As [`Stage::patch`], of an object with only what it changes.
+    pub async fn merge(&self, place: usize, object: &Value) -> Result<()> {
+        strategic_patch(self.api(place)?, object, &Note::silent()).await.map(drop)
+    }
+
+    /// Deletes pods and waits for their end: whoever owns them makes new ones, whether or not those get ready.
+    pub async fn renew(&self, place: usize, Pods(namespace, labels): Pods<'_>) -> Result<()> {
+        delete_pods(self.api(place)?, namespace, labels).await
+    }
+
+    /// Gives the SPIRE server a bundle, in SPIFFE's JSON, for another trust domain.
+    pub async fn peer_bundle(&mut self, place: usize, trust_domain: &str, bundle: &str) -> Result<()> {
+        self.undo.push((place, Undo::Bundle(trust_domain.to_owned())));
+        spire::set_bundle_of_peer(self.api(place)?, trust_domain, bundle).await
+    }
+
     /// An object as the API server has it.
     pub async fn read(&self, place: usize, object: &Value) -> Result<DynamicObject> {
         let (api, name) = named(self.api(place)?, object)?;
@@ -159,7 +170,12 @@ impl Stage<'_> {
     ) -> Result<()> {
         // Before what was changed for it, so that striking, which goes backwards, comes to it after that.
         let at = self.undo.iter().position(|(p, undo)| *p == place && matches!(undo, Undo::Restore(_)));
-        self.undo.insert(at.unwrap_or(self.undo.len()), (place, Undo::Restart(namespace, name, workload)));
+        let again =
+            |(p, undo): &(usize, Undo)| *p == place && matches!(undo, Undo::Restart(_, n, _) if *n == name);
+        if !self.undo.iter().any(again) {
+            self.undo
+                .insert(at.unwrap_or(self.undo.len()), (place, Undo::Restart(namespace, name, workload)));
+        }
         restart(self.api(place)?, namespace, name, workload).await
     }
 
@@ -221,148 +237,8 @@ impl Stage<'_> {
     async fn strike(&mut self) -> Result<()> {
         let mut struck = Ok(());
         while let Some((place, undo)) = self.undo.pop() {
-            let client = self.api(place)?;
-            let done = match undo {
-                Undo::Delete(objects) => delete(client, &objects, &Note::silent()).await,
-                Undo::Restore(before) => restore(client, *before).await,
-                Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
-                Undo::Restart(namespace, name, workload) => restart(client, namespace, name, workload).await,
-                Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
-                Undo::Agent(id) => evict(client, &id).await,
-            };
-            struck = struck.and(done);
+            struck = struck.and(undo.run(self.api(place)?).await);
         }
         struck
-    }
-}
-
-/// A story may have taken it away itself.
-async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
-    match spire::command(client, words).await {
-        Err(e) if e.to_string().contains("NotFound") => Ok(()),
-        done => done.map(drop),
-    }
-}
-
-async fn evict(client: &Client, agent: &str) -> Result<()> {
-    gone_from_spire(client, &["agent", "evict", "-spiffeID", agent]).await?;
-    // The server deletes the other name's entry with the agent, but not where no agent ever used the token.
-    let entries = harness::identity::entries_of(&spire::entries(client).await?)?;
-    for entry in entries.iter().filter(|entry| entry.parent_id.to_string() == agent) {
-        gone_from_spire(client, &["entry", "delete", "-entryID", &entry.id]).await?;
-    }
-    Ok(())
-}
-
-fn named(client: &Client, object: &Value) -> Result<(kube::Api<DynamicObject>, String)> {
-    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
-    let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
-    Ok((dynamic(client, text("/apiVersion"), text("/kind"), namespace)?, text("/metadata/name").to_owned()))
-}
-
-/// Replaces what is there now by what was there before, whoever changed it meanwhile.
-async fn restore(client: &Client, mut before: DynamicObject) -> Result<()> {
-    let object = serde_json::to_value(&before).map_err(|e| Error::internal("an object").because(e))?;
-    let (api, name) = named(client, &object)?;
-    let failed = |e| Error::new(Code::KubeFailed, format!("cannot put {name} back")).because(e);
-    before.metadata.resource_version = api.get(&name).await.map_err(failed)?.metadata.resource_version;
-    before.metadata.managed_fields = None;
-    api.replace(&name, &PostParams::default(), &before).await.map_err(failed)?;
-    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
-    match object["kind"].as_str() {
-        Some("Deployment") => {
-            rolled_out(client, Workload::Deployment, namespace, &name, patience::SETTLE, &Note::silent())
-                .await
-        }
-        _ => Ok(()),
-    }
-}
-
-/// As `kubectl rollout restart` does, but without a trace in the template: its pods are deleted.
-async fn restart(client: &Client, namespace: &str, name: &str, workload: Workload) -> Result<()> {
-    use k8s_openapi::api::core::v1::Pod;
-    use kube::ResourceExt as _;
-    let pods: kube::Api<Pod> = kube::Api::namespaced(client.clone(), namespace);
-    let failed = |e| Error::new(Code::KubeFailed, format!("cannot restart {name}")).because(e);
-    for pod in harness::kube::pods::pods(client, namespace, &format!("app={name}")).await? {
-        let (pod, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
-        pods.delete(&pod, &Default::default()).await.map_err(failed)?;
-        harness::kube::watch::gone(
-            &pods,
-            &pod,
-            &uid,
-            &format!("the end of {pod}"),
-            patience::SETTLE,
-            &Note::silent(),
-        )
-        .await?;
-    }
-    rolled_out(client, workload, namespace, name, patience::STEP, &Note::silent()).await
-}
-
-/// What every cluster holds now, and what its SPIRE server knows.
-async fn inventories(mesh: &Mesh) -> Result<Vec<(Inventory, BTreeMap<String, String>)>> {
-    let mut all = Vec::new();
-    for cluster in mesh.clusters() {
-        all.push(inventory(mesh.api(&cluster.name)?).await?);
-    }
-    Ok(all)
-}
-
-async fn inventory(client: &Client) -> Result<(Inventory, BTreeMap<String, String>)> {
-    let (objects, known) = tokio::try_join!(Inventory::of(client), known_to_spire(client))?;
-    // SPIRE's own, which it writes anew whenever an authority comes or goes.
-    Ok((objects.without("ConfigMap spire/spire-bundle"), known))
-}
-
-/// Whom the server would give which identity, and whose bundle it has. Entries of pods that were replaced have other
-/// selectors, so an entry is its identity.
-async fn known_to_spire(client: &Client) -> Result<BTreeMap<String, String>> {
-    let (entries, bundles, agents) = tokio::try_join!(
-        spire::entries(client),
-        spire::command(client, &["bundle", "list"]),
-        spire::command(client, &["agent", "list"]),
-    )?;
-    let mut known = BTreeMap::new();
-    for entry in harness::identity::entries_of(&entries)? {
-        let to: Vec<_> = entry.federates_with.iter().map(ToString::to_string).collect();
-        known.insert(format!("entry {}", entry.spiffe_id), to.join(" "));
-    }
-    for line in bundles.lines().filter(|line| line.starts_with("* ")) {
-        known.insert(format!("bundle {}", line.trim_start_matches("* ")), String::new());
-    }
-    for line in agents.lines().filter_map(|line| line.strip_prefix("SPIFFE ID         : ")) {
-        known.insert(format!("agent {line}"), String::new());
-    }
-    Ok(known)
-}
-
-/// What is different from before once the controllers have caught up, in words.
-async fn left_over(
-    mesh: &Mesh,
-    place: usize,
-    before: &(Inventory, BTreeMap<String, String>),
-) -> Result<String> {
-    let client = mesh.api(&mesh.cluster(place)?.name)?;
-    let look = || async {
-        let now = inventory(client).await?;
-        let mut different = before.0.until(&now.0);
-        let gone = before.1.iter().filter(|(name, value)| now.1.get(*name) != Some(*value));
-        let new = now.1.iter().filter(|(name, _)| !before.1.contains_key(*name));
-        different.extend(gone.map(|(name, value)| format!("\nmissing in SPIRE {name} {value}")));
-        different.extend(new.map(|(name, value)| format!("\nadded to SPIRE {name} {value}")));
-        Ok::<_, Error>(different)
-    };
-    let found = wait::eventually("the cluster as before", patience::CAUGHT_UP, &Note::silent(), || async {
-        match look().await {
-            Ok(different) if different.is_empty() => Look::Ready("as before".to_owned()),
-            Ok(different) => Look::NotYet(different),
-            Err(e) => Look::not_yet(e),
-        }
-    })
-    .await;
-    match found {
-        Err(e) if e.code() == Code::TimedOut => look().await,
-        found => found,
     }
 }

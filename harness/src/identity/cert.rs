@@ -24,6 +24,8 @@ pub struct Certificate {
     pub not_after: Timestamp,
     /// Every URI among its subject alternative names.
     pub uris: Vec<String>,
+    /// Every DNS name among them.
+    pub dns: Vec<String>,
     /// Whether it is a certificate authority's.
     pub is_ca: bool,
     /// How many intermediates a CA allows below itself; nothing means any number.
@@ -60,12 +62,15 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
         let unreadable = |e: &dyn std::fmt::Display| Flaw::Unreadable(e.to_string());
         let x509 = parse(der)?;
-        let mut uris = Vec::new();
+        let (mut uris, mut dns) = (Vec::new(), Vec::new());
         if let Some(san) = x509.subject_alternative_name().map_err(|e| unreadable(&e))? {
-            uris.extend(san.value.general_names.iter().filter_map(|name| match name {
-                GeneralName::URI(uri) => Some((*uri).to_owned()),
-                _ => None,
-            }));
+            for name in &san.value.general_names {
+                match name {
+                    GeneralName::URI(uri) => uris.push((*uri).to_owned()),
+                    GeneralName::DNSName(name) => dns.push((*name).to_owned()),
+                    _ => {}
+                }
+            }
         }
         let constraints = x509.basic_constraints().map_err(|e| unreadable(&e))?;
         let key_usage = x509.key_usage().map_err(|e| unreadable(&e))?;
@@ -89,6 +94,7 @@ impl Certificate {
             not_before: moment(x509.validity().not_before.timestamp())?,
             not_after: moment(x509.validity().not_after.timestamp())?,
             uris,
+            dns,
             is_ca: constraints.as_ref().is_some_and(|c| c.value.ca),
             path_len: constraints.and_then(|c| c.value.path_len_constraint),
             key_usage: key_usage.map(|usage| KeyUsage {

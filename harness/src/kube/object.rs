@@ -105,6 +105,19 @@ pub async fn merge_patch(
     .await
 }
 
+/// Merges `patch`, an object with only what it changes, as `kubectl apply` and `kubectl patch` do: lists by their keys.
+/// For kinds of Kubernetes' own.
+///
+/// # Errors
+/// What the API server refuses, in its words.
+pub async fn strategic_patch(client: &Client, patch: &Value, note: &Note) -> Result<DynamicObject> {
+    let target = Target::of(client, patch)?;
+    persist(&format!("patching {}", target.shown), note, || async {
+        target.api.patch(&target.name, &ours(), &Patch::Strategic(patch)).await
+    })
+    .await
+}
+
 /// Like [`merge_patch`], for the status: `patch` is the whole object with only `status` in it.
 ///
 /// # Errors

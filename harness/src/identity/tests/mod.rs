@@ -230,6 +230,7 @@ fn the_sample_of_the_documentation_is_read_right() {
     let sample = leaf(include_str!("../testdata/istio-docs-httpbin.pem"));
     assert_eq!(sample.spiffe_id().unwrap().to_string(), "spiffe://example.org/ns/default/sa/httpbin");
     assert_eq!(sample.subject, "C=US, O=SPIRE, CN=httpbin-5f4d47c948-zm6st");
+    assert_eq!(sample.dns, ["httpbin-5f4d47c948-zm6st"]);
     assert_eq!(sample.issuer, "C=US, O=SPIFFE");
     assert_eq!(sample.serial, "00da3e9e146d0ba9139db2d4cf531e9707");
     assert_eq!(sample.not_before.to_string(), "2022-03-10T02:32:15Z");

@@ -1,0 +1,105 @@
+//! Striking a stage: each thing that a story did, and how it is undone.
+
+use harness::kube::apply::apply;
+use harness::kube::delete::delete;
+use harness::kube::object::dynamic;
+use harness::kube::pods::pods;
+use harness::kube::rollout::{Workload, rolled_out};
+use harness::kube::watch::gone;
+use harness::progress::Note;
+use harness::{Code, Error, Result, patience, spire};
+use k8s_openapi::api::core::v1::Pod;
+use kube::api::{DynamicObject, PostParams};
+use kube::{Api, Client, ResourceExt as _};
+use serde_json::Value;
+
+/// The opposite of one thing that a story did.
+pub(crate) enum Undo {
+    Delete(Vec<Value>),
+    Restore(Box<DynamicObject>),
+    Apply(Value),
+    /// A workload that reads what was changed only when it starts.
+    Restart(&'static str, &'static str, Workload),
+    Entry(String),
+    /// An agent that a join token attests, with the entry that calls it by its other name.
+    Agent(String),
+    /// A trust domain whose bundle was given by hand.
+    Bundle(String),
+}
+
+impl Undo {
+    pub(crate) async fn run(self, client: &Client) -> Result<()> {
+        match self {
+            Undo::Delete(objects) => delete(client, &objects, &Note::silent()).await,
+            Undo::Restore(before) => restore(client, *before).await,
+            Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
+            Undo::Restart(namespace, name, workload) => restart(client, namespace, name, workload).await,
+            Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
+            Undo::Agent(id) => evict(client, &id).await,
+            Undo::Bundle(domain) => {
+                let id = format!("spiffe://{domain}");
+                gone_from_spire(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await
+            }
+        }
+    }
+}
+
+/// A story may have taken it away itself.
+async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
+    match spire::command(client, words).await {
+        Err(e) if e.to_string().contains("NotFound") => Ok(()),
+        done => done.map(drop),
+    }
+}
+
+async fn evict(client: &Client, agent: &str) -> Result<()> {
+    gone_from_spire(client, &["agent", "evict", "-spiffeID", agent]).await?;
+    // The server deletes the other name's entry with the agent, but not where no agent ever used the token.
+    let entries = harness::identity::entries_of(&spire::entries(client).await?)?;
+    for entry in entries.iter().filter(|entry| entry.parent_id.to_string() == agent) {
+        gone_from_spire(client, &["entry", "delete", "-entryID", &entry.id]).await?;
+    }
+    Ok(())
+}
+
+pub(crate) fn named(client: &Client, object: &Value) -> Result<(Api<DynamicObject>, String)> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let namespace = Some(text("/metadata/namespace")).filter(|namespace| !namespace.is_empty());
+    Ok((dynamic(client, text("/apiVersion"), text("/kind"), namespace)?, text("/metadata/name").to_owned()))
+}
+
+/// Replaces what is there now by what was there before, whoever changed it meanwhile.
+async fn restore(client: &Client, mut before: DynamicObject) -> Result<()> {
+    let object = serde_json::to_value(&before).map_err(|e| Error::internal("an object").because(e))?;
+    let (api, name) = named(client, &object)?;
+    let failed = |e| Error::new(Code::KubeFailed, format!("cannot put {name} back")).because(e);
+    before.metadata.resource_version = api.get(&name).await.map_err(failed)?.metadata.resource_version;
+    before.metadata.managed_fields = None;
+    api.replace(&name, &PostParams::default(), &before).await.map_err(failed)?;
+    let namespace = object["metadata"]["namespace"].as_str().unwrap_or_default();
+    match object["kind"].as_str() {
+        Some("Deployment") => {
+            rolled_out(client, Workload::Deployment, namespace, &name, patience::SETTLE, &Note::silent())
+                .await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// As `kubectl rollout restart` does, but without a trace in the template: its pods are deleted.
+pub(crate) async fn restart(client: &Client, namespace: &str, name: &str, workload: Workload) -> Result<()> {
+    delete_pods(client, namespace, &format!("app={name}")).await?;
+    rolled_out(client, workload, namespace, name, patience::STEP, &Note::silent()).await
+}
+
+pub(crate) async fn delete_pods(client: &Client, namespace: &str, labels: &str) -> Result<()> {
+    let api: Api<Pod> = Api::namespaced(client.clone(), namespace);
+    for pod in pods(client, namespace, labels).await? {
+        let (pod, uid) = (pod.name_any(), pod.uid().unwrap_or_default());
+        let failed = |e| Error::new(Code::KubeFailed, format!("cannot delete {pod}")).because(e);
+        api.delete(&pod, &Default::default()).await.map_err(failed)?;
+        let what = format!("the end of {pod}");
+        gone(&api, &pod, &uid, &what, patience::SETTLE, &Note::silent()).await?;
+    }
+    Ok(())
+}
