@@ -3,4 +3,6 @@
 mod disturbing;
 mod federation;
 mod identities;
+mod kiali;
+mod observability;
 mod stranger;
