@@ -40,8 +40,13 @@ impl Stage<'_> {
             let (job, address) = (text(target, "/labels/job"), text(target, "/labels/instance"));
             format!("{job} {address} {}", health.trim())
         };
-        let mut lines: Vec<_> =
-            answer.pointer("/data/activeTargets").and_then(Value::as_array).into_iter().flatten().map(line).collect();
+        let mut lines: Vec<_> = answer
+            .pointer("/data/activeTargets")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(line)
+            .collect();
         lines.sort();
         Ok(lines.join("\n"))
     }
@@ -55,8 +60,13 @@ impl Stage<'_> {
             let value = series.pointer("/value/1").and_then(Value::as_str).unwrap_or_default();
             format!("{} {value}", labels.join(" ")).trim().to_owned()
         };
-        let mut lines: Vec<_> =
-            answer.pointer("/data/result").and_then(Value::as_array).into_iter().flatten().map(line).collect();
+        let mut lines: Vec<_> = answer
+            .pointer("/data/result")
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .map(line)
+            .collect();
         lines.sort();
         Ok(lines.join("\n"))
     }

@@ -17,8 +17,12 @@ const FLEETING: [&str; 5] = ["Event", "Lease", "EndpointSlice", "Endpoints", "Po
 /// What the API server or a controller writes into an object, and no one asked for.
 const NOT_ASKED_FOR: [&str; 5] =
     ["resourceVersion", "managedFields", "generation", "creationTimestamp", "uid"];
-/// A rollout's own notes.
-const NOTES: [&str; 2] = ["deployment.kubernetes.io/revision", "deprecated.daemonset.template.generation"];
+/// Notes of rollouts and of those who lead.
+const NOTES: [&str; 3] = [
+    "deployment.kubernetes.io/revision",
+    "deprecated.daemonset.template.generation",
+    "control-plane.alpha.kubernetes.io/leader",
+];
 
 /// Each object by `Kind namespace/name`, with what was asked for of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,6 +58,13 @@ impl Inventory {
             .await
             .map_err(failed)?;
         Ok(Self(listed.into_iter().flatten().collect()))
+    }
+
+    /// Leaves an object out: `Kind namespace/name`.
+    #[must_use]
+    pub fn without(mut self, name: &str) -> Self {
+        self.0.remove(name);
+        self
     }
 
     /// What is different later: one line for each object, empty when nothing is.

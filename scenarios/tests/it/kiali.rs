@@ -44,12 +44,12 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
         let ports = stage.read(0, &ports).await?.data["spec"]["ports"].to_string();
         stage.fact("[S4-49] istiod's Service has no port 8080 here", Must::lack(["8080"]), ports);
         let healthy = "istiod Healthy";
-        let status = stage.until("Kiali to reach istiod", healthy, || status(stage)).await?;
+        let said = stage.until("Kiali to reach istiod", healthy, || status(stage)).await?;
         stage.fact(
             "[S4-49, S4-50] Kiali reaches istiod without port 8080 on its Service: it asks 8080 and 15014 of the pod, \
              through a port-forward of the API server",
             Must::have([healthy]),
-            status,
+            said,
         );
 
         let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
@@ -60,11 +60,11 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
         }
         stage.change(0, &role, &json!({ "rules": rules })).await?;
         let unreachable = "istiod Unreachable";
-        let status = stage.until("Kiali to lose istiod", unreachable, || status(stage)).await?;
+        let said = stage.until("Kiali to lose istiod", unreachable, || status(stage)).await?;
         stage.fact(
             "[S4-48] without the right to create pods/portforward Kiali calls the same istiod unreachable",
             Must::have([unreachable]),
-            status,
+            said,
         );
         Ok(())
     })

@@ -150,7 +150,8 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls() -> Outcome {
 
 /// How many requests in plain text were answered in the first cluster.
 async fn plain(stage: &Stage<'_>) -> Result<String> {
-    let query = r#"sum(istio_requests_total{reporter="destination",connection_security_policy="none"}) or vector(0)"#;
+    let query =
+        r#"sum(istio_requests_total{reporter="destination",connection_security_policy="none"}) or vector(0)"#;
     stage.series(0, query).await
 }
 
