@@ -27,6 +27,9 @@ pub struct ImagePin {
     pub reference: String,
     /// The manifest digest that the registry must answer with; none: recorded, not verified.
     pub digest: Option<String>,
+    /// Whether only set-ups that name its role have it.
+    #[serde(default)]
+    pub extra: bool,
 }
 
 /// A file to download.
@@ -108,6 +111,18 @@ impl Lock {
         Ok(())
     }
 
+    /// Without the extra images but those of these roles: what one order is about.
+    ///
+    /// # Errors
+    /// [`Code::Lock`] for a role that it does not name.
+    pub fn with_extras(mut self, roles: &[String]) -> Result<Self> {
+        for role in roles {
+            self.image(role)?;
+        }
+        self.images.retain(|role, pin| !pin.extra || roles.contains(role));
+        Ok(self)
+    }
+
     /// The image of that role.
     ///
     /// # Errors
@@ -133,6 +148,21 @@ mod tests {
         let mut lock = Lock::read(Path::new("../manifests")).unwrap();
         change(&mut lock);
         lock.check().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn extra_images_are_had_by_those_who_ask_for_them() {
+        let lock = Lock::read(Path::new("../manifests")).unwrap();
+        let roles = |asked: &[&str]| {
+            let asked: Vec<_> = asked.iter().map(|role| (*role).to_owned()).collect();
+            lock.clone().with_extras(&asked).map(|lock| lock.images.into_keys().collect::<Vec<_>>())
+        };
+        let extra = |role: &String| lock.images[role].extra;
+        assert!(lock.images.keys().any(extra) && !roles(&[]).unwrap().iter().any(extra));
+        let more = roles(&["prometheus"]).unwrap();
+        assert_eq!(more.iter().filter(|role| extra(role)).collect::<Vec<_>>(), ["prometheus"]);
+        assert_eq!(more.len(), roles(&[]).unwrap().len() + 1);
+        assert!(roles(&["prometeus"]).unwrap_err().to_string().contains("no image `prometeus`"));
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! [`harness::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
 
 mod look;
+mod metrics;
 mod moment;
 mod onlooker;
 mod requests;

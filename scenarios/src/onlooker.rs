@@ -16,6 +16,7 @@ use harness::{Code, Error, Result, mesh, patience, spire};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
+use serde_json::{Value, json};
 
 use crate::look::{ENVOY_ADMIN, held, workload};
 use crate::requests::{records, request_id};
@@ -120,8 +121,13 @@ impl Stage<'_> {
 
     /// An answer of its proxy's admin interface, such as `/stats?filter=ssl`.
     pub async fn admin(&self, place: usize, of: Pods<'_>, path: &str) -> Result<String> {
+        self.get(place, of, ENVOY_ADMIN, path).await
+    }
+
+    /// An answer of any port inside the pod, reached as `kubectl port-forward` reaches it.
+    pub async fn get(&self, place: usize, of: Pods<'_>, port: u16, path: &str) -> Result<String> {
         let pod = self.pod(place, of).await?.name_any();
-        forward::get(self.api(place)?, of.0, &pod, ENVOY_ADMIN, path).await
+        forward::get(self.api(place)?, of.0, &pod, port, path).await
     }
 
     /// What its proxy recorded of a request: as the one who asked, or as the one who was asked.
@@ -130,6 +136,16 @@ impl Stage<'_> {
         let workload = workload(api, of.0, of.1).await?;
         let all = records(api, &workload, &[request.to_owned()]).await?;
         Ok(all.into_iter().filter(|record| record.request_id.as_deref() == Some(request)).collect())
+    }
+
+    /// What the API server says of a Deployment: the messages of its conditions.
+    pub async fn conditions(&self, place: usize, namespace: &str, name: &str) -> Result<String> {
+        let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
+            "metadata": { "name": name, "namespace": namespace } });
+        let deployment = self.read(place, &deployment).await?;
+        let conditions = deployment.data.pointer("/status/conditions").and_then(Value::as_array);
+        let said = conditions.into_iter().flatten().filter_map(|one| one["message"].as_str());
+        Ok(said.collect::<Vec<_>>().join("\n"))
     }
 
     /// Everything that a container wrote.

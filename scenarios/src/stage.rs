@@ -78,6 +78,11 @@ impl Stage<'_> {
         self.mesh.cluster(place)
     }
 
+    /// Whether the proxies are upstream Envoy, without Istio's own filters.
+    pub fn upstream_envoy(&self) -> bool {
+        self.mesh.world().origin == harness::artifact::Origin::Packages
+    }
+
     /// Keeps an observation beside the sentence that it decides.
     pub fn fact(&mut self, claim: impl Into<String>, must: Must, seen: impl Into<String>) {
         self.seen.facts.push(Fact { claim: claim.into(), must, seen: seen.into() });

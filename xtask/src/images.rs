@@ -11,6 +11,7 @@ use harness::artifact::{Origin, archive};
 use harness::layout::Layout;
 use harness::lock::Lock;
 use harness::progress::Note;
+use harness::setup::Setup;
 use serde::Serialize;
 
 use crate::show::{self, Show};
@@ -35,8 +36,33 @@ enum Command {
     List(List),
 }
 
+/// Whose images.
+#[derive(clap::Args)]
+struct Needs {
+    /// Set-ups whose own images are wanted beside those that all have; commas between several, or `all`.
+    #[arg(
+        long,
+        env = "VOUCHSAFE_SETUP",
+        default_value = "federated",
+        value_delimiter = ',',
+        value_name = "NAME"
+    )]
+    setup: Vec<String>,
+}
+
+impl Needs {
+    fn lock(&self, layout: &Layout) -> Result<Lock> {
+        let names: Vec<_> = self.setup.iter().map(String::as_str).collect();
+        let setups = Setup::read(&layout.manifests(), &names, None, false)?;
+        let roles: Vec<_> = setups.into_iter().flat_map(|setup| setup.images).collect();
+        Lock::read(&layout.manifests())?.with_extras(&roles)
+    }
+}
+
 #[derive(clap::Args)]
 struct Build {
+    #[command(flatten)]
+    needs: Needs,
     #[command(flatten)]
     sources: args::Sources,
     /// One JSON object a line on stdout.
@@ -49,6 +75,8 @@ struct Export {
     /// The file to write.
     file: PathBuf,
     #[command(flatten)]
+    needs: Needs,
+    #[command(flatten)]
     sources: args::Sources,
 }
 
@@ -60,6 +88,8 @@ struct Import {
 
 #[derive(clap::Args)]
 struct List {
+    #[command(flatten)]
+    needs: Needs,
     /// One JSON object a line on stdout.
     #[arg(long)]
     json: bool,
@@ -73,14 +103,15 @@ type From = (source::Choice, Mirrors);
 /// The source's, the archive's.
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    let lock = Lock::read(&layout.manifests())?;
     match &args.command {
         Command::Build(build) => {
+            let lock = build.needs.lock(&layout)?;
             let from = build.sources.read()?;
             let work = async |note| obtain(&from, &layout, &lock, &note).await;
             summary(&shown(build.json, "obtain everything", work).await?, build.json)
         }
         Command::Export(to) => {
+            let lock = to.needs.lock(&layout)?;
             let from = to.sources.read()?;
             let work = async |note| export(&to.file, &from, &layout, &lock, &note).await;
             let size = shown(false, "export everything", work).await?;
@@ -95,7 +126,7 @@ pub async fn run(args: &Args) -> Result<()> {
             println!("{file}: {} files, {mib} MiB, all as they were", size.members);
             Ok(())
         }
-        Command::List(list) => print(&rows(&layout, &lock)?, list.json),
+        Command::List(list) => print(&rows(&layout, &list.needs.lock(&layout)?)?, list.json),
     }
 }
 

@@ -77,6 +77,13 @@ fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result
             return Err(Error::new(Code::Usage, what)
                 .next(format!("cargo xtask down, then cargo xtask up --setup {}", setup.name)));
         }
+        let role = |image: &String| format!("IMAGE_{}", image.to_uppercase().replace('-', "_"));
+        let held = |image: &&String| world.sites.values().all(|site| site.values.contains_key(&role(image)));
+        if let Some(image) = setup.images.iter().find(|image| !held(image)) {
+            let what = format!("{} needs the image {image}, and this world was made without it", setup.name);
+            return Err(Error::new(Code::Usage, what)
+                .next(format!("cargo xtask down, then cargo xtask up --setup {}", setup.name)));
+        }
         shown.push(setup.name);
         scenarios.reads.extend(setup.scenarios.reads);
         scenarios.changes.extend(setup.scenarios.changes);

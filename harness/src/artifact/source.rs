@@ -73,6 +73,10 @@ pub async fn obtain(
         }
         _ => e,
     })?;
+    // An archive may have been made for other set-ups.
+    for role in lock.images.keys().filter(|role| *role != "node") {
+        delivery.stock.image(role)?;
+    }
     Ok(Obtained { stock: delivery.stock, digests: delivery.digests, from: decided.name, why: decided.why })
 }
 

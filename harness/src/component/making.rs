@@ -66,7 +66,7 @@ impl Making {
     /// # Errors
     /// A malformed lock file.
     pub fn new(order: Order, layout: Layout) -> Result<Self> {
-        let lock = Lock::read(&layout.manifests())?;
+        let lock = Lock::read(&layout.manifests())?.with_extras(&order.setup.images)?;
         let sites = order.setup.topology.clusters.iter().map(|cluster| {
             let kubeconfig = layout.world().join(format!("{}.kubeconfig", cluster.name));
             let site = Site {

@@ -36,7 +36,7 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let mut lock = Lock::read(Path::new("../manifests")).unwrap();
-        let pin = |reference: &str| ImagePin { reference: reference.into(), digest: None };
+        let pin = |reference: &str| ImagePin { reference: reference.into(), digest: None, extra: false };
         lock.images = [("node".into(), pin(NODE)), ("spire-server".into(), pin(SERVER))].into();
         let hashes = lock.downloads.values_mut().flat_map(|download| download.sha256.values_mut());
         hashes.for_each(|hash| *hash = None);

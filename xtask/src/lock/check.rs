@@ -10,7 +10,7 @@ use harness::lock::{Download, Lock};
 /// The module versions of the Go recipes, by recipe, without the `v`.
 pub type Recipes = BTreeMap<String, String>;
 
-const RECIPES: [&str; 8] = [
+const RECIPES: [&str; 10] = [
     "kubernetes",
     "etcd",
     "coredns",
@@ -19,6 +19,8 @@ const RECIPES: [&str; 8] = [
     "spire-controller-manager",
     "spiffe-csi",
     "gateway-api",
+    "prometheus",
+    "kiali",
 ];
 
 /// Reads the recipes' versions.
@@ -40,6 +42,7 @@ pub fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
     let recipe = |name: &str| (format!("recipe {name}"), recipes.get(name).map(String::as_str));
     let packages = &lock.packages;
     let own = |name: &str, version| (format!("packages.{name}"), Some(plain(version)));
+    let prometheus = image("prometheus").1.and_then(prometheus_module);
     let alike = [
         (image("spire-server"), image("spire-agent")),
         (image("spire-server"), recipe("spire")),
@@ -49,6 +52,8 @@ pub fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
         (image("pilot"), image("proxyv2")),
         (image("pilot"), file("istioctl")),
         (image("pilot"), own("istio", &packages.istio)),
+        (("image prometheus".to_owned(), prometheus.as_deref()), recipe("prometheus")),
+        (image("kiali"), recipe("kiali")),
         (file("kind"), recipe("kind")),
         (file("gateway-api-crds"), recipe("gateway-api")),
         (own("kubernetes", &packages.kubernetes), recipe("kubernetes")),
@@ -84,6 +89,13 @@ pub fn unpinned(lock: &Lock) -> Vec<String> {
         open.map(move |(architecture, _)| format!("download {name} ({architecture})"))
     });
     images.chain(files).collect()
+}
+
+/// As a Go module Prometheus 3.11.3 is 0.311.3.
+fn prometheus_module(version: &str) -> Option<String> {
+    let (major, rest) = version.split_once('.')?;
+    let (minor, patch) = rest.split_once('.')?;
+    Some(format!("0.{major}{minor:0>2}.{patch}"))
 }
 
 fn tag(reference: &str) -> &str {

@@ -70,7 +70,7 @@ pub static CONTROL_PLANE: [Spec; 7] = [
 ];
 
 /// What a run deploys, by role.
-pub static COMPONENTS: [Spec; 9] = [
+pub static COMPONENTS: [Spec; 11] = [
     Spec {
         role: "pilot",
         files: &[("usr/local/bin/pilot-discovery", "istio", "pilot-discovery"), CERTIFICATES],
@@ -138,6 +138,25 @@ pub static COMPONENTS: [Spec; 9] = [
     },
     Spec { role: "helloworld", env: &["SERVICE_VERSION=v1"], ..HELLOWORLD },
     Spec { role: "curl", debian: true, entrypoint: &["/usr/bin/curl"], user: "100:101", ..SPEC },
+    Spec {
+        role: "prometheus",
+        files: &[("bin/prometheus", "prometheus", "prometheus"), CERTIFICATES],
+        folders: &[("etc/prometheus", 0), ("prometheus", 65534)],
+        entrypoint: &["/bin/prometheus"],
+        user: "65534:65534",
+        dir: "/prometheus",
+        ..SPEC
+    },
+    // Without its page, which yarn would have to build: the folder must be there, the API needs nothing in it.
+    Spec {
+        role: "kiali",
+        files: &[("opt/kiali/kiali", "kiali", "kiali"), CERTIFICATES],
+        folders: &[("opt/kiali/console", 1000), ("tmp", 1000)],
+        entrypoint: &["/opt/kiali/kiali"],
+        user: "1000:1000",
+        dir: "/opt/kiali",
+        ..SPEC
+    },
 ];
 
 const HELLOWORLD: Spec = Spec {

@@ -86,7 +86,7 @@ impl Packages {
     /// As [`Packages::plan`].
     pub fn is_held(&self) -> Result<bool> {
         let keys = self.keys()?;
-        Ok(delivered()
+        Ok(delivered(&self.lock)
             .all(|name| keys.get(name).is_some_and(|inputs| self.cache.find(name, inputs).is_some())))
     }
 
@@ -95,13 +95,13 @@ impl Packages {
     /// # Errors
     /// [`crate::Code::NotFit`] and [`crate::Code::CacheUnusable`] before anything is made, [`crate::Code::BuildFailed`] with the log.
     pub async fn obtain(&self, note: &Note) -> Result<Stock> {
-        let made = self.make(delivered().collect(), note).await?;
+        let made = self.make(delivered(&self.lock).collect(), note).await?;
         let place = |name: &str, file: &str| -> Result<PathBuf> {
             let entry = made.get(name).ok_or_else(|| Error::internal(format!("nobody made {name}")))?;
             Ok(if file.is_empty() { entry.dir.clone() } else { entry.dir.join(file) })
         };
         let mut images = BTreeMap::new();
-        for spec in &images::COMPONENTS {
+        for spec in images::COMPONENTS.iter().filter(|spec| self.lock.images.contains_key(spec.role)) {
             let name = format!("image-{}", spec.role);
             images.insert(
                 spec.role.to_owned(),
@@ -178,10 +178,10 @@ impl Packages {
 }
 
 /// What a stock is put together from; every other artifact is a part of one of these.
-fn delivered() -> impl Iterator<Item = &'static str> {
+fn delivered(lock: &Lock) -> impl Iterator<Item = &'static str> + use<> {
     let is_delivered = |artifact: &&recipes::Artifact| match artifact.recipe {
         Recipe::Image(_) | Recipe::Node => true,
         _ => matches!(artifact.name, "kind" | "istio" | "spire-crds" | "gateway-api-crds"),
     };
-    ARTIFACTS.iter().filter(is_delivered).map(|artifact| artifact.name)
+    schedule::wanted(lock).into_iter().filter(is_delivered).map(|artifact| artifact.name)
 }

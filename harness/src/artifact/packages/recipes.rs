@@ -53,7 +53,7 @@ const fn image(name: &'static str, number: usize) -> Artifact {
 }
 
 /// All of them.
-pub static ARTIFACTS: [Artifact; 27] = [
+pub static ARTIFACTS: [Artifact; 31] = [
     program(
         "kubernetes",
         Program {
@@ -110,6 +110,17 @@ pub static ARTIFACTS: [Artifact; 27] = [
         },
     ),
     program("spiffe-csi", Program { recipe: "spiffe-csi", ..PROGRAM }),
+    program(
+        "prometheus",
+        Program {
+            recipe: "prometheus",
+            // Upstream's own tags for a build that finds its targets by Kubernetes alone.
+            tags: "netgo,remove_all_sd,enable_kubernetes_sd",
+            ldflags: "-X github.com/prometheus/common/version.Version={version}",
+            ..PROGRAM
+        },
+    ),
+    program("kiali", Program { recipe: "kiali", ldflags: "-X main.version=v{version}", ..PROGRAM }),
     image("image-pilot", 0),
     image("image-proxyv2", 1),
     image("image-spire-server", 2),
@@ -119,6 +130,8 @@ pub static ARTIFACTS: [Artifact; 27] = [
     image("image-csi-node-driver-registrar", 6),
     image("image-helloworld", 7),
     image("image-curl", 8),
+    image("image-prometheus", 9),
+    image("image-kiali", 10),
 ];
 
 /// The test runner, which no run needs.

@@ -9,17 +9,29 @@ use super::recipes::{ARTIFACTS, Artifact, NEXTEST, Recipe};
 use super::{Packages, build, debian, go, images, node, workload};
 use crate::artifact::cache::{Entry, Inputs};
 use crate::error::Context as _;
+use crate::lock::Lock;
 use crate::progress::Note;
 use crate::{Code, Error, Result};
 
 /// The key of every artifact by its present inputs.
 pub(super) type Keys = BTreeMap<&'static str, Inputs>;
 
+/// The artifacts that this lock is about: without images that it does not name, and what only those are made of.
+pub(super) fn wanted(lock: &Lock) -> Vec<&'static Artifact> {
+    let named = |artifact: &&Artifact| match artifact.recipe {
+        Recipe::Image(spec) => lock.images.contains_key(spec.role),
+        _ => true,
+    };
+    let (with, without): (Vec<_>, Vec<_>) = ARTIFACTS.iter().partition(named);
+    let part_of = |all: &[&Artifact], part: &Artifact| all.iter().any(|a| a.needs().contains(&part.name));
+    with.iter().filter(|one| part_of(&with, one) || !part_of(&without, one)).copied().collect()
+}
+
 impl Packages {
     /// What each artifact is made of at present, so that its place in the cache is known without making it.
     pub(super) fn keys(&self) -> Result<Keys> {
         let mut keys = Keys::new();
-        for artifact in ARTIFACTS.iter().chain([&NEXTEST]) {
+        for artifact in wanted(&self.lock).into_iter().chain([&NEXTEST]) {
             let mut inputs = self.own_inputs(artifact)?.with("revision", artifact.revision().to_string());
             for need in artifact.needs() {
                 let part = keys.get(need).ok_or_else(|| Error::internal(format!("{need} comes too late")))?;
@@ -148,5 +160,24 @@ impl Packages {
                 })
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(extras: &[&str]) -> Vec<&'static str> {
+        let extras: Vec<_> = extras.iter().map(|role| (*role).to_owned()).collect();
+        let lock = Lock::read(std::path::Path::new("../manifests")).unwrap().with_extras(&extras).unwrap();
+        wanted(&lock).iter().map(|artifact| artifact.name).collect()
+    }
+
+    #[test]
+    fn an_extra_image_and_its_parts_are_made_only_for_those_who_name_it() {
+        let (few, more) = (names(&[]), names(&["prometheus"]));
+        let new: Vec<_> = more.iter().filter(|name| !few.contains(name)).collect();
+        assert_eq!(new, [&"prometheus", &"image-prometheus"]);
+        assert!(few.contains(&"debian-base") && few.contains(&"debian-engine") && !more.contains(&"kiali"));
     }
 }
