@@ -60,6 +60,8 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it() -> Outc
 async fn the_null_in_the_gateways_template_makes_no_difference_any_more() -> Outcome {
     play("template-gateway-null", async |stage| {
         stage.bring(0, "templates/identities.yaml", &[("LABEL", super::LABEL)]).await?;
+        // For the gateway's account; its route is to a workload, which need not be ready here.
+        stage.bring(0, "templates/myapi.yaml", &[]).await?;
         stage.bring(0, "templates/gateway-route.yaml", &[]).await?;
         bring(stage, "without-null", "gateway,spire").await?;
         let pods = Pods("istio-system", "istio=without-null");
