@@ -1,5 +1,6 @@
 //! Does each command of Istio's page (003, option 2) do what the page says, and who vouches for what came of it?
 
+use harness::envoy::{Cause, Record};
 use harness::evidence::Must;
 use harness::identity::Pem;
 use scenarios::{Outcome, Pods, Stage, play, read_out};
@@ -121,6 +122,12 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
         Must::have([address.as_str(), "no certificate"]),
         format!("{address} {} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
+    let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
+    stage.fact(
+        "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS that is not Istio's, and resets it",
+        Must::have(["filter_chain_not_found"]),
+        seen,
+    );
     stage.bring(0, "registration/strict.yaml", &[]).await?;
     let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &curl).await?.stdout) };
     stage.until("a certificate of httpbin's", "BEGIN CERTIFICATE", look).await?;
@@ -150,4 +157,11 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
         format!("exit {} {}", said.status, said.stderr),
     );
     Ok(())
+}
+
+/// What httpbin's sidecar wrote of connections that it had no filter chain for.
+async fn turned_away(stage: &Stage<'_>) -> harness::Result<String> {
+    let records = Record::all_in(&stage.log(0, HTTPBIN, "istio-proxy").await?)?;
+    let away = records.iter().rev().find(|record| record.cause() == Some(Cause::NoFilterChain));
+    Ok(away.and_then(|record| record.response_code_details.clone()).unwrap_or_default())
 }
