@@ -1,6 +1,6 @@
 //! Does each command of Istio's page (003, option 2) do what the page says, and who vouches for what came of it?
 
-use harness::envoy::Record;
+use harness::envoy::{Cause, Record};
 use harness::evidence::Must;
 use harness::identity::Pem;
 use scenarios::{Outcome, Pods, Stage, play, read_out};
@@ -122,11 +122,10 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
         Must::have([address.as_str(), "no certificate"]),
         format!("{address} {} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
-    let seen =
-        stage.until("the sidecar's record of that connection", "inbound|5000", || unopened(stage)).await?;
+    let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
     stage.fact(
-        "[S3-18] for TLS that is not Istio's goes unopened through the sidecar, to the application",
-        Must::have(["inbound|5000|| without TLS of the sidecar's own"]),
+        "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS that is not Istio's, and resets it",
+        Must::have(["filter_chain_not_found"]),
         seen,
     );
     stage.bring(0, "registration/strict.yaml", &[]).await?;
@@ -160,19 +159,9 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     Ok(())
 }
 
-/// What httpbin's sidecar wrote of the last connection that was no request to it.
-async fn unopened(stage: &Stage<'_>) -> harness::Result<String> {
+/// What httpbin's sidecar wrote of connections that it had no filter chain for.
+async fn turned_away(stage: &Stage<'_>) -> harness::Result<String> {
     let records = Record::all_in(&stage.log(0, HTTPBIN, "istio-proxy").await?)?;
-    let passed = records.iter().rev().find(|record| {
-        record.request_id.is_none()
-            && record.upstream_cluster.as_deref().is_some_and(|to| to.starts_with("inbound|"))
-    });
-    let told = |record: &Record| {
-        let opened = if record.downstream_tls_version.is_some() { "with" } else { "without" };
-        format!(
-            "{} {opened} TLS of the sidecar's own",
-            record.upstream_cluster.as_deref().unwrap_or_default()
-        )
-    };
-    Ok(passed.map(told).unwrap_or_default())
+    let away = records.iter().rev().find(|record| record.cause() == Some(Cause::NoFilterChain));
+    Ok(away.and_then(|record| record.response_code_details.clone()).unwrap_or_default())
 }
