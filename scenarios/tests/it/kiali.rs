@@ -85,14 +85,14 @@ async fn the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one(
         let asked = format!("curl latest {near} > service helloworld", near = near.name);
         let locked = format!("helloworld {} {} mTLS 100%", near.version, near.name);
         let crossed = format!("helloworld {} {} mTLS -", far.version, far.name);
-        let graph = stage
-            .until("the graph of both versions", &crossed, async || {
-                for _ in 0..4 {
-                    stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
-                }
-                graph(stage).await
-            })
-            .await?;
+        let look = async || {
+            for _ in 0..4 {
+                stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+            }
+            graph(stage).await
+        };
+        stage.until("the lock on the way to the near version", &locked, look).await?;
+        let graph = stage.until("the way to the far version", &crossed, look).await?;
         stage.fact(
             "[S4-51] Kiali's graph goes from curl to the helloworld Service, and from there to the version of this \
              cluster, with a lock",
