@@ -47,7 +47,7 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
 pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
     let lost = orphans::kill_lost();
     if lost > 0 {
-        note.say(format!("ended {lost} processes of a run that was killed"));
+        note.tell(format!("ended {lost} processes of a run that was killed"));
     }
     let ledger = Ledger::of(&layout.world());
     let mut left = Vec::new();

@@ -24,6 +24,11 @@ pub enum Event {
         /// Seconds, last time.
         last: Option<f64>,
     },
+    /// Something that whoever sits there should know whatever runs: what was changed, chosen or found.
+    Told {
+        /// One line for people.
+        text: String,
+    },
     /// What it is waiting for, or has just learned.
     Note {
         /// The step or artifact.
@@ -71,6 +76,11 @@ impl Note {
     /// Speaks for another step to the same listener.
     pub fn of(&self, id: &str) -> Self {
         Self { id: id.into(), to: self.to.clone() }
+    }
+
+    /// Tells the person, now and to stay; [`Note::say`] is for what the next word may replace.
+    pub fn tell(&self, text: impl Into<String>) {
+        self.send(Event::Told { text: text.into() });
     }
 
     /// What is being waited for, or has just been learned.

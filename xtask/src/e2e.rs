@@ -47,7 +47,11 @@ pub async fn run(args: &Args) -> Result<()> {
 
     let mut outcome = Ok(());
     let mut kept = false;
+    let several = orders.len() > 1;
     for order in orders {
+        if several {
+            note.tell(format!("world {}, which shows {}", order.setup.world, order.setup.name));
+        }
         let judged = interrupt::or_stop(one_world(args, order, &layout, &report, &note)).await;
         let busy = judged.as_ref().is_err_and(|e| e.code() == Code::Busy);
         if let Err(e) = &judged {
@@ -71,7 +75,7 @@ pub async fn run(args: &Args) -> Result<()> {
     // What was left out on purpose was not forgotten.
     let whole = args.filter.is_none() && args.world.topology.is_none();
     if outcome.is_ok() && whole {
-        outcome = checklist::settled(&layout, &report.dir).map(|line| note.say(line));
+        outcome = checklist::settled(&layout, &report.dir).map(|line| note.tell(line));
     }
     drop(note);
     show.end().await;

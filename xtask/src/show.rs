@@ -80,7 +80,7 @@ impl Board for Lines {
     }
 }
 
-/// A line for each step's end, and what is waited for when nothing happens.
+/// A line for each step's end, and what is waited for when nothing happens. What belongs to no step is said at once.
 #[derive(Default)]
 struct Log {
     running: BTreeMap<String, (String, Instant)>,
@@ -92,6 +92,7 @@ impl Board for Log {
             Event::Started { id, what, .. } => {
                 self.running.insert(id, (what, Instant::now()));
             }
+            Event::Told { text } => eprintln!("  {text}"),
             Event::Note { id, text } => {
                 if let Some((known, _)) = self.running.get_mut(&id) {
                     *known = text;
@@ -146,6 +147,9 @@ impl Board for Lanes {
                 bar.set_message(what.clone());
                 bar.enable_steady_tick(Duration::from_millis(500));
                 self.running.insert(id, Lane { bar, what });
+            }
+            Event::Told { text } => {
+                let _ = self.all.println(text);
             }
             Event::Note { id, text } => {
                 if let Some(lane) = self.running.get(&id) {

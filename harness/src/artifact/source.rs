@@ -60,7 +60,7 @@ pub async fn obtain(
         Choice::Packages => From::packages("it was asked for"),
         Choice::Archive(_) => From { name: "archive", why: "it was asked for".to_owned() },
     };
-    note.say(format!("source: {} ({})", decided.name, decided.why));
+    note.tell(format!("source: {} ({})", decided.name, decided.why));
     let delivered = match (choice, decided.name) {
         (Choice::Archive(file), _) => archive::import(file, layout, note).await.map(|(delivery, _)| delivery),
         (_, REGISTRY) => registry.obtain(note).await,

@@ -84,7 +84,7 @@ pub async fn start(state: &Path, programs: &Programs, note: &Note) -> Result<Eng
     }
     sweep::sweep(state, note).await?;
     for sentence in kernel::raise()? {
-        note.say(sentence);
+        note.tell(sentence);
     }
     let unusable = || format!("cannot prepare {}", state.display());
     std::fs::create_dir_all(data(state)).or_fail(Code::CacheUnusable, unusable)?;
