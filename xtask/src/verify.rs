@@ -117,8 +117,6 @@ impl Runner {
         Cmd::new(&self.program)
             .args(["nextest", "run", "--package", "scenarios", "--profile", "e2e", "--cargo-quiet"])
             .dir(&layout.repo)
-            // A long story is one long future, which unoptimised code keeps on the stack: 2 MiB were not enough (seen).
-            .env("RUST_MIN_STACK", "16777216")
             .env_remove("NEXTEST_PROFILE")
     }
 
