@@ -93,7 +93,12 @@ async fn flags_that_contradict_one_another_are_refused() {
 async fn an_unknown_set_up_is_refused_with_the_known_ones() {
     let typed = Typed::new();
     for command in ["e2e", "up", "plan", "doctor"] {
-        typed.refuses(&[command, "--setup", "fedrated"], "set-ups: federated").await;
+        typed
+            .refuses(
+                &[command, "--setup", "fedrated"],
+                "set-ups: auto-registration, blue-green-join-token, federated",
+            )
+            .await;
     }
 }
 
