@@ -16,7 +16,7 @@ async fn two_settings_of_the_guide_are_absent_and_not_missed() -> Outcome {
         let pod = stage.pod(0, CURL).await?;
         let spec = json!(pod.spec);
         stage.fact(
-            "[S4-12, S4-28, S4-35, S4-52] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
+            "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
             Must::lack(["CREDENTIAL_SOCKET_EXISTS", "ISTIO_META_TLS_CLIENT_ROOT_CERT"]),
             spec.to_string(),
         );
@@ -61,7 +61,7 @@ async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
             })
             .await?;
         stage.fact(
-            "[S4-35, S4-52] without the client's trust domain among the server's trustDomainAliases the server ends the connection",
+            "[S4-35] without the client's trust domain among the server's trustDomainAliases the server ends the connection",
             Must::have(["503", "connection_termination"]),
             reply,
         );

@@ -23,9 +23,9 @@ async fn a_volume_alone_is_what_every_sidecar_takes() -> Outcome {
         old_volumes["sidecar.istio.io/nativeSidecar"] = json!("false");
         let twice_proxy = || Must::have(["Duplicate value", "istio-proxy"]);
         let cases = [
-            ("[S4-36] a template with the volume alone is admitted", Must::be("admitted"), annotations("sidecar,spire")),
+            ("[S4-36, S4-46] a template with the volume alone is admitted", Must::be("admitted"), annotations("sidecar,spire")),
             (
-                "[S4-36, S4-40] the documented template, with a container, makes a second istio-proxy beside a native sidecar",
+                "[S4-36, S4-40, S4-46, S4-52] the documented template, with a container, makes a second istio-proxy beside a native sidecar",
                 twice_proxy(),
                 annotations(DOCUMENTED),
             ),
@@ -50,7 +50,7 @@ async fn a_volume_alone_is_what_every_sidecar_takes() -> Outcome {
         let by = stage.cluster(0)?.name.clone();
         let (id, pem) = (stage.id(0, ANNOTATED).await?, stage.own_certificate(0, ANNOTATED).await?);
         stage.fact(
-            "[S4-36, S4-46, S4-52] a pod with those annotations and no template gets its certificate from SPIRE",
+            "[S4-36, S4-46] a pod with those annotations and no template gets its certificate from SPIRE",
             Must::BeVouchedFor { by, id },
             pem,
         );

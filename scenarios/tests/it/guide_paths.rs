@@ -65,7 +65,7 @@ async fn the_far_gateway_alone_carries_the_traffic() -> Outcome {
         stage.fact("[S4-30] the client knows the near pod by its address and the far one by its gateway", Must::have([format!("{local}:5000"), gateway]), all);
         let networks = stage.read(0, &config_map()).await?;
         stage.fact(
-            "[S4-12, S4-35] meshNetworks is empty: the gateway's address is found by itself",
+            "[S4-12, S4-35, S4-43] meshNetworks is empty: the gateway's address is found by itself",
             Must::be("networks: {}"),
             networks.data["data"]["meshNetworks"].as_str().unwrap_or_default(),
         );

@@ -20,7 +20,7 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle() -> Outcome {
         // The manager looks at pods and resources as they come; a workload that it does take has its entry by now.
         settled(stage).await?;
         stage.fact(
-            "[S4-45] a ClusterSPIFFEID without className makes no entry at all, and nobody says so",
+            "[S4-45, S4-52] a ClusterSPIFFEID without className makes no entry at all, and nobody says so",
             Must::be("no entry"),
             entry(stage, &id).await?,
         );

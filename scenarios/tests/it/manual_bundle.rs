@@ -7,6 +7,7 @@ use scenarios::{Outcome, Pods, Stage, play, play_again};
 use serde_json::{Value, json};
 
 const CURL: Pods<'static> = Pods("istio-test", "app=curl");
+const GIVEN: &str = "guide/given-bundle.yaml";
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
 
 /// If this fails, clusters whose bundle endpoints cannot reach each other cannot be federated at all.
@@ -109,6 +110,48 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
         Ok(())
     })
     .await
+}
+
+/// If this fails, a bundle in a ClusterFederatedTrustDomain has to be loaded by hand after all, as the guide says.
+#[tokio::test]
+async fn a_federated_trust_domain_loads_the_bundle_that_it_carries() -> Outcome {
+    play("given-bundle", async |stage| {
+        let bundle = spire::bundle(stage.api(1)?).await?;
+        let mut classless = given(stage, "classless", &bundle)?;
+        for object in &mut classless {
+            object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
+        }
+        stage.bring_objects(0, classless).await?;
+        stage.bring_objects(0, given(stage, "given", &bundle)?).await?;
+        let loaded = stage.until("the bundle", "keys", async || held(stage, "given.example").await).await;
+        // The manager takes all of them in one pass, so the earlier one has had its turn.
+        let classless = held(stage, "classless.example").await?;
+        for name in ["given", "classless"] {
+            stage.take(0, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
+        }
+        spire::delete_bundle_of_peer(stage.api(0)?, "given.example").await?;
+        stage.fact(
+            "[S4-5, S4-6] a ClusterFederatedTrustDomain that names the manager's class loads the bundle that it carries, \
+             with no endpoint to fetch it from",
+            Must::have(["\"keys\"", "\"x509-svid\""]),
+            loaded?,
+        );
+        stage.fact(
+            "[S4-6] without className, as the guide has it, it loads nothing, and nobody says so",
+            Must::be("nothing"),
+            classless,
+        );
+        Ok(())
+    })
+    .await
+}
+
+fn given(stage: &Stage<'_>, name: &str, bundle: &str) -> Result<Vec<Value>> {
+    stage.manifest(0, GIVEN, &[("NAME", name), ("BUNDLE", bundle.trim_end())])
+}
+
+async fn held(stage: &Stage<'_>, domain: &str) -> Result<String> {
+    Ok(spire::bundle_of_peer(stage.api(0)?, domain).await?.unwrap_or_else(|| "nothing".to_owned()))
 }
 
 fn domain(stage: &Stage<'_>, place: usize) -> Result<String> {

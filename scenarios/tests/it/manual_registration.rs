@@ -70,8 +70,8 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand() -> Outcome {
             shown,
         );
         for (of, id, names, sentence) in [
-            (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], "[S3-10, S3-16] the gateway"),
-            (HTTPBIN, &bin_id, vec![bin.as_str()], "[S3-13] httpbin"),
+            (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], "[S3-10, S3-15, S3-16] the gateway"),
+            (HTTPBIN, &bin_id, vec![bin.as_str()], "[S3-13, S3-15] httpbin"),
         ] {
             let own = stage.own_certificate(0, of).await?;
             let told = read_out(&own);

@@ -58,7 +58,7 @@ async fn sidecars_meet_with_the_svids_of_their_pods() -> Outcome {
         };
         let pem = |pem: &Option<Pem>| pem.as_ref().map(Pem::as_str).unwrap_or_default().to_owned();
         stage.fact(
-            "[S1-8] the server's sidecar showed the client the SVID of its pod, made by SPIRE",
+            "[S1-5, S1-8] the server's sidecar showed the client the SVID of its pod, made by SPIRE",
             Must::BeVouchedFor { by: by.clone(), id: server },
             pem(&at_client.upstream_peer_cert),
         );
