@@ -99,10 +99,17 @@ fn scenarios_of(layout: &Layout, name: &str) -> Result<String> {
         for module in setup.scenarios.reads.iter().chain(&setup.scenarios.changes) {
             let files =
                 rust_below(&tests.join(module)).into_iter().chain([tests.join(format!("{module}.rs"))]);
-            files.for_each(|file| text += &std::fs::read_to_string(file).unwrap_or_default());
+            files.for_each(|file| text += &on_one_line(&std::fs::read_to_string(file).unwrap_or_default()));
         }
     }
     Ok(text)
+}
+
+/// A sentence that the source breaks over lines with `\\` is one again.
+fn on_one_line(source: &str) -> String {
+    let mut lines = source.split("\\\n");
+    let first = lines.next().unwrap_or_default().to_owned();
+    lines.fold(first, |text, line| text + line.trim_start())
 }
 
 /// The Rust files below a folder, in a fixed order.
