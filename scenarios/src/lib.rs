@@ -7,6 +7,7 @@
 mod look;
 mod metrics;
 mod moment;
+mod objects;
 mod onlooker;
 mod requests;
 mod stage;
@@ -15,9 +16,10 @@ mod strike;
 mod trust;
 
 pub use look::Mesh;
+pub use objects::{AGENT, MESH, Map, SERVER, deployment, service};
 pub use onlooker::read_out;
 pub use stage::{Pods, Stage, play, play_again};
-pub use story::{Outcome, tell, tell_control};
+pub use story::{Outcome, tell};
 pub use trust::Withdrawn;
 
 /// One test for each way between two clusters, named after it.

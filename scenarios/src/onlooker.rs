@@ -16,9 +16,10 @@ use harness::{Code, Error, Result, mesh, patience, spire};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use crate::look::{ENVOY_ADMIN, held, workload};
+use crate::objects::deployment;
 use crate::requests::{records, request_id};
 use crate::stage::{Pods, Stage};
 
@@ -140,8 +141,7 @@ impl Stage<'_> {
 
     /// What the API server says of a Deployment: the messages of its conditions.
     pub async fn conditions(&self, place: usize, namespace: &str, name: &str) -> Result<String> {
-        let deployment = json!({ "apiVersion": "apps/v1", "kind": "Deployment",
-            "metadata": { "name": name, "namespace": namespace } });
+        let deployment = deployment(namespace, name);
         let deployment = self.read(place, &deployment).await?;
         let conditions = deployment.data.pointer("/status/conditions").and_then(Value::as_array);
         let said = conditions.into_iter().flatten().filter_map(|one| one["message"].as_str());

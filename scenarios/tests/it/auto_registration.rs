@@ -16,7 +16,8 @@ async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it() -> Outcome {
         let mut waits = waits_for(stage, GATEWAY, "default").await?;
         waits.push_str(&waits_for(stage, HTTPBIN, "default").await?);
         stage.fact(
-            "[S3-6, S3-7] the controller manager alone registers nobody: gateway and httpbin wait for their certificates",
+            "[S3-6, S3-7] the controller manager alone registers nobody: gateway and httpbin wait \
+                 for their certificates",
             Must::have(["\"default\""]),
             waits,
         );
@@ -44,9 +45,16 @@ async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it() -> Outcome {
             let own = stage.own_certificate(0, of).await?;
             let told = read_out(&own);
             let vouched = Must::BeVouchedFor { by: here.clone(), id: id.clone() };
-            stage.fact(format!("[S3-7] {sentence}, registered by the controller manager, holds its own SVID"), vouched, own);
             stage.fact(
-                format!("[S3-19] {sentence}'s SVID says O=SPIRE, and without DNS names in the entry it has no CN"),
+                format!("[S3-7] {sentence}, registered by the controller manager, holds its own SVID"),
+                vouched,
+                own,
+            );
+            stage.fact(
+                format!(
+                    "[S3-19] {sentence}'s SVID says O=SPIRE, and without DNS names in the entry it \
+                     has no CN"
+                ),
                 Must::be("no CN, O=SPIRE"),
                 told_subject(&told),
             );

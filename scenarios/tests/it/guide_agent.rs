@@ -4,7 +4,6 @@ use harness::Result;
 use harness::evidence::Must;
 use harness::kube::rollout::Workload;
 use scenarios::{Outcome, Pods, Stage, play};
-use serde_json::{Value, json};
 
 const AGENT: Pods<'static> = Pods("spire", "app=spire-agent");
 const CURL: Pods<'static> = Pods("istio-test", "app=curl");
@@ -21,7 +20,7 @@ async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket()
             Must::be("new"),
             if stage.pod(0, AGENT).await?.metadata.uid == first { "the same" } else { "new" },
         );
-        let now = stage.read(0, &config_map()).await?.data["data"]["agent.conf"].to_string();
+        let now = stage.setting(0, scenarios::AGENT, "agent.conf").await?;
         stage.fact(
             "[S4-7] nothing puts the changed configuration back between patch and restart",
             Must::have(["public/agent.sock"]),
@@ -61,12 +60,17 @@ async fn peers_bundles_reach_sidecars_only_by_the_documented_names() -> Outcome 
         configure(stage, "default_bundle_name = \"null\"", "default_bundle_name = \"ROOTCA\"").await?;
         let seen = stage.until("one bundle alone", "1 trust domain", async || domains(stage).await).await?;
         stage.fact(
-            "[S4-8, S4-23, S4-35, S4-52] with `ROOTCA` as default_bundle_name a sidecar believes its own trust domain alone, whatever default_all_bundles_name says",
+            "[S4-8, S4-23, S4-35, S4-52] with `ROOTCA` as default_bundle_name a sidecar believes \
+                 its own trust domain alone, whatever default_all_bundles_name says",
             Must::be("1 trust domain"),
             seen,
         );
         let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
-        let reply = stage.until("the refusal", "503", async || Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())).await?;
+        let reply = stage
+            .until("the refusal", "503", async || {
+                Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+            })
+            .await?;
         stage.fact("[S4-26, S4-35] and the far cluster is refused", Must::be("503"), reply);
         Ok(())
     })
@@ -95,16 +99,11 @@ async fn domains(stage: &Stage<'_>) -> Result<String> {
     Ok(if count == 1 { "1 trust domain".to_owned() } else { format!("{count} trust domains") })
 }
 
-fn config_map() -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "spire-agent", "namespace": "spire" } })
-}
-
 /// Changes the agent's configuration and restarts it.
 async fn configure(stage: &mut Stage<'_>, from: &str, to: &str) -> Result<()> {
-    let before = stage.read(0, &config_map()).await?;
-    let conf = before.data["data"]["agent.conf"].as_str().unwrap_or_default();
+    let conf = stage.setting(0, scenarios::AGENT, "agent.conf").await?;
     let changed = conf.replace(from, to);
     stage.fact("the setting is in the configuration to be changed", Must::have([from]), conf);
-    stage.change(0, &config_map(), &json!({ "data": { "agent.conf": changed } })).await?;
+    stage.set(0, scenarios::AGENT, "agent.conf", &changed).await?;
     stage.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
 }

@@ -1,10 +1,9 @@
 //! Which settings of istiod matter for trust, and which do nothing? (004: step 9, the tables of settings, Q2)
 
-use harness::Result;
 use harness::evidence::Must;
 use harness::kube::rollout::Workload;
-use scenarios::{Outcome, Pods, Stage, play};
-use serde_json::{Value, json};
+use scenarios::{MESH, Outcome, Pods, SERVER, deployment, play};
+use serde_json::json;
 
 const CURL: Pods<'static> = Pods("istio-test", "app=curl");
 const HELLO: Pods<'static> = Pods("istio-test", "app=helloworld");
@@ -16,11 +15,12 @@ async fn two_settings_of_the_guide_are_absent_and_not_missed() -> Outcome {
         let pod = stage.pod(0, CURL).await?;
         let spec = json!(pod.spec);
         stage.fact(
-            "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
+            "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or \
+                 ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
             Must::lack(["CREDENTIAL_SOCKET_EXISTS", "ISTIO_META_TLS_CLIENT_ROOT_CERT"]),
             spec.to_string(),
         );
-        let mesh = mesh_config(stage, 0).await?;
+        let mesh = stage.setting(0, MESH, "mesh").await?;
         let (own, peer) = (stage.cluster(0)?.trust_domain.clone(), stage.cluster(1)?.trust_domain.clone());
         stage.fact(
             "[S4-2, S4-12] istiod's trust domain is the SPIRE server's, and the peer's is its alias",
@@ -28,11 +28,13 @@ async fn two_settings_of_the_guide_are_absent_and_not_missed() -> Outcome {
             mesh,
         );
         for place in [0, 1] {
-            let server = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "spire-server", "namespace": "spire" } });
-            let conf = stage.read(place, &server).await?.data["data"]["server.conf"].as_str().unwrap_or_default().to_owned();
+            let conf = stage.setting(place, SERVER, "server.conf").await?;
             let cluster = stage.cluster(place)?.clone();
             stage.fact(
-                format!("[S4-2] the trust domain of {} is read back from its SPIRE server's configuration", cluster.name),
+                format!(
+                    "[S4-2] the trust domain of {} is read back from its SPIRE server's configuration",
+                    cluster.name
+                ),
                 Must::have([format!("trust_domain = \"{}\"", cluster.trust_domain)]),
                 conf,
             );
@@ -47,10 +49,10 @@ async fn two_settings_of_the_guide_are_absent_and_not_missed() -> Outcome {
 async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias() -> Outcome {
     play("aliases", async |stage| {
         let name = stage.cluster(0)?.trust_domain.clone();
-        let mesh = mesh_config(stage, 1).await?;
+        let mesh = stage.setting(1, MESH, "mesh").await?;
         let without: Vec<&str> = mesh.lines().filter(|line| line.trim() != format!("- {name}")).collect();
         let without = without.join("\n").replace("trustDomainAliases:", "trustDomainAliases: []");
-        stage.change(1, &config_map(), &json!({ "data": { "mesh": without } })).await?;
+        stage.set(1, MESH, "mesh", &without).await?;
         let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
         let reply = stage
             .until("the refusal", "503", async || {
@@ -61,7 +63,8 @@ async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
             })
             .await?;
         stage.fact(
-            "[S4-35] without the client's trust domain among the server's trustDomainAliases the server ends the connection",
+            "[S4-35] without the client's trust domain among the server's trustDomainAliases the \
+                 server ends the connection",
             Must::have(["503", "connection_termination"]),
             reply,
         );
@@ -93,20 +96,39 @@ async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
 async fn istiods_identity_check_may_be_on_or_off() -> Outcome {
     play("identity-check", async |stage| {
         for value in ["true", "false"] {
-            let istiod = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "istiod", "namespace": "istio-system" } });
-            let mut env = json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"][0]["env"]);
+            let istiod = deployment("istio-system", "istiod");
+            let mut env =
+                json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"][0]["env"]);
             if let Some(all) = env.as_array_mut() {
                 all.retain(|one| one["name"] != "PILOT_ENABLE_XDS_IDENTITY_CHECK");
                 all.push(json!({ "name": "PILOT_ENABLE_XDS_IDENTITY_CHECK", "value": value }));
             }
-            let mut containers = json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
+            let mut containers =
+                json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
             containers[0]["env"] = env;
-            stage.change(0, &istiod, &json!({ "spec": { "template": { "spec": { "containers": containers } } } })).await?;
+            stage
+                .change(
+                    0,
+                    &istiod,
+                    &json!({ "spec": { "template": { "spec": { "containers": containers } } } }),
+                )
+                .await?;
             stage.ready(0, "istio-system", "istiod").await?;
             stage.restart_pods(0, "istio-test", "helloworld", Workload::Deployment).await?;
             let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(0)?.version);
-            let reply = stage.until("an answer", "200", async || Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())).await?;
-            stage.fact(format!("[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK={value} a new pod on SPIRE's identity joins the mesh"), Must::be("200"), reply);
+            let reply = stage
+                .until("an answer", "200", async || {
+                    Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+                })
+                .await?;
+            stage.fact(
+                format!(
+                    "[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK={value} a new pod on SPIRE's identity \
+                 joins the mesh"
+                ),
+                Must::be("200"),
+                reply,
+            );
         }
         let by = stage.cluster(0)?.name.clone();
         let (id, pem) = (stage.id(0, HELLO).await?, stage.own_certificate(0, HELLO).await?);
@@ -114,12 +136,4 @@ async fn istiods_identity_check_may_be_on_or_off() -> Outcome {
         Ok(())
     })
     .await
-}
-
-fn config_map() -> Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "istio", "namespace": "istio-system" } })
-}
-
-async fn mesh_config(stage: &Stage<'_>, place: usize) -> Result<String> {
-    Ok(stage.read(place, &config_map()).await?.data["data"]["mesh"].as_str().unwrap_or_default().to_owned())
 }

@@ -3,7 +3,7 @@
 use harness::evidence::Must;
 use harness::topology::Cluster;
 use harness::{Code, Error, Result};
-use scenarios::{Outcome, Pods, Stage, play};
+use scenarios::{MESH, Outcome, Pods, Stage, deployment, play};
 use serde_json::json;
 
 const CURL: Pods<'static> = Pods("istio-test", "app=curl");
@@ -56,29 +56,43 @@ async fn the_far_gateway_alone_carries_the_traffic() -> Outcome {
         let known = stage.admin(0, CURL, "/clusters").await?;
         let all: String = known
             .lines()
-            .filter(|line| line.starts_with("outbound|5000||helloworld.istio-test") && line.contains("::cx_active::"))
+            .filter(|line| {
+                line.starts_with("outbound|5000||helloworld.istio-test") && line.contains("::cx_active::")
+            })
             .map(|line| format!("{line}\n"))
             .collect();
         let gateway = format!("{}:15443", stage.mesh.address(1)?);
         let local = stage.pod(0, Pods("istio-test", "app=helloworld")).await?;
         let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
-        stage.fact("[S4-30] the client knows the near pod by its address and the far one by its gateway", Must::have([format!("{local}:5000"), gateway]), all);
-        let networks = stage.read(0, &config_map()).await?;
+        stage.fact(
+            "[S4-30] the client knows the near pod by its address and the far one by its gateway",
+            Must::have([format!("{local}:5000"), gateway]),
+            all,
+        );
+        let networks = stage.setting(0, MESH, "meshNetworks").await?;
         stage.fact(
             "[S4-12, S4-35, S4-43] meshNetworks is empty: the gateway's address is found by itself",
             Must::be("networks: {}"),
-            networks.data["data"]["meshNetworks"].as_str().unwrap_or_default(),
+            networks,
         );
         scale_away(stage, 0).await?;
         let reply = asked(stage, &far).await?;
         stage.fact(
-            format!("[S4-31] with no gateway in {} its client still reaches {}: traffic passes the far gateway only", near.name, far.name),
+            format!(
+                "[S4-31] with no gateway in {} its client still reaches {}: traffic passes the far \
+                 gateway only",
+                near.name, far.name
+            ),
             Must::be("200"),
             reply,
         );
         scale_away(stage, 1).await?;
         let reply = stage.until("the loss of the way", "503", async || asked(stage, &far).await).await?;
-        stage.fact(format!("[S4-29, S4-31] with no gateway in {} there is no way to it", far.name), Must::be("503"), reply);
+        stage.fact(
+            format!("[S4-29, S4-31] with no gateway in {} there is no way to it", far.name),
+            Must::be("503"),
+            reply,
+        );
         Ok(())
     })
     .await?;
@@ -103,10 +117,6 @@ async fn without_the_remote_secret_the_far_cluster_is_unknown() -> Outcome {
     play("remote-secret-again", async |stage| stage.mesh.answers_again(0, 1).await).await
 }
 
-fn config_map() -> serde_json::Value {
-    json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "istio", "namespace": "istio-system" } })
-}
-
 async fn connect(stage: &Stage<'_>, from: usize, url: &str) -> Result<String> {
     Ok(stage.run(from, OUTSIDER, "curl", &["curl", "-skv", "-m", "5", url]).await?.stderr)
 }
@@ -118,7 +128,7 @@ async fn asked(stage: &Stage<'_>, far: &Cluster) -> Result<String> {
 
 /// Takes every pod of the east-west gateway away.
 async fn scale_away(stage: &mut Stage<'_>, place: usize) -> Result<()> {
-    let gateway = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": "east-west-istio", "namespace": "istio-system" } });
+    let gateway = deployment("istio-system", "east-west-istio");
     stage.change(place, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
     let pods = Pods("istio-system", "gateway.networking.k8s.io/gateway-name=east-west");
     let left = stage

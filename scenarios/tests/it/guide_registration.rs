@@ -25,7 +25,11 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle() -> Outcome {
             entry(stage, &id).await?,
         );
         let standing = stage.standing(0, LATE).await?;
-        stage.fact("[S4-27] without an entry its sidecar waits, and the pod with it", Must::be("0/2 Pending"), standing);
+        stage.fact(
+            "[S4-27] without an entry its sidecar waits, and the pod with it",
+            Must::be("0/2 Pending"),
+            standing,
+        );
 
         let unknown = "[\"unknown.example\"]";
         stage.bring(0, "guide/late.yaml", &[("FEDERATES_WITH", unknown)]).await?;
@@ -33,10 +37,19 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle() -> Outcome {
         let said = stage
             .until("the server's refusal", "unable to find federated bundle", async || {
                 let log = stage.log(0, manager, "spire-controller-manager").await?;
-                Ok(log.lines().filter(|line| line.contains("unknown.example") || line.contains("federated bundle")).collect::<Vec<_>>().join("\n"))
+                Ok(log
+                    .lines()
+                    .filter(|line| line.contains("unknown.example") || line.contains("federated bundle"))
+                    .collect::<Vec<_>>()
+                    .join("\n"))
             })
             .await?;
-        stage.fact("[S4-18] an identity that federates with a domain whose bundle is not there is refused: bundles come first", Must::have(["unable to find federated bundle"]), said);
+        stage.fact(
+            "[S4-18] an identity that federates with a domain whose bundle is not there is refused: \
+             bundles come first",
+            Must::have(["unable to find federated bundle"]),
+            said,
+        );
         stage.fact("[S4-18] until then there is no entry", Must::be("no entry"), entry(stage, &id).await?);
 
         let bundle = spire::bundle(stage.api(1)?).await?;
@@ -45,7 +58,12 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle() -> Outcome {
         let ready = stage.stands(0, LATE, "2/2").await;
         stage.take(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")]).await?;
         spire::delete_bundle_of_peer(stage.api(0)?, "unknown.example").await?;
-        stage.fact("[S4-17, S4-18, S4-24, S4-45] once the bundle is there the entry comes by itself, with its federation", Must::be("federates with unknown.example"), made?);
+        stage.fact(
+            "[S4-17, S4-18, S4-24, S4-45] once the bundle is there the entry comes by itself, with \
+             its federation",
+            Must::be("federates with unknown.example"),
+            made?,
+        );
         stage.fact("[S4-18] and the pod that waited gets ready", Must::have(["2/2"]), ready?);
         Ok(())
     })

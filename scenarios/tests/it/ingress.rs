@@ -1,12 +1,11 @@
 //! What the stories of the ingress gateway (document 000) share: the gateway, and asking through it.
 
+use harness::Result;
 use harness::envoy::{Cause, Record};
 use harness::evidence::Reply;
 use harness::kube::pods::pods;
-use harness::{Code, Error, Result};
 use kube::ResourceExt;
 use scenarios::{Pods, Stage};
-use serde_json::{Value, json};
 
 /// Where the gateways are.
 pub const NS: &str = "istio-ingress";
@@ -27,15 +26,6 @@ pub async fn bring(stage: &mut Stage<'_>, gateways: &[&str]) -> Result<()> {
         stage.bring(0, "ingress/gateway.yaml", &[("GATEWAY", gateway), ("AUTO", "auto")]).await?;
     }
     Ok(())
-}
-
-/// A key of a ConfigMap.
-pub async fn in_map(stage: &Stage<'_>, namespace: &str, name: &str, key: &str) -> Result<String> {
-    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": namespace } });
-    let map = stage.read(0, &map).await?;
-    let found = map.data["data"].get(key).and_then(Value::as_str);
-    let missing = || Error::new(Code::Evidence, format!("ConfigMap {namespace}/{name} has no {key}"));
-    found.map(str::to_owned).ok_or_else(missing)
 }
 
 /// The names of all pods of a gateway, those on their way out too.

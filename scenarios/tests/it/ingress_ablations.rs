@@ -1,9 +1,9 @@
 //! Which parts of the patch (000) does the gateway need? Each gateway here lacks some of them.
 
 use harness::evidence::Must;
-use scenarios::{Outcome, Pods, play};
+use scenarios::{Map, Outcome, Pods, play};
 
-use crate::ingress::{NS, backends, bring, gateways, in_map, labels, through, told};
+use crate::ingress::{NS, backends, bring, gateways, labels, through, told};
 
 /// If this fails, a line of the patch that is thought to do nothing does something, or the other way round.
 #[tokio::test]
@@ -12,11 +12,11 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
         let here = stage.cluster(0)?.name.clone();
         bring(stage, &["socket-only", "annotations-only", "unlabelled", "istio-ingress"]).await?;
         // Not SPIRE's root but istiod's, where the patch names it.
-        let other = in_map(stage, NS, "istio-ca-root-cert", "root-cert.pem").await;
+        let other = stage.setting(0, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
         let other = match other {
             Ok(root) => root,
             // A new namespace gets it from istiod in a moment.
-            Err(_) => in_map(stage, "istio-test", "istio-ca-root-cert", "root-cert.pem").await?,
+            Err(_) => stage.setting(0, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
         };
         stage.bring(0, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
         stage.patch(0, "ingress/documented-patch.yaml", &[]).await?;
@@ -41,7 +41,8 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
                 [
                     "[S0-3] with istiod's root in the file that caCertificatesPem names, the gateway's certificate is \
                      its own SVID all the same",
-                    "[S0-3, S0-8] and it verifies backends all the same: the file is read by nobody, trust comes by SDS",
+                    "[S0-3, S0-8] and it verifies backends all the same: the file is read by \
+                         nobody, trust comes by SDS",
                     "[S0-3] the backend's SVID was what it verified",
                     "[S0-12] the backend was shown the SVID of that gateway",
                 ],
@@ -66,7 +67,8 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
         let pods = Pods(NS, "app=annotations-only");
         let spec = serde_json::to_string(&stage.pod(0, pods).await?.spec).unwrap_or_default();
         stage.fact(
-            "[S0-4, S0-5] istiod's gateway template does not read userVolume and userVolumeMount: the pod has neither volume",
+            "[S0-4, S0-5] istiod's gateway template does not read userVolume and userVolumeMount: \
+                 the pod has neither volume",
             Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]),
             spec,
         );
@@ -79,7 +81,8 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
         );
         let passage = through(stage, "annotations-only", "503").await?;
         stage.fact(
-            "[S0-7, S0-18] so the annotations are no redundancy: that gateway is ready, and refuses every backend",
+            "[S0-7, S0-18] so the annotations are no redundancy: that gateway is ready, and \
+                 refuses every backend",
             Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
             told(&passage),
         );
@@ -90,7 +93,8 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
         });
         let waits = waits.await?;
         stage.fact(
-            "[S0-2] with the socket but the label not `true` the gateway waits for a certificate, and falls back to none",
+            "[S0-2] with the socket but the label not `true` the gateway waits for a certificate, \
+                 and falls back to none",
             Must::have(["\"default\""]),
             waits,
         );

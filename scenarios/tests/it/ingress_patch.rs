@@ -4,10 +4,10 @@ use harness::envoy::Trust;
 use harness::evidence::Must;
 use harness::identity::Pem;
 use kube::ResourceExt as _;
-use scenarios::{Outcome, Pods, play};
+use scenarios::{Map, Outcome, Pods, play};
 use serde_json::json;
 
-use crate::ingress::{BACKEND, NS, OUTSIDER, backends, bring, gateways, in_map, names, through, told};
+use crate::ingress::{BACKEND, NS, OUTSIDER, backends, bring, gateways, names, through, told};
 
 const NAME: &str = "istio-ingress";
 const GATEWAY: Pods<'_> = Pods(NS, "app=istio-ingress");
@@ -24,7 +24,8 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         stage.fact("[S0-2] without the label no entry is made for the gateway", Must::be("0"), entries.to_string());
         let own = stage.own_certificate(0, GATEWAY).await?;
         stage.fact(
-            "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate that istiod's CA signed",
+            "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate that \
+                 istiod's CA signed",
             Must::BeIstiods { of: here.clone() },
             own,
         );
@@ -46,7 +47,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
             Must::have([missing]),
             words,
         );
-        let root = in_map(stage, "spire", "spire-bundle", "bundle.crt").await?;
+        let root = stage.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
         stage.bring(0, "ingress/bundle.yaml", &[("ROOT", root.trim_end())]).await?;
         stage.ready(0, NS, NAME).await?;
         let patched = stage.pod(0, GATEWAY).await?.name_any();
@@ -97,7 +98,8 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         );
         let passage = through(stage, NAME, "200").await?;
         stage.fact(
-            "[S0-11] a request from outside reaches, through the gateway, a workload that takes mutual TLS only",
+            "[S0-11] a request from outside reaches, through the gateway, a workload that takes \
+                 mutual TLS only",
             Must::have(["200", "Hello version"]),
             told(&passage),
         );
@@ -134,7 +136,8 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         );
         let sidecar = serde_json::to_string(&stage.pod(0, BACKEND).await?.spec).unwrap_or_default();
         stage.fact(
-            "[S0-13] the sidecar has the agent's socket from the template `spire`, by the same driver under the same name",
+            "[S0-13] the sidecar has the agent's socket from the template `spire`, by the same \
+                 driver under the same name",
             Must::have(["{\"csi\":{\"driver\":\"csi.spiffe.io\",\"readOnly\":true},\"name\":\"workload-socket\"}"]),
             sidecar,
         );

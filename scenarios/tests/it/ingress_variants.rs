@@ -4,10 +4,9 @@ use harness::evidence::Must;
 use harness::kube::forward;
 use harness::kube::pods::one_ready_pod;
 use kube::ResourceExt as _;
-use scenarios::{Outcome, Pods, play};
-use serde_json::json;
+use scenarios::{MESH, Map, Outcome, Pods, play};
 
-use crate::ingress::{NS, bring, gateways, in_map, labels, through, told};
+use crate::ingress::{NS, bring, gateways, labels, through, told};
 
 /// If this fails, a gateway needs a patch where a template would do, or a root in the mesh's configuration counts
 /// although nobody said that it may.
@@ -20,12 +19,11 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
         stage.patch(0, "ingress/template-patch.yaml", &template("by-template", "spire-gw")).await?;
         stage.patch(0, "ingress/template-patch.yaml", &template("by-sidecars-template", "spire")).await?;
 
-        let root = in_map(stage, "spire", "spire-bundle", "bundle.crt").await?;
-        let mesh = in_map(stage, "istio-system", "istio", "mesh").await?;
+        let root = stage.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
+        let mesh = stage.setting(0, MESH, "mesh").await?;
         let pem: String = root.trim_end().lines().map(|line| format!("\n    {line}")).collect();
         let given = format!("{}\ncaCertificates:\n- pem: |{pem}\n", mesh.trim_end());
-        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "istio", "namespace": "istio-system" } });
-        stage.change(0, &map, &json!({ "data": { "mesh": given } })).await?;
+        stage.set(0, MESH, "mesh", &given).await?;
         let istiod = one_ready_pod(stage.api(0)?, "istio-system", "app=istiod").await?.name_any();
         let taken = stage.until("the root in istiod's mesh configuration", "BEGIN CERTIFICATE", async || {
             forward::get(stage.api(0)?, "istio-system", &istiod, 8080, "/debug/mesh").await
@@ -42,7 +40,8 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
         stage.ready(0, NS, "by-mesh-config").await?;
         let own = stage.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
         stage.fact(
-            "[S0-14] a trust root in meshConfig gives no identity: a gateway without the socket has istiod's certificate",
+            "[S0-14] a trust root in meshConfig gives no identity: a gateway without the socket \
+                 has istiod's certificate",
             Must::BeIstiods { of: here.clone() },
             own,
         );
@@ -57,7 +56,8 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
             (
                 "by-template",
                 [
-                    "[S0-15] a gateway template (`gateway,spire-gw`) instead of the patch gives the gateway its own SVID",
+                    "[S0-15] a gateway template (`gateway,spire-gw`) instead of the patch gives \
+                         the gateway its own SVID",
                     "[S0-15] and its requests are answered by a backend that takes mutual TLS only",
                     "[S0-15] which was shown that SVID",
                 ],
@@ -65,8 +65,10 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
             (
                 "by-sidecars-template",
                 [
-                    "[S0-15, S0-13] the sidecars' template (`gateway,spire`) does as well: a gateway inherits it when named",
-                    "[S0-15] a gateway by the sidecars' template is answered by a backend that takes mutual TLS only",
+                    "[S0-15, S0-13] the sidecars' template (`gateway,spire`) does as well: a \
+                         gateway inherits it when named",
+                    "[S0-15] a gateway by the sidecars' template is answered by a backend that \
+                         takes mutual TLS only",
                     "[S0-15] which was shown the SVID of the gateway by the sidecars' template",
                 ],
             ),

@@ -32,15 +32,15 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
         let forbidden = r#"User "system:serviceaccount:istio-system:kiali" cannot"#;
         let log = stage.until("what Kiali writes", forbidden, || stage.log(0, KIALI, "kiali")).await?;
         stage.fact(
-            "[S4-48] with a service account but no binding Kiali may read nothing: the guide's ClusterRole is nobody's",
+            "[S4-48] with a service account but no binding Kiali may read nothing: the guide's \
+                 ClusterRole is nobody's",
             Must::have([forbidden]),
             log,
         );
         stage.bring(0, "observability/kiali-access.yaml", &[]).await?;
         stage.ready(0, "istio-system", "kiali").await?;
 
-        let ports = json!({ "apiVersion": "v1", "kind": "Service",
-            "metadata": { "name": "istiod", "namespace": "istio-system" } });
+        let ports = scenarios::service("istio-system", "istiod");
         let ports = stage.read(0, &ports).await?.data["spec"]["ports"].to_string();
         stage.fact("[S4-49] istiod's Service has no port 8080 here", Must::lack(["8080"]), ports);
         let healthy = "istiod Healthy";

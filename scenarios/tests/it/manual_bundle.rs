@@ -45,7 +45,10 @@ async fn bundles_exchanged_by_hand_federate_as_well() -> Outcome {
             );
             let held = document(stage, here, there).await?;
             stage.fact(
-                format!("[S4-34] the bundle of {name} as set by hand has no refresh hint, and without one SPIRE polls every five minutes"),
+                format!(
+                    "[S4-34] the bundle of {name} as set by hand has no refresh hint, and without one \
+                     SPIRE polls every five minutes"
+                ),
                 Must::lack(["spiffe_refresh_hint"]),
                 held,
             );
@@ -70,7 +73,8 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
         spire::command(stage.api(1)?, &["localauthority", "x509", "prepare"]).await?;
         let id = format!("spiffe://{far}");
         spire::command(stage.api(0)?, &["federation", "refresh", "-id", &id]).await?;
-        let held = stage.until("the refresh", "spiffe_refresh_hint", async || document(stage, 0, 1).await).await?;
+        let held =
+            stage.until("the refresh", "spiffe_refresh_hint", async || document(stage, 0, 1).await).await?;
         stage.fact(
             "[S4-34] `federation refresh` fetches at once what the peer publishes, with its refresh hint",
             Must::have(["spiffe_refresh_hint"]),
@@ -86,7 +90,11 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
         let both = authorities(&spire::bundle(stage.api(1)?).await?)?;
         let leaf = stage.own_certificate(1, Pods("istio-test", "app=helloworld")).await?;
         let (used, prepared): (Vec<_>, Vec<_>) = both.iter().partition(|pem| signed(&leaf, pem));
-        stage.fact("exactly one of the two authorities signs at present", Must::be("1 of 2"), format!("{} of {}", used.len(), both.len()));
+        stage.fact(
+            "exactly one of the two authorities signs at present",
+            Must::be("1 of 2"),
+            format!("{} of {}", used.len(), both.len()),
+        );
         for (label, pems) in [("the one that signs", &used), ("the prepared one", &prepared)] {
             set(stage, 0, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
             let held = list(stage, 0, 1).await?.matches("BEGIN").count();
@@ -96,17 +104,21 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
                 format!("{held} of {}", both.len()),
             );
         }
-        let refused = stage
-            .until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(stage).await)
-            .await?;
+        let refused =
+            stage.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(stage).await).await?;
         stage.fact(
-            "[S4-6, S4-44] with only the other of two authorities in the bundle, the far certificate is refused",
+            "[S4-6, S4-44] with only the other of two authorities in the bundle, the far \
+                 certificate is refused",
             Must::have(["CERTIFICATE_VERIFY_FAILED"]),
             refused,
         );
         set(stage, 0, &far, &both.concat()).await?;
         let answered = stage.until("an answer", "200", async || status(stage).await).await?;
-        stage.fact("[S4-6] with every certificate of the bundle in it, the far certificate is accepted", Must::be("200"), answered);
+        stage.fact(
+            "[S4-6] with every certificate of the bundle in it, the far certificate is accepted",
+            Must::be("200"),
+            answered,
+        );
         Ok(())
     })
     .await

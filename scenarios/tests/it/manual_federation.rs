@@ -5,7 +5,6 @@ use harness::evidence::Must;
 use harness::kube::rollout::Workload;
 use harness::{Result, spire};
 use scenarios::{Outcome, Stage, play};
-use serde_json::json;
 
 use crate::registration::{HTTPBIN, alias, httpbin, id, waits_for};
 
@@ -47,7 +46,8 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all() ->
         stage.stands(0, HTTPBIN, "2/2 Running").await?;
         let trusted = stage.until("both trust domains in ROOTCA", "believes", || trust(stage)).await?;
         stage.fact(
-            "[S3-21, S3-23] with the table's three names the sidecar's ROOTCA has a bundle for the other trust domain too",
+            "[S3-21, S3-23] with the table's three names the sidecar's ROOTCA has a bundle for \
+                 the other trust domain too",
             Must::have([&format!("believes {OTHER}")]),
             trusted,
         );
@@ -79,10 +79,9 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all() ->
 
 /// The agent with its original configuration, but for one row.
 async fn serve(stage: &mut Stage<'_>, row: &str, without: &str) -> Result<()> {
-    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "spire-agent", "namespace": "spire" } });
     let ours = stage.manifest(0, "spire/agent.yaml", &[])?;
     let ours = ours.iter().find_map(|object| object["data"]["agent.conf"].as_str()).unwrap_or_default();
-    stage.change(0, &map, &json!({ "data": { "agent.conf": ours.replace(row, without) } })).await?;
+    stage.set(0, scenarios::AGENT, "agent.conf", &ours.replace(row, without)).await?;
     stage.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
 }
 

@@ -25,21 +25,42 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand() -> Outcome {
         let cluster = format!("k8s_psat:cluster:{here}");
         stage.fact(
             "[S3-9] the node's alias is made as the page says, below the server itself",
-            Must::have([&node, &server, &cluster, "k8s_psat:agent_ns:spire", "k8s_psat:agent_sa:spire-agent"]),
+            Must::have([
+                &node,
+                &server,
+                &cluster,
+                "k8s_psat:agent_ns:spire",
+                "k8s_psat:agent_sa:spire-agent",
+            ]),
             said,
         );
         let (gateway, uid) = name_and_uid(stage, GATEWAY).await?;
         let gateway_id = id(stage, "/ns/istio-system/sa/istio-ingressgateway-service-account")?;
         let (pod, dns) = (format!("k8s:pod-uid:{uid}"), "istio-ingressgateway.istio-system.svc");
         let said = stage
-            .entry(0, &[
-                "-spiffeID", &gateway_id, "-parentID", &node,
-                "-selector", "k8s:sa:istio-ingressgateway-service-account",
-                "-selector", "k8s:ns:istio-system", "-selector", &pod, "-dns", &gateway, "-dns", dns,
-            ])
+            .entry(
+                0,
+                &[
+                    "-spiffeID",
+                    &gateway_id,
+                    "-parentID",
+                    &node,
+                    "-selector",
+                    "k8s:sa:istio-ingressgateway-service-account",
+                    "-selector",
+                    "k8s:ns:istio-system",
+                    "-selector",
+                    &pod,
+                    "-dns",
+                    &gateway,
+                    "-dns",
+                    dns,
+                ],
+            )
             .await?;
         stage.fact(
-            "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by service account, with two DNS names",
+            "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by service \
+                 account, with two DNS names",
             Must::have([&gateway_id, &node, &pod, &gateway, dns]),
             said,
         );
@@ -47,10 +68,21 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand() -> Outcome {
         let bin_id = id(stage, "/ns/default/sa/httpbin")?;
         let pod = format!("k8s:pod-uid:{uid}");
         let said = stage
-            .entry(0, &[
-                "-spiffeID", &bin_id, "-parentID", &node, "-selector", "k8s:ns:default", "-selector", &pod,
-                "-dns", &bin,
-            ])
+            .entry(
+                0,
+                &[
+                    "-spiffeID",
+                    &bin_id,
+                    "-parentID",
+                    &node,
+                    "-selector",
+                    "k8s:ns:default",
+                    "-selector",
+                    &pod,
+                    "-dns",
+                    &bin,
+                ],
+            )
             .await?;
         stage.fact(
             "[S3-12, S3-13] httpbin's entry is made as the page says, with its pod's name",
@@ -59,9 +91,17 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand() -> Outcome {
         );
 
         let standing = stage.stands(0, GATEWAY, "1/1 Running").await?;
-        stage.fact("[S3-16] registered, the gateway gets ready without a restart", Must::be("1/1 Running"), standing);
+        stage.fact(
+            "[S3-16] registered, the gateway gets ready without a restart",
+            Must::be("1/1 Running"),
+            standing,
+        );
         let standing = stage.stands(0, HTTPBIN, "2/2 Running").await?;
-        stage.fact("[S3-6] registered, httpbin gets ready without a restart", Must::be("2/2 Running"), standing);
+        stage.fact(
+            "[S3-6] registered, httpbin gets ready without a restart",
+            Must::be("2/2 Running"),
+            standing,
+        );
         let shown = entries(stage).await?;
         let found = format!("Found {} entries", before + 3);
         stage.fact(
@@ -76,10 +116,18 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand() -> Outcome {
             let own = stage.own_certificate(0, of).await?;
             let told = read_out(&own);
             let id = id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-            stage.fact(format!("{sentence} holds its own SVID, signed by SPIRE"), Must::BeVouchedFor { by: here.clone(), id }, own);
+            stage.fact(
+                format!("{sentence} holds its own SVID, signed by SPIRE"),
+                Must::BeVouchedFor { by: here.clone(), id },
+                own,
+            );
             let mut parts = vec!["O=SPIRE".to_owned(), format!("CN={}", names[0])];
             parts.extend(names.iter().map(|name| format!("DNS:{name}")));
-            stage.fact(format!("{sentence}'s SVID has the entry's DNS names, and the first of them as its CN"), Must::have(parts), told);
+            stage.fact(
+                format!("{sentence}'s SVID has the entry's DNS names, and the first of them as its CN"),
+                Must::have(parts),
+                told,
+            );
         }
         handshake(stage, &bin, &bin_id).await
     })
@@ -118,13 +166,15 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     let curl = ["curl", "-sSk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", &url];
     let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
     stage.fact(
-        "[S3-17, S3-18] as long as httpbin may be asked in plain text too, the page's command is shown no certificate",
+        "[S3-17, S3-18] as long as httpbin may be asked in plain text too, the page's command is \
+             shown no certificate",
         Must::have([address.as_str(), "no certificate"]),
         format!("{address} {} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
     let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
     stage.fact(
-        "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS that is not Istio's, and resets it",
+        "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS \
+             that is not Istio's, and resets it",
         Must::have(["filter_chain_not_found"]),
         seen,
     );
@@ -136,7 +186,8 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     let told = read_out(&shown);
     let id = bin_id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
     stage.fact(
-        "[S3-17, S3-18] where httpbin takes mutual TLS only, the gateway's pod is shown httpbin's SVID, signed by SPIRE",
+        "[S3-17, S3-18] where httpbin takes mutual TLS only, the gateway's pod is shown httpbin's \
+             SVID, signed by SPIRE",
         Must::BeVouchedFor { by: here, id },
         shown,
     );

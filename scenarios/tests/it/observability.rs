@@ -92,7 +92,8 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls() -> Outco
                 .await?;
             stage.fact(
                 format!(
-                    "[S4-47] a request from {} is counted in {} as mutual TLS, with the SPIFFE IDs of both trust domains",
+                    "[S4-47] a request from {} is counted in {} as mutual TLS, with the SPIFFE \
+                         IDs of both trust domains",
                     near.name, far.name
                 ),
                 Must::be(format!(r#"connection_security_policy="mutual_tls" {destination} {source} 1"#)),
@@ -125,7 +126,8 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls() -> Outcome {
         stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
         let refused = stage.ask(0, OUTSIDER, "curl", &url).await?;
         stage.fact(
-            "[S4-47] under STRICT a request in plain text gets no answer at all, so there is nothing to count",
+            "[S4-47] under STRICT a request in plain text gets no answer at all, so there is \
+                 nothing to count",
             Must::be("0"),
             refused.status.to_string(),
         );

@@ -3,7 +3,6 @@
 use harness::Result;
 use harness::evidence::Must;
 use scenarios::{Outcome, Pods, Stage, play};
-use serde_json::json;
 
 /// The page's clean-up, object by object: whether it is here.
 const CLEAN_UP: [(&str, &str, &str, bool); 16] = [
@@ -31,7 +30,8 @@ const CLEAN_UP: [(&str, &str, &str, bool); 16] = [
 async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some() -> Outcome {
     play("quick-start", async |stage| {
         for (of, wanted, sentence) in [
-            (Pods("spire", "app=spire-server"), "2/2 Running", "[S3-1] the server runs, and the registrar beside it: today's is the controller manager"),
+            (Pods("spire", "app=spire-server"), "2/2 Running", "[S3-1] the server runs, and the registrar beside it: today's is the controller \
+                 manager"),
             (Pods("spire", "app=spire-agent"), "1/1 Running", "[S3-1] the agent runs"),
             (Pods("spire", "app=spiffe-csi-driver"), "2/2 Running", "[S3-1, S3-2] the CSI driver runs, which shares the agent's socket with pods"),
         ] {
@@ -41,16 +41,16 @@ async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some() -> Ou
         let pod = stage.pod(0, Pods("spire", "app=spire-server")).await?;
         let containers: Vec<_> = pod.spec.into_iter().flat_map(|spec| spec.containers).map(|one| one.name).collect();
         stage.fact(
-            "[S3-1, S3-7] the registrar of the page is gone; spire-controller-manager has its place in the server's pod",
+            "[S3-1, S3-7] the registrar of the page is gone; spire-controller-manager has its \
+                 place in the server's pod",
             Must::be("spire-server spire-controller-manager"),
             containers.join(" "),
         );
-        let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "spire-agent", "namespace": "spire" } });
-        let config = stage.read(0, &map).await?.data["data"]["agent.conf"].to_string();
+        let config = stage.setting(0, scenarios::AGENT, "agent.conf").await?;
         stage.fact(
             "[S3-2] where the agent itself puts its socket is free, for the CSI driver gives pods the folder: only the \
              file's name must be `socket`",
-            Must::have(["socket_path = \\\"/tmp/spire-agent/public/socket\\\""]),
+            Must::have(["socket_path = \"/tmp/spire-agent/public/socket\""]),
             config,
         );
         for (version, kind, name, here) in CLEAN_UP {

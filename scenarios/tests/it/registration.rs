@@ -3,7 +3,6 @@
 use harness::{Result, spire};
 use kube::ResourceExt as _;
 use scenarios::{Pods, Stage};
-use serde_json::json;
 
 /// The page's ingress gateway, found as the page finds it.
 pub const GATEWAY: Pods<'_> = Pods("istio-system", "istio=ingressgateway");
@@ -58,7 +57,7 @@ pub async fn waits_for(stage: &Stage<'_>, of: Pods<'_>, secret: &str) -> Result<
 
 /// A cluster address of a Service.
 pub async fn address(stage: &Stage<'_>, name: &str) -> Result<String> {
-    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": "default" } });
+    let service = scenarios::service("default", name);
     Ok(stage.read(0, &service).await?.data["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned())
 }
 

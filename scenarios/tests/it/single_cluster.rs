@@ -2,8 +2,7 @@
 
 use harness::evidence::Must;
 use harness::{Result, spire};
-use scenarios::{Outcome, Pods, Stage, play};
-use serde_json::json;
+use scenarios::{MESH, Outcome, Pods, Stage, play};
 
 const CURL: Pods<'static> = Pods("istio-test", "app=curl");
 const HELLO: Pods<'static> = Pods("istio-test", "app=helloworld");
@@ -16,12 +15,21 @@ async fn one_cluster_needs_nothing_of_federation() -> Outcome {
         let bundles = spire::command(stage.api(0)?, &["bundle", "list"]).await?;
         stage.fact("[S4-39] its SPIRE server holds no other bundle", Must::be(""), bundles);
         let entries = spire::entries(stage.api(0)?).await?;
-        let federated = harness::identity::entries_of(&entries)?.iter().filter(|entry| !entry.federates_with.is_empty()).count();
+        let federated = harness::identity::entries_of(&entries)?
+            .iter()
+            .filter(|entry| !entry.federates_with.is_empty())
+            .count();
         stage.fact("[S4-39] no entry federates", Must::be("0"), federated.to_string());
-        let mesh = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "istio", "namespace": "istio-system" } });
-        let mesh = stage.read(0, &mesh).await?.data["data"].clone();
-        stage.fact("[S4-39] there are no meshNetworks", Must::be("networks: {}"), mesh["meshNetworks"].as_str().unwrap_or_default());
-        stage.fact("[S4-39] there is no alias of another trust domain", Must::lack(["local", ".internal"]), aliases(mesh["mesh"].as_str().unwrap_or_default()));
+        stage.fact(
+            "[S4-39] there are no meshNetworks",
+            Must::be("networks: {}"),
+            stage.setting(0, MESH, "meshNetworks").await?,
+        );
+        stage.fact(
+            "[S4-39] there is no alias of another trust domain",
+            Must::lack(["local", ".internal"]),
+            aliases(&stage.setting(0, MESH, "mesh").await?),
+        );
         let secrets = harness::kube::object::dynamic(stage.api(0)?, "v1", "Secret", Some("istio-system"))?;
         let wanted = kube::api::ListParams::default().labels("istio/multiCluster=true");
         let found = secrets.list(&wanted).await.map_or(usize::MAX, |all| all.items.len());
@@ -38,8 +46,14 @@ async fn one_cluster_needs_nothing_of_federation() -> Outcome {
         stage.bring_objects(0, classless).await?;
         stage.bring(0, "guide/short-lived.yaml", &[]).await?;
         stage.ready(0, "short-lived", "short-lived").await?;
-        let late = stage.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
-        stage.fact("[S4-39] the document's ClusterSPIFFEID without className gives nothing where the manager watches a class, as the operator's does", Must::be("0 entries"), format!("{} entries", late.len()));
+        let late =
+            stage.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
+        stage.fact(
+            "[S4-39] the document's ClusterSPIFFEID without className gives nothing where the manager \
+             watches a class, as the operator's does",
+            Must::be("0 entries"),
+            format!("{} entries", late.len()),
+        );
         Ok(())
     })
     .await

@@ -12,10 +12,18 @@ async fn only_the_listed_identity_gets_through() -> Outcome {
         scene(stage).await?;
         bring_blue_envoy(stage, "unlisted").await?;
         stage.ready(BLUE, "blue", "unlisted").await?;
-        stage.until("the mesh to know the second Envoy", "RBAC", || async { Ok(said(&ask(stage, "unlisted").await?)) }).await?;
+        stage
+            .until("the mesh to know the second Envoy", "RBAC", || async {
+                Ok(said(&ask(stage, "unlisted").await?))
+            })
+            .await?;
 
         let listed = ask(stage, "envoy").await?;
-        stage.fact("[S2-13] the listed identity is answered", Must::have(["200 Hello version"]), said(&listed));
+        stage.fact(
+            "[S2-13] the listed identity is answered",
+            Must::have(["200 Hello version"]),
+            said(&listed),
+        );
         let unlisted = ask(stage, "unlisted").await?;
         stage.fact(
             "[S2-13] an identity that the rule does not list is refused",
@@ -29,7 +37,8 @@ async fn only_the_listed_identity_gets_through() -> Outcome {
             format!("{} {}", record.response_code, record.response_code_details.clone().unwrap_or_default()),
         );
         stage.fact(
-            "[S2-13] the one that was refused had shown a valid SVID of the trust domain: it is authorisation that refused it",
+            "[S2-13] the one that was refused had shown a valid SVID of the trust domain: it is \
+                 authorisation that refused it",
             Must::BeVouchedFor { by: stage.cluster(BLUE)?.name.clone(), id: id(stage, "blue", "unlisted")? },
             pem(&record.downstream_peer_cert),
         );

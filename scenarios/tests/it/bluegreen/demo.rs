@@ -7,7 +7,6 @@ use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
 use scenarios::{Outcome, Pods, Stage, play};
-use serde_json::json;
 
 use super::{BLUE, BLUE_ENVOY, GREEN, GREEN_ENVOY, SLEEP, ask, id, listed, pem, record, said, scene};
 
@@ -24,7 +23,8 @@ async fn a_quote_crosses_from_blues_mesh_to_green() -> Outcome {
         handshakes(stage).await?;
         let seen = listed(stage, &agent.token).await?;
         stage.fact(
-            "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under an ID of that kind",
+            "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under \
+                 an ID of that kind",
             Must::have([
                 format!("/spire/agent/join_token/{}", agent.token),
                 "Attestation type  : join_token".to_owned(),
@@ -63,13 +63,14 @@ async fn clusters(stage: &mut Stage<'_>) -> Result<()> {
     );
     let agent = stage.standing(BLUE, Pods("spire", "app=spire-agent")).await?;
     stage.fact("[S2-3] Blue runs a SPIRE agent of its own", Must::be("1/1 Running"), agent);
-    let service = json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": "envoy", "namespace": "green" } });
+    let service = scenarios::service("green", "envoy");
     let kind =
         stage.read(GREEN, &service).await?.data["spec"]["type"].as_str().unwrap_or_default().to_owned();
     stage.fact("[S2-9] Green's Envoy is a Service of type LoadBalancer", Must::be("LoadBalancer"), kind);
     let debug = stage.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
     stage.fact(
-        "[S2-5] what Ambassador was for is had by a port-forward: Green's Envoy tells the state of its clusters",
+        "[S2-5] what Ambassador was for is had by a port-forward: Green's Envoy tells the state \
+             of its clusters",
         Must::have(["quote::", "::health_flags::healthy"]),
         debug,
     );
@@ -85,8 +86,12 @@ async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
         asked += 1;
     }
     stage.fact(
-        "[S2-8, S2-10, S2-14] curl in the sleep pod, never on the host, gets quotes of Green, one or the other",
-        Must::have(["200 Hello version: trust, but verify", "200 Hello version: quis custodiet ipsos custodes"]),
+        "[S2-8, S2-10, S2-14] curl in the sleep pod, never on the host, gets quotes of Green, one \
+             or the other",
+        Must::have([
+            "200 Hello version: trust, but verify",
+            "200 Hello version: quis custodiet ipsos custodes",
+        ]),
         heard.into_iter().collect::<Vec<_>>().join("\n"),
     );
     Ok(())
@@ -117,12 +122,14 @@ async fn handshakes(stage: &mut Stage<'_>) -> Result<()> {
         at_blue.upstream_host.clone().unwrap_or_default(),
     );
     stage.fact(
-        "[S2-4, S2-15] outward, Green's Envoy showed an SVID of Blue's trust domain, made by Blue's SPIRE server",
+        "[S2-4, S2-15] outward, Green's Envoy showed an SVID of Blue's trust domain, made by \
+             Blue's SPIRE server",
         Must::BeVouchedFor { by: by.clone(), id: id(stage, "green", "envoy")? },
         pem(&at_blue.upstream_peer_cert),
     );
     stage.fact(
-        "[S2-4, S2-15] outward, Blue's Envoy showed an SVID of the same trust domain, made by the same SPIRE server",
+        "[S2-4, S2-15] outward, Blue's Envoy showed an SVID of the same trust domain, made by the \
+             same SPIRE server",
         Must::BeVouchedFor { by, id: id(stage, "blue", "envoy")? },
         pem(&at_green.downstream_peer_cert),
     );

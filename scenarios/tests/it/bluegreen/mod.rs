@@ -14,7 +14,7 @@ use harness::evidence::Reply;
 use harness::identity::{Pem, SpiffeId};
 use harness::{Code, Error, Result, render, spire};
 use scenarios::{Pods, Stage};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 const BLUE: usize = 0;
 const GREEN: usize = 1;
@@ -126,10 +126,8 @@ async fn bring_blue_envoy(stage: &mut Stage<'_>, name: &str) -> Result<()> {
 
 /// The format in which the mesh's sidecars write, so that our Envoys' records read as theirs do.
 async fn access_log(stage: &Stage<'_>) -> Result<String> {
-    let map = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "istio", "namespace": "istio-system" } });
-    let map = stage.read(BLUE, &map).await?;
     let mesh: Value =
-        render::parse(map.data["data"]["mesh"].as_str().unwrap_or_default(), Code::Evidence, "mesh")?;
+        render::parse(&stage.setting(BLUE, scenarios::MESH, "mesh").await?, Code::Evidence, "mesh")?;
     let format: Value =
         render::parse(mesh["accessLogFormat"].as_str().unwrap_or_default(), Code::Evidence, "format")?;
     Ok(format.to_string())

@@ -18,7 +18,8 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         stage.ready(GREEN, "green", agent.name).await?;
         let log = stage.log(GREEN, AGENT, "spire-agent").await?;
         stage.fact(
-            "[S2-16] an agent that starts again with its key and SVID on disk goes on with them and needs no token",
+            "[S2-16] an agent that starts again with its key and SVID on disk goes on with them \
+                 and needs no token",
             Must::have(["SVID loaded"]),
             lines(&log, &["SVID loaded", "attestation", "level=error"]),
         );
@@ -36,7 +37,8 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         stage.fact("[S2-16] the agent that lost its SVID is not ready", Must::have(["0/1"]), stands);
         let restarts = stage.until("the agent to end", "ended", || async {
             let pod = stage.pod(GREEN, AGENT).await?;
-            let containers = pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
+            let containers =
+                pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
             let ended = containers.filter_map(|one| {
                 let ended = one.state.and_then(|state| state.terminated);
                 ended.or_else(|| one.last_state.and_then(|state| state.terminated))
@@ -44,11 +46,16 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
             Ok(ended.map(|end| format!("ended with {}", end.exit_code)).collect::<Vec<_>>().join(" "))
         });
         let restarts = restarts.await?;
-        stage.fact("[S2-16] it does not hang: its process ends with an error", Must::be("ended with 1"), restarts);
+        stage.fact(
+            "[S2-16] it does not hang: its process ends with an error",
+            Must::be("ended with 1"),
+            restarts,
+        );
 
         let reply = ask(stage, "envoy").await?;
         stage.fact(
-            "[S2-16] meanwhile requests are answered as before: Green's Envoy goes on with the SVID it holds, so only the agent shows the fault",
+            "[S2-16] meanwhile requests are answered as before: Green's Envoy goes on with the \
+                 SVID it holds, so only the agent shows the fault",
             Must::have(["200 Hello version"]),
             said(&reply),
         );
@@ -58,7 +65,8 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         });
         let waits = waits.await?;
         stage.fact(
-            "[S2-16] an Envoy that starts meanwhile gets no SVID: by its own account it waits for that secret",
+            "[S2-16] an Envoy that starts meanwhile gets no SVID: by its own account it waits for \
+                 that secret",
             Must::have([SECRET]),
             waits,
         );
@@ -72,7 +80,8 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         stage.fact("[S2-16] with a new token the agent gets ready", Must::be("1/1 Running"), stands);
         let stands = stage.stands(GREEN, GREEN_ENVOY, "1/1 Running").await?;
         stage.fact(
-            "[S2-16] with the agent the Envoy gets ready by itself: its entry hangs on the agent's other name, which the new token has, too",
+            "[S2-16] with the agent the Envoy gets ready by itself: its entry hangs on the \
+                 agent's other name, which the new token has, too",
             Must::be("1/1 Running"),
             stands,
         );

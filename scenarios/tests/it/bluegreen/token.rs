@@ -18,16 +18,22 @@ async fn an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token()
         let right = Agent::new(stage).await?;
         let wrong = Agent { bundle: bundle_of(stage, GREEN).await?, ..right.clone() };
         wrong.bring(stage).await?;
-        let log = stage.until("the agent to say why it does not start", UNKNOWN, || log_of(stage, AGENT)).await?;
+        let log =
+            stage.until("the agent to say why it does not start", UNKNOWN, || log_of(stage, AGENT)).await?;
         stage.fact(
-            "[S2-12] an agent that was given another server's bundle refuses Blue's server, and its log says that an unknown authority signed",
+            "[S2-12] an agent that was given another server's bundle refuses Blue's server, and \
+                 its log says that an unknown authority signed",
             Must::have([UNKNOWN]),
             lines(&log, &["level=error", "level=warn"]),
         );
         let stands = stage.standing(GREEN, AGENT).await?;
         stage.fact("[S2-12] with the wrong bundle the agent is not ready", Must::have(["0/1"]), stands);
         let seen = listed(stage, &right.token).await?;
-        stage.fact("[S2-12] with the wrong bundle no agent was attested", Must::be("no agent of this token"), seen);
+        stage.fact(
+            "[S2-12] with the wrong bundle no agent was attested",
+            Must::be("no agent of this token"),
+            seen,
+        );
 
         Agent { start: 2, ..right.clone() }.bring(stage).await?;
         let stands = stage.stands(GREEN, AGENT, "1/1 Running").await?;
@@ -100,7 +106,8 @@ async fn as_listed(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
     let entries = entries_of(&spire::entries(stage.api(BLUE)?).await?)?;
     let alias = entries.into_iter().find(|entry| entry.spiffe_id.to_string() == node);
     stage.fact(
-        "[S2-15] the name given with the token is an entry whose parent is that agent: other entries can hang on it",
+        "[S2-15] the name given with the token is an entry whose parent is that agent: other \
+             entries can hang on it",
         Must::have([agent.token.clone()]),
         alias.map_or_else(|| "no such entry".to_owned(), |entry| entry.parent_id.to_string()),
     );

@@ -22,7 +22,8 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it() -> Outc
         bring(stage, "istio-ingressgateway", "gateway,spire-gw").await?;
         let volume = socket_volume(&stage.pod(0, GATEWAY).await?)?;
         stage.fact(
-            "[S1-3, S1-10] the template `spire-gw` makes SPIRE's CSI volume, and nothing else, of the gateway's socket volume",
+            "[S1-3, S1-10] the template `spire-gw` makes SPIRE's CSI volume, and nothing else, of \
+                 the gateway's socket volume",
             Must::be(SOCKET_OF_SPIRE),
             volume,
         );
@@ -36,17 +37,24 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it() -> Outc
             held,
         );
         let url = "http://istio-ingressgateway.istio-system/hello";
-        stage.until("the gateway to know its route", "200", || async {
-            Ok(stage.ask(0, OUTSIDER, "curl", url).await?.status.to_string())
-        }).await?;
+        stage
+            .until("the gateway to know its route", "200", || async {
+                Ok(stage.ask(0, OUTSIDER, "curl", url).await?.status.to_string())
+            })
+            .await?;
         let asked = format!("/hello?{}", stage.pod(0, GATEWAY).await?.uid().unwrap_or_default());
         let reply = stage.ask(0, OUTSIDER, "curl", &url.replace("/hello", &asked)).await?;
-        stage.fact("[S1-10] a client without a sidecar is answered through the gateway", Must::be("200"), reply.status.to_string());
+        stage.fact(
+            "[S1-10] a client without a sidecar is answered through the gateway",
+            Must::be("200"),
+            reply.status.to_string(),
+        );
         // A gateway gives a request from outside an id of its own; the path stays.
         let record = recorded(stage, &asked).await?;
         let shown = record.and_then(|record| record.downstream_peer_cert);
         stage.fact(
-            "[S1-10] the gateway opened mutual TLS to the workload, which recorded the gateway's certificate, made by SPIRE",
+            "[S1-10] the gateway opened mutual TLS to the workload, which recorded the gateway's \
+                 certificate, made by SPIRE",
             Must::BeVouchedFor { by, id },
             shown.as_ref().map(Pem::as_str).unwrap_or_default(),
         );
@@ -67,7 +75,8 @@ async fn the_null_in_the_gateways_template_makes_no_difference_any_more() -> Out
         let pods = Pods("istio-system", "istio=without-null");
         let volume = socket_volume(&stage.pod(0, pods).await?)?;
         stage.fact(
-            "[S1-3] a gateway of the template without `emptyDir: null` gets the same volume: Istio now replaces the whole source",
+            "[S1-3] a gateway of the template without `emptyDir: null` gets the same volume: \
+                 Istio now replaces the whole source",
             Must::be(SOCKET_OF_SPIRE),
             volume,
         );
@@ -100,7 +109,8 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let server = Pods("spire", "app=spire-server");
     let said = stage.run(0, server, "spire-server", &["./bin/spire-server", "entry", "show"]).await?;
     stage.fact(
-        "[S1-11] the page's command `./bin/spire-server entry show`, run in the server's pod, lists the entries",
+        "[S1-11] the page's command `./bin/spire-server entry show`, run in the server's pod, \
+             lists the entries",
         Must::have(["0:", "Found ", " entries"]),
         format!("{}: {}{}", said.status, said.stdout, said.stderr),
     );
@@ -116,7 +126,8 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let cluster = stage.cluster(0)?.clone();
     let pod = stage.pod(0, GATEWAY).await?;
     stage.fact(
-        "[S1-12] the gateway's entry is shown as the page shows it: an ID with the cluster's prefix, the gateway's SPIFFE ID, revision and lifetimes",
+        "[S1-12] the gateway's entry is shown as the page shows it: an ID with the cluster's \
+             prefix, the gateway's SPIFFE ID, revision and lifetimes",
         Must::have([
             format!("Entry ID: {}.", cluster.name),
             format!("SPIFFE ID: spiffe://{}/ns/istio-system/sa/istio-ingressgateway", cluster.trust_domain),

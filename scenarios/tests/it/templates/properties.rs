@@ -27,7 +27,8 @@ async fn without_inject_there_is_no_sidecar() -> Outcome {
             containers(&with),
         );
         stage.fact(
-            "[S1-6] without `sidecar.istio.io/inject` the pod has its own container alone, whatever else it asks for",
+            "[S1-6] without `sidecar.istio.io/inject` the pod has its own container alone, \
+                 whatever else it asks for",
             Must::be("myapi"),
             containers(&without),
         );
@@ -94,7 +95,8 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod() -> Outcome {
     play("template-no-template", async |stage| {
         scene(stage).await?;
         let pods = Pods("myapi", "app=fallback");
-        bring_less(stage, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates").await?;
+        bring_less(stage, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates")
+            .await?;
         let stands = stage.stands(0, pods, "2/2 Running").await?;
         stage.fact(
             "[S1-6] without the templates annotation the pod is ready as if nothing were wrong",
@@ -103,7 +105,8 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod() -> Outcome {
         );
         let volume = socket_volume(&stage.pod(0, pods).await?)?;
         stage.fact(
-            "[S1-6] without the templates annotation the sidecar's socket volume is an empty one, not SPIRE's",
+            "[S1-6] without the templates annotation the sidecar's socket volume is an empty one, \
+                 not SPIRE's",
             Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#),
             volume,
         );

@@ -4,7 +4,6 @@ use harness::evidence::Must;
 use harness::identity::Pem;
 use harness::{Code, Error};
 use scenarios::{Outcome, play};
-use serde_json::json;
 
 use super::{CALLER, MYAPI, SOCKET_OF_SPIRE, URL, containers, scene, socket_volume};
 
@@ -13,8 +12,7 @@ use super::{CALLER, MYAPI, SOCKET_OF_SPIRE, URL, containers, scene, socket_volum
 async fn sidecars_meet_with_the_svids_of_their_pods() -> Outcome {
     play("template-workloads", async |stage| {
         scene(stage).await?;
-        let config = json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": "istio", "namespace": "istio-system" } });
-        let config = stage.read(0, &config).await?.data["data"]["mesh"].as_str().unwrap_or_default().to_owned();
+        let config = stage.setting(0, scenarios::MESH, "mesh").await?;
         let domain = stage.cluster(0)?.trust_domain.clone();
         stage.fact(
             "[S1-1] istiod's mesh configuration names the trust domain of SPIRE",
@@ -28,14 +26,16 @@ async fn sidecars_meet_with_the_svids_of_their_pods() -> Outcome {
             Must::be(SOCKET_OF_SPIRE),
             socket_volume(&pod)?,
         );
-        let proxies = pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
+        let proxies =
+            pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
         let mounts = proxies
             .filter(|container| container.name == "istio-proxy")
             .flat_map(|container| container.volume_mounts.iter().flatten())
             .filter(|mount| mount.name == "workload-socket")
             .map(|mount| mount.mount_path.as_str());
         stage.fact(
-            "[S1-2] a template that gives only the volume is enough: the sidecar mounts it once, where Istio's own template does",
+            "[S1-2] a template that gives only the volume is enough: the sidecar mounts it once, \
+                 where Istio's own template does",
             Must::be("/var/run/secrets/workload-spiffe-uds"),
             mounts.collect::<Vec<_>>().join(" "),
         );
@@ -45,7 +45,11 @@ async fn sidecars_meet_with_the_svids_of_their_pods() -> Outcome {
             containers(&pod),
         );
         let stands = stage.standing(0, MYAPI).await?;
-        stage.fact("[S1-5] the pod of the page's Deployment is ready, sidecar and all", Must::be("2/2 Running"), stands);
+        stage.fact(
+            "[S1-5] the pod of the page's Deployment is ready, sidecar and all",
+            Must::be("2/2 Running"),
+            stands,
+        );
 
         let by = stage.cluster(0)?.name.clone();
         let (server, client) = (stage.id(0, MYAPI).await?, stage.id(0, CALLER).await?);

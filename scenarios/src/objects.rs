@@ -1,0 +1,50 @@
+//! The objects that several stories read or change, by name.
+
+use harness::{Code, Error, Result};
+use serde_json::{Value, json};
+
+use crate::stage::Stage;
+
+/// istiod's settings: `mesh` and `meshNetworks`.
+pub const MESH: Map<'static> = Map("istio-system", "istio");
+/// The SPIRE agent's: `agent.conf`.
+pub const AGENT: Map<'static> = Map("spire", "spire-agent");
+/// The SPIRE server's: `server.conf`.
+pub const SERVER: Map<'static> = Map("spire", "spire-server");
+
+/// A ConfigMap, by namespace and name.
+#[derive(Clone, Copy, Debug)]
+pub struct Map<'a>(pub &'a str, pub &'a str);
+
+/// A Deployment, for [`Stage::read`] and [`Stage::change`].
+pub fn deployment(namespace: &str, name: &str) -> Value {
+    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": namespace } })
+}
+
+/// A Service, likewise.
+pub fn service(namespace: &str, name: &str) -> Value {
+    json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": namespace } })
+}
+
+impl Map<'_> {
+    fn object(self) -> Value {
+        let Self(namespace, name) = self;
+        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": namespace } })
+    }
+}
+
+impl Stage<'_> {
+    /// What a ConfigMap says under `key`.
+    pub async fn setting(&self, place: usize, map: Map<'_>, key: &str) -> Result<String> {
+        let object = self.read(place, &map.object()).await?;
+        let found = object.data["data"].get(key).and_then(Value::as_str);
+        let missing =
+            || Error::new(Code::Evidence, format!("the ConfigMap {}/{} has no {key}", map.0, map.1));
+        found.map(str::to_owned).ok_or_else(missing)
+    }
+
+    /// Says `text` there instead, until the end of the story.
+    pub async fn set(&mut self, place: usize, map: Map<'_>, key: &str, text: &str) -> Result<()> {
+        self.change(place, &map.object(), &json!({ "data": { key: text } })).await
+    }
+}
