@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 
 use crate::Mesh;
 use crate::moment::Moment;
-use crate::story::{Outcome, tell_control};
+use crate::story::{Outcome, tell_again};
 use crate::strike::{Undo, delete_pods, named, restart};
 
 /// Pods by namespace and labels.
@@ -49,7 +49,7 @@ pub async fn play_again(
     again: &str,
     story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>,
 ) -> Outcome {
-    tell_control(name, again, async |mesh, seen| {
+    tell_again(name, again, async |mesh, seen| {
         let before = Moment::of_all(mesh).await?;
         let mut stage = Stage { mesh, seen, undo: Vec::new() };
         let played = story(&mut stage).await;

@@ -19,22 +19,14 @@ pub type Outcome = Result<()>;
 /// # Errors
 /// [`Code::ClaimBroken`] with each broken claim; [`Code::Evidence`] when one could be judged neither way.
 pub async fn tell(name: &str, observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>) -> Outcome {
-    told(name, "", observe).await
+    tell_again(name, "", observe).await
 }
 
-/// As [`tell`], of a control: what is true again after it was put back says so.
+/// As [`tell`]; claims that other stories make too say `again`, such as what is true once more after a control.
 ///
 /// # Errors
 /// As [`tell`].
-pub async fn tell_control(
-    name: &str,
-    again: &str,
-    observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>,
-) -> Outcome {
-    told(name, again, observe).await
-}
-
-async fn told(
+pub(crate) async fn tell_again(
     name: &str,
     again: &str,
     observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>,
