@@ -32,6 +32,7 @@ pub(crate) async fn tell_again(
     observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>,
 ) -> Outcome {
     let report = report()?;
+    append(&report.join("begun.txt"), &format!("{name}\n"))?;
     let told = async {
         let mesh = Mesh::visit().await?;
         let mut evidence = Evidence::of(mesh.clusters(), jiff::Timestamp::now());

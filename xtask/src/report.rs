@@ -9,15 +9,16 @@ use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use futures::future::join_all;
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
-use harness::{Code, Error, Result, kube, patience, wait};
+use harness::{Error, Result};
 use serde::Deserialize;
 use serde_json::Value;
 
 use crate::show;
+
+mod collect;
 
 /// One run's report.
 pub struct Report {
@@ -95,6 +96,7 @@ impl Report {
     ) -> Result<T> {
         let mut running = std::pin::pin!(running);
         let mut told = self.lines().len();
+        let mut playing = self.playing();
         loop {
             let ended = tokio::time::timeout(Duration::from_millis(250), &mut running).await;
             let lines = self.lines();
@@ -107,6 +109,11 @@ impl Report {
                 }
             }
             told = lines.len();
+            let now = self.playing();
+            if now != playing {
+                note.say(format!("story {now}"));
+                playing = now;
+            }
             if let Ok(result) = ended {
                 return result;
             }
@@ -127,43 +134,6 @@ impl Report {
             broken,
             errors: errors.split_terminator('\0').map(str::to_owned).collect(),
         })
-    }
-
-    /// Collects what a stranger needs to understand the failure, before anything is taken down.
-    pub async fn failure(&self, layout: &Layout, error: &Error, note: &Note) {
-        let note = note.of("collect");
-        if matches!(error.code(), Code::Busy | Code::Interrupted) {
-            return;
-        }
-        let began = Instant::now();
-        note.started("", "collect what went on in the clusters", None);
-        let kubeconfigs = files(&layout.world(), "kubeconfig");
-        let collect = join_all(kubeconfigs.iter().map(|path| self.snapshot(path)));
-        let missing =
-            match wait::within("collecting", patience::COLLECT, async { Ok(collect.await.concat()) }).await {
-                Ok(missing) => missing,
-                Err(e) => vec![e.to_string()],
-            };
-        let text = format!("{error}\n\nnot collected:\n{}\n", missing.join("\n"));
-        let _ = self.write("failure.txt", &text);
-        note.finished(began.elapsed());
-    }
-
-    async fn snapshot(&self, kubeconfig: &Path) -> Vec<String> {
-        let name = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let client = match kube::connect(kubeconfig).await {
-            Ok(client) => client,
-            Err(e) => return vec![format!("{name}: {e}")],
-        };
-        let wanted = kube::snapshot::Wanted {
-            namespaces: &["spire", "istio-system", "istio-test", "outside", "kube-system"],
-            kinds: &[
-                ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"),
-                ("spire.spiffe.io/v1alpha1", "ClusterFederatedTrustDomain"),
-                ("gateway.networking.k8s.io/v1", "Gateway"),
-            ],
-        };
-        kube::snapshot::snapshot(&client, &self.dir.join("clusters").join(name), wanted).await
     }
 
     /// Writes `report.md` and tells the end of the story.
@@ -234,6 +204,12 @@ impl Report {
             serde_json::from_value(line).map_err(|e| Error::internal("a verdict is malformed").because(e))
         };
         self.lines().into_iter().map(read).collect()
+    }
+
+    /// The scenario that began last.
+    fn playing(&self) -> String {
+        let begun = std::fs::read_to_string(self.dir.join("begun.txt")).unwrap_or_default();
+        begun.lines().next_back().unwrap_or_default().to_owned()
     }
 
     /// Whole lines only: a scenario may be writing.
