@@ -35,7 +35,7 @@ pub struct Stage<'a> {
 /// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
 ///
 /// # Errors
-/// As [`tell`].
+/// As [`crate::tell`].
 pub async fn play(name: &str, story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>) -> Outcome {
     play_again(name, "", story).await
 }
@@ -43,7 +43,7 @@ pub async fn play(name: &str, story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<
 /// As [`play`]; claims that other stories make too say `again`, such as "with the bundles exchanged by hand".
 ///
 /// # Errors
-/// As [`tell`].
+/// As [`crate::tell`].
 pub async fn play_again(
     name: &str,
     again: &str,

@@ -61,7 +61,7 @@ impl Report {
     /// Makes the folder, and points `latest` at it.
     ///
     /// # Errors
-    /// [`Code::Internal`] when the checkout's `target/` cannot be written.
+    /// [`harness::Code::Internal`] when the checkout's `target/` cannot be written.
     pub fn begin(layout: &Layout) -> Result<Self> {
         let name = format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
         let dir = layout.reports().join(&name);
@@ -77,7 +77,7 @@ impl Report {
     /// Notes what was made and how long each step took.
     ///
     /// # Errors
-    /// [`Code::Internal`].
+    /// [`harness::Code::Internal`].
     pub fn world(&self, world: &World) -> Result<()> {
         let text =
             serde_json::to_string_pretty(world).map_err(|e| Error::internal("world.json").because(e))?;
@@ -139,7 +139,7 @@ impl Report {
     /// Writes `report.md` and tells the end of the story.
     ///
     /// # Errors
-    /// [`Code::Internal`].
+    /// [`harness::Code::Internal`].
     pub fn close(&self, judged: &Result<()>, kept: bool, json: bool) -> Result<()> {
         let verdicts = self.verdicts()?;
         let story = self.story(&verdicts, judged);

@@ -45,7 +45,7 @@ pub struct Evidence {
     /// Calls that were to be refused.
     pub refusals: Vec<Refusal>,
     /// Whatever else was seen, each beside the sentence that it decides.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Fact>,
 }
 

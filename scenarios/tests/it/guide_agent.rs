@@ -22,7 +22,7 @@ async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket()
         );
         let now = stage.setting(0, scenarios::AGENT, "agent.conf").await?;
         stage.fact(
-            "[S4-7] nothing puts the changed configuration back between patch and restart",
+            "nothing puts the changed configuration back between patch and restart",
             Must::have(["public/agent.sock"]),
             now,
         );

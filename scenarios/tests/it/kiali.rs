@@ -46,7 +46,7 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
         let healthy = "istiod Healthy";
         let said = stage.until("Kiali to reach istiod", healthy, || status(stage)).await?;
         stage.fact(
-            "[S4-49, S4-50] Kiali reaches istiod without port 8080 on its Service: it asks 8080 and 15014 of the pod, \
+            "[S4-49] Kiali reaches istiod without port 8080 on its Service: it asks 8080 and 15014 of the pod, \
              through a port-forward of the API server",
             Must::have([healthy]),
             said,

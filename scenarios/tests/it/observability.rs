@@ -56,7 +56,7 @@ async fn prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy() -> O
         let groups: Vec<_> =
             groups.into_iter().flat_map(|all| all.groups).map(|group| group.name).collect();
         stage.fact(
-            "[S4-50] Routes are OpenShift's: kind has no such API, and Prometheus is reached by a port-forward \
+            "Routes are OpenShift's: kind has no such API, and Prometheus is reached by a port-forward \
              instead, as all of the above was",
             Must::lack(["route.openshift.io"]),
             groups.join(" "),

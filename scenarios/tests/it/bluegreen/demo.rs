@@ -69,7 +69,7 @@ async fn clusters(stage: &mut Stage<'_>) -> Result<()> {
     stage.fact("[S2-9] Green's Envoy is a Service of type LoadBalancer", Must::be("LoadBalancer"), kind);
     let debug = stage.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
     stage.fact(
-        "[S2-5] what Ambassador was for is had by a port-forward: Green's Envoy tells the state \
+        "what Ambassador was for is had by a port-forward: Green's Envoy tells the state \
              of its clusters",
         Must::have(["quote::", "::health_flags::healthy"]),
         debug,
@@ -86,7 +86,7 @@ async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
         asked += 1;
     }
     stage.fact(
-        "[S2-8, S2-10, S2-14] curl in the sleep pod, never on the host, gets quotes of Green, one \
+        "[S2-8, S2-10] curl in the sleep pod, never on the host, gets quotes of Green, one \
              or the other",
         Must::have([
             "200 Hello version: trust, but verify",
