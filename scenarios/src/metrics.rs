@@ -40,15 +40,7 @@ impl Stage<'_> {
             let (job, address) = (text(target, "/labels/job"), text(target, "/labels/instance"));
             format!("{job} {address} {}", health.trim())
         };
-        let mut lines: Vec<_> = answer
-            .pointer("/data/activeTargets")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(line)
-            .collect();
-        lines.sort();
-        Ok(lines.join("\n"))
+        Ok(sorted(&answer, "/data/activeTargets", line))
     }
 
     /// The answer to a PromQL query, a line for each series: its labels by name, then its value.
@@ -60,15 +52,7 @@ impl Stage<'_> {
             let value = series.pointer("/value/1").and_then(Value::as_str).unwrap_or_default();
             format!("{} {value}", labels.join(" ")).trim().to_owned()
         };
-        let mut lines: Vec<_> = answer
-            .pointer("/data/result")
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .map(line)
-            .collect();
-        lines.sort();
-        Ok(lines.join("\n"))
+        Ok(sorted(&answer, "/data/result", line))
     }
 
     async fn prometheus(&self, place: usize, path: &str) -> Result<Value> {
@@ -80,6 +64,14 @@ impl Stage<'_> {
             _ => Err(Error::new(Code::Evidence, "Prometheus refused the query").seen(answer.to_string())),
         }
     }
+}
+
+/// A line for each element of the list there, in order.
+fn sorted(answer: &Value, list: &str, line: impl Fn(&Value) -> String) -> String {
+    let all = answer.pointer(list).and_then(Value::as_array);
+    let mut lines: Vec<_> = all.into_iter().flatten().map(line).collect();
+    lines.sort();
+    lines.join("\n")
 }
 
 /// A query as a URL may hold it.

@@ -42,7 +42,7 @@ async fn a_pod_has_the_socket_when_it_names_the_template() -> Outcome {
         let words = stage.until("the ReplicaSet's words", refused, || stage.events(0, "default", "documented")).await?;
         stage.fact(
             "[S3-3, S3-5] the page's template, which names the container, is refused where \
-                 sidecars are init containers",
+             sidecars are init containers",
             Must::have([refused]),
             words,
         );
@@ -50,7 +50,7 @@ async fn a_pod_has_the_socket_when_it_names_the_template() -> Outcome {
         let words = stage.until("the kubelet's words", refused, || stage.events(0, "default", "writable-socket")).await?;
         stage.fact(
             "[S3-3, S3-4] the page's volume, which does not say readOnly, is refused by the CSI \
-                 driver: the pod never starts",
+             driver: the pod never starts",
             Must::have([refused]),
             words,
         );

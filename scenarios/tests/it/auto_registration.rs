@@ -17,7 +17,7 @@ async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it() -> Outcome {
         waits.push_str(&waits_for(stage, HTTPBIN, "default").await?);
         stage.fact(
             "[S3-6, S3-7] the controller manager alone registers nobody: gateway and httpbin wait \
-                 for their certificates",
+             for their certificates",
             Must::have(["\"default\""]),
             waits,
         );

@@ -61,7 +61,7 @@ async fn peers_bundles_reach_sidecars_only_by_the_documented_names() -> Outcome 
         let seen = stage.until("one bundle alone", "1 trust domain", async || domains(stage).await).await?;
         stage.fact(
             "[S4-8, S4-23, S4-35, S4-52] with `ROOTCA` as default_bundle_name a sidecar believes \
-                 its own trust domain alone, whatever default_all_bundles_name says",
+             its own trust domain alone, whatever default_all_bundles_name says",
             Must::be("1 trust domain"),
             seen,
         );

@@ -16,7 +16,7 @@ async fn two_settings_of_the_guide_are_absent_and_not_missed() -> Outcome {
         let spec = json!(pod.spec);
         stage.fact(
             "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or \
-                 ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
+             ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
             Must::lack(["CREDENTIAL_SOCKET_EXISTS", "ISTIO_META_TLS_CLIENT_ROOT_CERT"]),
             spec.to_string(),
         );
@@ -64,7 +64,7 @@ async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
             .await?;
         stage.fact(
             "[S4-35] without the client's trust domain among the server's trustDomainAliases the \
-                 server ends the connection",
+             server ends the connection",
             Must::have(["503", "connection_termination"]),
             reply,
         );
@@ -124,7 +124,7 @@ async fn istiods_identity_check_may_be_on_or_off() -> Outcome {
             stage.fact(
                 format!(
                     "[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK={value} a new pod on SPIRE's identity \
-                 joins the mesh"
+                     joins the mesh"
                 ),
                 Must::be("200"),
                 reply,

@@ -26,13 +26,13 @@ async fn a_volume_alone_is_what_every_sidecar_takes() -> Outcome {
             ("[S4-36, S4-46] a template with the volume alone is admitted", Must::be("admitted"), annotations("sidecar,spire")),
             (
                 "[S4-36, S4-40, S4-46, S4-52] the documented template, with a container, makes a \
-                     second istio-proxy beside a native sidecar",
+                 second istio-proxy beside a native sidecar",
                 twice_proxy(),
                 annotations(DOCUMENTED),
             ),
             (
                 "[S4-40] the same template is admitted where the sidecar is no init container: \
-                     native sidecars are the cause, not merging",
+                 native sidecars are the cause, not merging",
                 Must::be("admitted"),
                 in_containers,
             ),

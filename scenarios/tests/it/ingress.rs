@@ -2,7 +2,7 @@
 
 use harness::Result;
 use harness::envoy::{Cause, Record};
-use harness::evidence::Reply;
+use harness::evidence::{Must, Reply};
 use harness::kube::pods::pods;
 use kube::ResourceExt;
 use scenarios::{Pods, Stage};
@@ -54,6 +54,26 @@ pub async fn through(stage: &Stage<'_>, gateway: &str, status: &str) -> Result<P
     let reply = stage.ask(0, OUTSIDER, "curl", &format!("{url}?{mark}")).await?;
     let records = marked(stage, Pods(NS, &labels(gateway)), &mark).await?;
     Ok(Passage { reply, mark, records })
+}
+
+/// Claims that a gateway holds its own SVID, that a backend of mutual TLS answers through it, and that the backend was
+/// shown that SVID.
+pub async fn meets_by_its_svid(
+    stage: &mut Stage<'_>,
+    gateway: &str,
+    [holds, answered, was_shown]: [&str; 3],
+) -> Result<Passage> {
+    stage.ready(0, NS, gateway).await?;
+    let labels = labels(gateway);
+    let pods = Pods(NS, &labels);
+    let (id, own) = (stage.id(0, pods).await?, stage.own_certificate(0, pods).await?);
+    let vouched = Must::BeVouchedFor { by: stage.cluster(0)?.name.clone(), id };
+    stage.fact(holds, vouched.clone(), own);
+    let passage = through(stage, gateway, "200").await?;
+    stage.fact(answered, Must::have(["200", "Hello version"]), told(&passage));
+    let shown = gateways(stage, &passage).await?;
+    stage.fact(was_shown, vouched, shown);
+    Ok(passage)
 }
 
 /// What a proxy wrote about the request with that mark.

@@ -25,7 +25,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         let own = stage.own_certificate(0, GATEWAY).await?;
         stage.fact(
             "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate that \
-                 istiod's CA signed",
+             istiod's CA signed",
             Must::BeIstiods { of: here.clone() },
             own,
         );
@@ -99,7 +99,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         let passage = through(stage, NAME, "200").await?;
         stage.fact(
             "[S0-11] a request from outside reaches, through the gateway, a workload that takes \
-                 mutual TLS only",
+             mutual TLS only",
             Must::have(["200", "Hello version"]),
             told(&passage),
         );
@@ -137,7 +137,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         let sidecar = serde_json::to_string(&stage.pod(0, BACKEND).await?.spec).unwrap_or_default();
         stage.fact(
             "[S0-13] the sidecar has the agent's socket from the template `spire`, by the same \
-                 driver under the same name",
+             driver under the same name",
             Must::have(["{\"csi\":{\"driver\":\"csi.spiffe.io\",\"readOnly\":true},\"name\":\"workload-socket\"}"]),
             sidecar,
         );

@@ -6,7 +6,7 @@ use harness::kube::pods::one_ready_pod;
 use kube::ResourceExt as _;
 use scenarios::{MESH, Map, Outcome, Pods, play};
 
-use crate::ingress::{NS, bring, gateways, labels, through, told};
+use crate::ingress::{NS, bring, meets_by_its_svid, through, told};
 
 /// If this fails, a gateway needs a patch where a template would do, or a root in the mesh's configuration counts
 /// although nobody said that it may.
@@ -41,7 +41,7 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
         let own = stage.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
         stage.fact(
             "[S0-14] a trust root in meshConfig gives no identity: a gateway without the socket \
-                 has istiod's certificate",
+             has istiod's certificate",
             Must::BeIstiods { of: here.clone() },
             own,
         );
@@ -57,7 +57,7 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
                 "by-template",
                 [
                     "[S0-15] a gateway template (`gateway,spire-gw`) instead of the patch gives \
-                         the gateway its own SVID",
+                     the gateway its own SVID",
                     "[S0-15] and its requests are answered by a backend that takes mutual TLS only",
                     "[S0-15] which was shown that SVID",
                 ],
@@ -66,23 +66,14 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not() -> Out
                 "by-sidecars-template",
                 [
                     "[S0-15, S0-13] the sidecars' template (`gateway,spire`) does as well: a \
-                         gateway inherits it when named",
+                     gateway inherits it when named",
                     "[S0-15] a gateway by the sidecars' template is answered by a backend that \
-                         takes mutual TLS only",
+                     takes mutual TLS only",
                     "[S0-15] which was shown the SVID of the gateway by the sidecars' template",
                 ],
             ),
         ] {
-            let labels = labels(gateway);
-            let pods = Pods(NS, &labels);
-            stage.ready(0, NS, gateway).await?;
-            let (id, own) = (stage.id(0, pods).await?, stage.own_certificate(0, pods).await?);
-            let vouched = Must::BeVouchedFor { by: here.clone(), id };
-            stage.fact(claims[0], vouched.clone(), own);
-            let passage = through(stage, gateway, "200").await?;
-            stage.fact(claims[1], Must::have(["200", "Hello version"]), told(&passage));
-            let shown = gateways(stage, &passage).await?;
-            stage.fact(claims[2], vouched, shown);
+            meets_by_its_svid(stage, gateway, claims).await?;
         }
         Ok(())
     })

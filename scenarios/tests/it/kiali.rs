@@ -33,7 +33,7 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
         let log = stage.until("what Kiali writes", forbidden, || stage.log(0, KIALI, "kiali")).await?;
         stage.fact(
             "[S4-48] with a service account but no binding Kiali may read nothing: the guide's \
-                 ClusterRole is nobody's",
+             ClusterRole is nobody's",
             Must::have([forbidden]),
             log,
         );

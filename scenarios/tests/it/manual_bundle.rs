@@ -108,7 +108,7 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
             stage.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(stage).await).await?;
         stage.fact(
             "[S4-6, S4-44] with only the other of two authorities in the bundle, the far \
-                 certificate is refused",
+             certificate is refused",
             Must::have(["CERTIFICATE_VERIFY_FAILED"]),
             refused,
         );

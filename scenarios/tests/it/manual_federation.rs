@@ -47,7 +47,7 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all() ->
         let trusted = stage.until("both trust domains in ROOTCA", "believes", || trust(stage)).await?;
         stage.fact(
             "[S3-21, S3-23] with the table's three names the sidecar's ROOTCA has a bundle for \
-                 the other trust domain too",
+             the other trust domain too",
             Must::have([&format!("believes {OTHER}")]),
             trusted,
         );

@@ -23,7 +23,7 @@ async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to() -> Outcome {
         let standing = stage.stands(0, STRAY, "2/2 Running").await?;
         stage.fact(
             "[S3-14] SPIRE and the sidecar take a SPIFFE ID that is not of Istio's pattern: the \
-                 pod gets ready",
+             pod gets ready",
             Must::be("2/2 Running"),
             standing,
         );

@@ -60,7 +60,7 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand() -> Outcome {
             .await?;
         stage.fact(
             "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by service \
-                 account, with two DNS names",
+             account, with two DNS names",
             Must::have([&gateway_id, &node, &pod, &gateway, dns]),
             said,
         );
@@ -167,14 +167,14 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
     stage.fact(
         "[S3-17, S3-18] as long as httpbin may be asked in plain text too, the page's command is \
-             shown no certificate",
+         shown no certificate",
         Must::have([address.as_str(), "no certificate"]),
         format!("{address} {} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
     let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
     stage.fact(
         "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS \
-             that is not Istio's, and resets it",
+         that is not Istio's, and resets it",
         Must::have(["filter_chain_not_found"]),
         seen,
     );
@@ -187,7 +187,7 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     let id = bin_id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
     stage.fact(
         "[S3-17, S3-18] where httpbin takes mutual TLS only, the gateway's pod is shown httpbin's \
-             SVID, signed by SPIRE",
+         SVID, signed by SPIRE",
         Must::BeVouchedFor { by: here, id },
         shown,
     );

@@ -93,7 +93,7 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls() -> Outco
             stage.fact(
                 format!(
                     "[S4-47] a request from {} is counted in {} as mutual TLS, with the SPIFFE \
-                         IDs of both trust domains",
+                     IDs of both trust domains",
                     near.name, far.name
                 ),
                 Must::be(format!(r#"connection_security_policy="mutual_tls" {destination} {source} 1"#)),
@@ -127,7 +127,7 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls() -> Outcome {
         let refused = stage.ask(0, OUTSIDER, "curl", &url).await?;
         stage.fact(
             "[S4-47] under STRICT a request in plain text gets no answer at all, so there is \
-                 nothing to count",
+             nothing to count",
             Must::be("0"),
             refused.status.to_string(),
         );

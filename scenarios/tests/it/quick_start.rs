@@ -42,7 +42,7 @@ async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some() -> Ou
         let containers: Vec<_> = pod.spec.into_iter().flat_map(|spec| spec.containers).map(|one| one.name).collect();
         stage.fact(
             "[S3-1, S3-7] the registrar of the page is gone; spire-controller-manager has its \
-                 place in the server's pod",
+             place in the server's pod",
             Must::be("spire-server spire-controller-manager"),
             containers.join(" "),
         );

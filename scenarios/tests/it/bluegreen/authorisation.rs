@@ -38,7 +38,7 @@ async fn only_the_listed_identity_gets_through() -> Outcome {
         );
         stage.fact(
             "[S2-13] the one that was refused had shown a valid SVID of the trust domain: it is \
-                 authorisation that refused it",
+             authorisation that refused it",
             Must::BeVouchedFor { by: stage.cluster(BLUE)?.name.clone(), id: id(stage, "blue", "unlisted")? },
             pem(&record.downstream_peer_cert),
         );

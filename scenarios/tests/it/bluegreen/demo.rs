@@ -24,7 +24,7 @@ async fn a_quote_crosses_from_blues_mesh_to_green() -> Outcome {
         let seen = listed(stage, &agent.token).await?;
         stage.fact(
             "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under \
-                 an ID of that kind",
+             an ID of that kind",
             Must::have([
                 format!("/spire/agent/join_token/{}", agent.token),
                 "Attestation type  : join_token".to_owned(),
@@ -70,7 +70,7 @@ async fn clusters(stage: &mut Stage<'_>) -> Result<()> {
     let debug = stage.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
     stage.fact(
         "what Ambassador was for is had by a port-forward: Green's Envoy tells the state \
-             of its clusters",
+         of its clusters",
         Must::have(["quote::", "::health_flags::healthy"]),
         debug,
     );
@@ -87,7 +87,7 @@ async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
     }
     stage.fact(
         "[S2-8, S2-10] curl in the sleep pod, never on the host, gets quotes of Green, one \
-             or the other",
+         or the other",
         Must::have([
             "200 Hello version: trust, but verify",
             "200 Hello version: quis custodiet ipsos custodes",
@@ -123,13 +123,13 @@ async fn handshakes(stage: &mut Stage<'_>) -> Result<()> {
     );
     stage.fact(
         "[S2-4, S2-15] outward, Green's Envoy showed an SVID of Blue's trust domain, made by \
-             Blue's SPIRE server",
+         Blue's SPIRE server",
         Must::BeVouchedFor { by: by.clone(), id: id(stage, "green", "envoy")? },
         pem(&at_blue.upstream_peer_cert),
     );
     stage.fact(
         "[S2-4, S2-15] outward, Blue's Envoy showed an SVID of the same trust domain, made by the \
-             same SPIRE server",
+         same SPIRE server",
         Must::BeVouchedFor { by, id: id(stage, "blue", "envoy")? },
         pem(&at_green.downstream_peer_cert),
     );

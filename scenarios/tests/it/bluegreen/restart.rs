@@ -19,7 +19,7 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         let log = stage.log(GREEN, AGENT, "spire-agent").await?;
         stage.fact(
             "[S2-16] an agent that starts again with its key and SVID on disk goes on with them \
-                 and needs no token",
+             and needs no token",
             Must::have(["SVID loaded"]),
             lines(&log, &["SVID loaded", "attestation", "level=error"]),
         );
@@ -55,7 +55,7 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         let reply = ask(stage, "envoy").await?;
         stage.fact(
             "[S2-16] meanwhile requests are answered as before: Green's Envoy goes on with the \
-                 SVID it holds, so only the agent shows the fault",
+             SVID it holds, so only the agent shows the fault",
             Must::have(["200 Hello version"]),
             said(&reply),
         );
@@ -66,7 +66,7 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         let waits = waits.await?;
         stage.fact(
             "[S2-16] an Envoy that starts meanwhile gets no SVID: by its own account it waits for \
-                 that secret",
+             that secret",
             Must::have([SECRET]),
             waits,
         );
@@ -81,7 +81,7 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
         let stands = stage.stands(GREEN, GREEN_ENVOY, "1/1 Running").await?;
         stage.fact(
             "[S2-16] with the agent the Envoy gets ready by itself: its entry hangs on the \
-                 agent's other name, which the new token has, too",
+             agent's other name, which the new token has, too",
             Must::be("1/1 Running"),
             stands,
         );

@@ -22,7 +22,7 @@ async fn an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token()
             stage.until("the agent to say why it does not start", UNKNOWN, || log_of(stage, AGENT)).await?;
         stage.fact(
             "[S2-12] an agent that was given another server's bundle refuses Blue's server, and \
-                 its log says that an unknown authority signed",
+             its log says that an unknown authority signed",
             Must::have([UNKNOWN]),
             lines(&log, &["level=error", "level=warn"]),
         );
@@ -107,7 +107,7 @@ async fn as_listed(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
     let alias = entries.into_iter().find(|entry| entry.spiffe_id.to_string() == node);
     stage.fact(
         "[S2-15] the name given with the token is an entry whose parent is that agent: other \
-             entries can hang on it",
+         entries can hang on it",
         Must::have([agent.token.clone()]),
         alias.map_or_else(|| "no such entry".to_owned(), |entry| entry.parent_id.to_string()),
     );

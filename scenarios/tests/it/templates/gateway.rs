@@ -23,7 +23,7 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it() -> Outc
         let volume = socket_volume(&stage.pod(0, GATEWAY).await?)?;
         stage.fact(
             "[S1-3, S1-10] the template `spire-gw` makes SPIRE's CSI volume, and nothing else, of \
-                 the gateway's socket volume",
+             the gateway's socket volume",
             Must::be(SOCKET_OF_SPIRE),
             volume,
         );
@@ -54,7 +54,7 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it() -> Outc
         let shown = record.and_then(|record| record.downstream_peer_cert);
         stage.fact(
             "[S1-10] the gateway opened mutual TLS to the workload, which recorded the gateway's \
-                 certificate, made by SPIRE",
+             certificate, made by SPIRE",
             Must::BeVouchedFor { by, id },
             shown.as_ref().map(Pem::as_str).unwrap_or_default(),
         );
@@ -76,7 +76,7 @@ async fn the_null_in_the_gateways_template_makes_no_difference_any_more() -> Out
         let volume = socket_volume(&stage.pod(0, pods).await?)?;
         stage.fact(
             "[S1-3] a gateway of the template without `emptyDir: null` gets the same volume: \
-                 Istio now replaces the whole source",
+             Istio now replaces the whole source",
             Must::be(SOCKET_OF_SPIRE),
             volume,
         );
@@ -110,7 +110,7 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let said = stage.run(0, server, "spire-server", &["./bin/spire-server", "entry", "show"]).await?;
     stage.fact(
         "[S1-11] the page's command `./bin/spire-server entry show`, run in the server's pod, \
-             lists the entries",
+         lists the entries",
         Must::have(["0:", "Found ", " entries"]),
         format!("{}: {}{}", said.status, said.stdout, said.stderr),
     );
@@ -127,7 +127,7 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let pod = stage.pod(0, GATEWAY).await?;
     stage.fact(
         "[S1-12] the gateway's entry is shown as the page shows it: an ID with the cluster's \
-             prefix, the gateway's SPIFFE ID, revision and lifetimes",
+         prefix, the gateway's SPIFFE ID, revision and lifetimes",
         Must::have([
             format!("Entry ID: {}.", cluster.name),
             format!("SPIFFE ID: spiffe://{}/ns/istio-system/sa/istio-ingressgateway", cluster.trust_domain),

@@ -28,7 +28,7 @@ async fn without_inject_there_is_no_sidecar() -> Outcome {
         );
         stage.fact(
             "[S1-6] without `sidecar.istio.io/inject` the pod has its own container alone, \
-                 whatever else it asks for",
+             whatever else it asks for",
             Must::be("myapi"),
             containers(&without),
         );
@@ -106,7 +106,7 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod() -> Outcome {
         let volume = socket_volume(&stage.pod(0, pods).await?)?;
         stage.fact(
             "[S1-6] without the templates annotation the sidecar's socket volume is an empty one, \
-                 not SPIRE's",
+             not SPIRE's",
             Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#),
             volume,
         );

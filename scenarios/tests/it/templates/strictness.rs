@@ -18,7 +18,7 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected() -> Outcome
         let selected = selected.map_or_else(|e| e.to_string(), |pod| pod.metadata.name.unwrap_or_default());
         stage.fact(
             "[S1-4] the page's PeerAuthentication selects no pod: it names `role: myapi`, its \
-                 Deployment has `app: myapi`",
+             Deployment has `app: myapi`",
             Must::have(["no pod of myapi matches role=myapi"]),
             selected,
         );

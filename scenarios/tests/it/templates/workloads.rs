@@ -35,7 +35,7 @@ async fn sidecars_meet_with_the_svids_of_their_pods() -> Outcome {
             .map(|mount| mount.mount_path.as_str());
         stage.fact(
             "[S1-2] a template that gives only the volume is enough: the sidecar mounts it once, \
-                 where Istio's own template does",
+             where Istio's own template does",
             Must::be("/var/run/secrets/workload-spiffe-uds"),
             mounts.collect::<Vec<_>>().join(" "),
         );
