@@ -97,8 +97,8 @@ fn scenarios_of(layout: &Layout, name: &str) -> Result<String> {
     let mut text = String::new();
     for setup in Setup::read(&layout.manifests(), &[name], None, false)? {
         for module in setup.scenarios.reads.iter().chain(&setup.scenarios.changes) {
-            let files =
-                rust_below(&tests.join(module)).into_iter().chain([tests.join(format!("{module}.rs"))]);
+            let module = tests.join(module.replace("::", "/"));
+            let files = rust_below(&module).into_iter().chain([module.with_extension("rs")]);
             files.for_each(|file| text += &on_one_line(&std::fs::read_to_string(file).unwrap_or_default()));
         }
     }

@@ -1,5 +1,12 @@
 //! What the stories of Istio's page (003) share: its gateway, its httpbin, and entries made by hand.
 
+mod auto;
+mod federation;
+mod injection;
+mod manual;
+mod names;
+mod quick_start;
+
 use harness::{Result, spire};
 use kube::ResourceExt as _;
 use scenarios::{Pods, Stage};

@@ -1,5 +1,9 @@
 //! What the stories of the ingress gateway (document 000) share: the gateway, and asking through it.
 
+mod ablations;
+mod patch;
+mod variants;
+
 use harness::Result;
 use harness::envoy::{Cause, Record};
 use harness::evidence::{Must, Reply};
