@@ -53,7 +53,8 @@ impl Stage<'_> {
         Ok(format!("{ready}/{all} {phase}"))
     }
 
-    /// Waits until it stands so, or time is up; then how it stands.
+    /// Waits until it stands so, or time is up; then how it stands. A kubelet tells of a container's start a moment
+    /// after the container answers.
     pub async fn stands(&self, place: usize, of: Pods<'_>, wanted: &str) -> Result<String> {
         let what = format!("{} to stand {wanted}", of.1);
         self.until(&what, wanted, || self.standing(place, of)).await

@@ -70,7 +70,7 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token() -> Outcome 
             Must::have([SECRET]),
             waits,
         );
-        let stands = stage.standing(GREEN, GREEN_ENVOY).await?;
+        let stands = stage.stands(GREEN, GREEN_ENVOY, "0/1 Running").await?;
         stage.fact("[S2-16] an Envoy that starts meanwhile is not ready", Must::be("0/1 Running"), stands);
 
         let name = node(stage)?;

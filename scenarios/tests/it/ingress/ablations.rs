@@ -89,7 +89,7 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it() -> Outcome {
             Must::have(["\"default\""]),
             waits,
         );
-        let standing = stage.standing(0, pods).await?;
+        let standing = stage.stands(0, pods, "0/1 Running").await?;
         stage.fact("[S0-2] that gateway is not ready", Must::be("0/1 Running"), standing);
         Ok(())
     })

@@ -29,7 +29,7 @@ async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it() -> Outcome {
             Must::be("0 entries"),
             format!("{} entries", made.len()),
         );
-        let mut standing = stage.standing(0, GATEWAY).await?;
+        let mut standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
         stage.fact("[S3-6] unregistered, the gateway stands 0/1 Running", Must::be("0/1 Running"), standing);
 
         stage.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;

@@ -142,7 +142,7 @@ async fn not_before(stage: &mut Stage<'_>) -> harness::Result<()> {
         Must::have(["\"default\""]),
         waits,
     );
-    let standing = stage.standing(0, GATEWAY).await?;
+    let standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
     stage.fact("[S3-6] meanwhile the gateway stands 0/1 Running", Must::be("0/1 Running"), standing);
     let istiod = stage.standing(0, Pods("istio-system", "app=istiod")).await?;
     stage.fact("[S3-6] istiod, which needs no SVID, stands 1/1 Running", Must::be("1/1 Running"), istiod);
