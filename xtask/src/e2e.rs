@@ -7,9 +7,9 @@ use harness::progress::Note;
 use harness::{Code, Error, Result, lifecycle, world};
 
 use crate::report::Report;
+use crate::runner::{self, Runner};
 use crate::show::Show;
-use crate::verify::{self, Runner};
-use crate::{args, checklist, down, interrupt};
+use crate::{args, checklist, down, interrupt, verify};
 
 /// Flags of `e2e`.
 #[derive(clap::Args)]
@@ -21,7 +21,7 @@ pub struct Args {
     /// Whether to leave the world up afterwards.
     #[arg(long, env = "VOUCHSAFE_KEEP", value_enum, default_value_t = args::Keep::Never)]
     keep: args::Keep,
-    /// A nextest filter over scenarios, such as `test(bundles)`.
+    /// A nextest filter over scenarios, such as `test(stranger)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
     /// One JSON object a line on stdout: progress, then a line for each claim.
@@ -41,9 +41,17 @@ pub async fn run(args: &Args) -> Result<()> {
             .next("name set-ups of one world with --keep always; nothing was touched"));
     }
     let claimed = world::claim(&layout)?;
-    let report = Report::begin(&layout)?;
     let show = Show::start(args.json);
     let note = show.note();
+    let orders = match interrupt::or_stop(selected(args, orders, &layout, &note)).await {
+        Ok(orders) => orders,
+        Err(e) => {
+            drop(note);
+            show.end().await;
+            return Err(e);
+        }
+    };
+    let report = Report::begin(&layout)?;
 
     let mut outcome = Ok(());
     let mut kept = false;
@@ -84,9 +92,30 @@ pub async fn run(args: &Args) -> Result<()> {
     outcome
 }
 
+/// The worlds in which the filter leaves something to judge, known before anything is made.
+async fn selected(args: &Args, orders: Vec<Order>, layout: &Layout, note: &Note) -> Result<Vec<Order>> {
+    let Some(filter) = &args.filter else { return Ok(orders) };
+    if orders.iter().any(brings_runner) {
+        return Ok(orders);
+    }
+    let runner = Runner::prepare(layout, note).await?;
+    let names: Vec<_> = orders.iter().map(|order| order.setup.name.clone()).collect();
+    let mut left = Vec::new();
+    for order in orders {
+        if runner.selects(layout, &order.setup.scenarios, filter).await? {
+            left.push(order);
+        }
+    }
+    if left.is_empty() { Err(runner::selects_nothing(filter, &names.join(","))) } else { Ok(left) }
+}
+
+/// What an archive brings must not be looked for before it is there.
+fn brings_runner(order: &Order) -> bool {
+    matches!(order.source, source::Choice::Archive(_))
+}
+
 async fn one_world(args: &Args, order: Order, layout: &Layout, report: &Report, note: &Note) -> Result<()> {
-    // What an archive brings must not be looked for before it is there.
-    let brings_runner = matches!(order.source, source::Choice::Archive(_));
+    let brings_runner = brings_runner(&order);
     let made = async { lifecycle::up(order, layout, note).await };
     let (world, runner) = if brings_runner {
         (made.await?, Runner::prepare(layout, note).await?)

@@ -16,6 +16,7 @@ mod judge;
 mod lock;
 mod plan;
 mod report;
+mod runner;
 mod show;
 mod status;
 mod tamper;

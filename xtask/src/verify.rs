@@ -1,23 +1,18 @@
 //! `verify`: judges every claim in the world that is up, by running the scenarios.
 
-use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use harness::artifact::packages::Packages;
-use harness::cmd::Cmd;
 use harness::layout::Layout;
-use harness::lock::Lock;
 use harness::progress::Note;
 use harness::setup::{Scenarios, Setup};
 use harness::world::{self, World};
-use harness::{Code, Error, Result, patience};
+use harness::{Code, Error, Result};
 
 use crate::interrupt;
 use crate::report::{Report, Tally};
+use crate::runner::{Runner, of, selects_nothing};
 use crate::show::Show;
 
-/// The stack of a scenario, in bytes.
-const STACK: u32 = 32 << 20;
 /// For scenarios that change the world.
 const ONE_BY_ONE: [&str; 1] = ["--test-threads=1"];
 
@@ -27,7 +22,7 @@ pub struct Args {
     /// Set-ups of the world that is up, other than those that it was made for; commas between several.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     setup: Vec<String>,
-    /// A nextest filter over scenarios, such as `test(bundles)`.
+    /// A nextest filter over scenarios, such as `test(stranger)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
     /// One JSON object a line on stdout.
@@ -48,6 +43,11 @@ pub async fn run(args: &Args) -> Result<()> {
     let note = show.note();
     let work = async {
         let runner = Runner::prepare(&layout, &note).await?;
+        if let Some(filter) = &args.filter
+            && !runner.selects(&layout, &world.scenarios, filter).await?
+        {
+            return Err(selects_nothing(filter, &world.setup));
+        }
         judge(&runner, &world, &layout, &report, args.filter.as_deref(), args.json, &note).await
     };
     let judged = interrupt::or_stop(work).await.map_err(|e| match e.code() {
@@ -91,66 +91,6 @@ fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result
     Ok((shown.join(","), scenarios))
 }
 
-/// The test runner, with the scenarios compiled.
-pub struct Runner {
-    program: PathBuf,
-}
-
-impl Runner {
-    /// Finds or builds nextest, and compiles the scenarios.
-    ///
-    /// # Errors
-    /// The compiler's words.
-    pub async fn prepare(layout: &Layout, note: &Note) -> Result<Self> {
-        let note = note.of("scenarios");
-        let began = Instant::now();
-        note.started("", "scenarios compiled", None);
-        let packages = Packages::new(layout, &Lock::read(&layout.manifests())?);
-        let program = packages.obtain_nextest(&note).await?;
-        let runner = Self { program };
-        runner.command(layout).args(["--no-run"]).limit(patience::BUILD).run().await?;
-        note.finished(began.elapsed());
-        Ok(runner)
-    }
-
-    fn command(&self, layout: &Layout) -> Cmd {
-        Cmd::new(&self.program)
-            .args(["nextest", "run", "--package", "scenarios", "--profile", "e2e", "--cargo-quiet"])
-            .dir(&layout.repo)
-            .env_remove("NEXTEST_PROFILE")
-    }
-
-    /// Runs the scenarios that `filter` selects; whether all passed.
-    async fn scenarios(
-        &self,
-        layout: &Layout,
-        report: &Report,
-        filter: &str,
-        width: &[&str],
-        log: &Path,
-    ) -> Result<bool> {
-        let out = self
-            .command(layout)
-            .args(["-E", filter, "--no-tests=pass"])
-            .args(width.iter().copied())
-            .env("VOUCHSAFE_WORLD", world::file(layout))
-            .env("VOUCHSAFE_REPORT", &report.dir)
-            // A story is one deep future, and without optimisation its frames do not fit into a test's 2 MiB.
-            .env("RUST_MIN_STACK", STACK.to_string())
-            .limit(patience::SCENARIOS)
-            .log_to(log)
-            .output()
-            .await?;
-        match out.status {
-            0 => Ok(true),
-            // nextest's documented status for failed tests.
-            100 => Ok(false),
-            status => Err(Error::new(Code::CommandFailed, format!("nextest exited with {status}"))
-                .seen(harness::cmd::tail(&std::fs::read_to_string(log).unwrap_or_default()))),
-        }
-    }
-}
-
 /// Reads the world in parallel, then disturbs it, one scenario at a time, and tells every verdict as it falls.
 ///
 /// # Errors
@@ -164,7 +104,6 @@ pub async fn judge(
     json: bool,
     note: &Note,
 ) -> Result<()> {
-    let chosen = filter.map(|f| format!(" and ({f})")).unwrap_or_default();
     let Scenarios { reads, changes } = &world.scenarios;
     let runs = [
         ("claims", "claims judged", reads, &[] as &[&str]),
@@ -178,7 +117,7 @@ pub async fn judge(
         let (note, began) = (note.of(id), Instant::now());
         note.started("", what, None);
         let name = format!("{}-{id}", world.name);
-        let filter = format!("test(/^({})::/){chosen}", modules.join("|"));
+        let filter = of(modules, filter);
         let log = report.dir.join(format!("{name}.log"));
         let running = runner.scenarios(layout, report, &filter, width, &log);
         passed &= report.told_while(running, json, &note).await?;

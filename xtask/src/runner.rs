@@ -1,0 +1,108 @@
+//! nextest, which runs the scenarios: found or built, with the scenarios compiled.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use harness::artifact::packages::Packages;
+use harness::cmd::Cmd;
+use harness::layout::Layout;
+use harness::lock::Lock;
+use harness::progress::Note;
+use harness::setup::Scenarios;
+use harness::{Code, Error, Result, patience, world};
+
+use crate::report::Report;
+
+/// The stack of a scenario, in bytes.
+const STACK: u32 = 32 << 20;
+/// The test runner, with the scenarios compiled.
+pub struct Runner {
+    program: PathBuf,
+}
+
+impl Runner {
+    /// Finds or builds nextest, and compiles the scenarios.
+    ///
+    /// # Errors
+    /// The compiler's words.
+    pub async fn prepare(layout: &Layout, note: &Note) -> Result<Self> {
+        let note = note.of("scenarios");
+        let began = Instant::now();
+        note.started("", "scenarios compiled", None);
+        let packages = Packages::new(layout, &Lock::read(&layout.manifests())?);
+        let program = packages.obtain_nextest(&note).await?;
+        let runner = Self { program };
+        runner.command(layout, "run").args(["--no-run"]).limit(patience::BUILD).run().await?;
+        note.finished(began.elapsed());
+        Ok(runner)
+    }
+
+    /// Whether `filter` leaves any of these scenarios.
+    ///
+    /// # Errors
+    /// [`Code::Usage`] when it is no filter, with nextest's words.
+    pub async fn selects(&self, layout: &Layout, scenarios: &Scenarios, filter: &str) -> Result<bool> {
+        let modules = [scenarios.reads.as_slice(), &scenarios.changes].concat();
+        let out = self
+            .command(layout, "list")
+            .args(["--message-format", "oneline", "-E", &of(&modules, Some(filter))])
+            .limit(patience::BUILD)
+            .output()
+            .await?;
+        match out.status {
+            0 => Ok(!out.stdout.trim().is_empty()),
+            _ => Err(Error::new(Code::Usage, format!("`{filter}` is no filter over scenarios"))
+                .seen(harness::cmd::tail(&out.stderr))
+                .next("nextest's filters are such as test(stranger); nothing was touched")),
+        }
+    }
+
+    fn command(&self, layout: &Layout, what: &str) -> Cmd {
+        Cmd::new(&self.program)
+            .args(["nextest", what, "--package", "scenarios", "--profile", "e2e", "--cargo-quiet"])
+            .dir(&layout.repo)
+            .env_remove("NEXTEST_PROFILE")
+    }
+
+    /// Runs the scenarios that `filter` selects; whether all passed.
+    pub async fn scenarios(
+        &self,
+        layout: &Layout,
+        report: &Report,
+        filter: &str,
+        width: &[&str],
+        log: &Path,
+    ) -> Result<bool> {
+        let out = self
+            .command(layout, "run")
+            .args(["-E", filter, "--no-tests=pass"])
+            .args(width.iter().copied())
+            .env("VOUCHSAFE_WORLD", world::file(layout))
+            .env("VOUCHSAFE_REPORT", &report.dir)
+            // A story is one deep future, and without optimisation its frames do not fit into a test's 2 MiB.
+            .env("RUST_MIN_STACK", STACK.to_string())
+            .limit(patience::SCENARIOS)
+            .log_to(log)
+            .output()
+            .await?;
+        match out.status {
+            0 => Ok(true),
+            // nextest's documented status for failed tests.
+            100 => Ok(false),
+            status => Err(Error::new(Code::CommandFailed, format!("nextest exited with {status}"))
+                .seen(harness::cmd::tail(&std::fs::read_to_string(log).unwrap_or_default()))),
+        }
+    }
+}
+
+/// Those of the modules that `filter` leaves, in nextest's words.
+pub fn of(modules: &[String], filter: Option<&str>) -> String {
+    let chosen = filter.map(|filter| format!(" and ({filter})")).unwrap_or_default();
+    format!("test(/^({})::/){chosen}", modules.join("|"))
+}
+
+/// What to say when a filter leaves nothing.
+pub fn selects_nothing(filter: &str, setups: &str) -> Error {
+    Error::new(Code::Usage, format!("the filter `{filter}` selects no scenario of {setups}"))
+        .next("nextest's filters are such as test(stranger); nothing was touched")
+}
