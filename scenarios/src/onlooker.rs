@@ -126,6 +126,14 @@ impl Stage<'_> {
         self.get(place, of, ENVOY_ADMIN, path).await
     }
 
+    /// Waits until a sidecar knows an endpoint of a service (`name.namespace`): istiod tells it a moment after a pod
+    /// is ready. When it never does, what is asked then says why.
+    pub async fn knows(&self, place: usize, of: Pods<'_>, service: &str, port: u16) -> Result<()> {
+        let endpoint = format!("outbound|{port}||{service}.svc.cluster.local::10.");
+        let look = || self.admin(place, of, "/clusters");
+        self.until(&format!("an endpoint of {service}"), &endpoint, look).await.map(drop)
+    }
+
     /// An answer of any port inside the pod, reached as `kubectl port-forward` reaches it.
     pub async fn get(&self, place: usize, of: Pods<'_>, port: u16, path: &str) -> Result<String> {
         let pod = self.pod(place, of).await?.name_any();

@@ -13,6 +13,7 @@ async fn only_the_listed_identity_gets_through() -> Outcome {
         scene(stage).await?;
         bring_blue_envoy(stage, "unlisted").await?;
         stage.ready(BLUE, "blue", "unlisted").await?;
+        stage.knows(BLUE, SLEEP, "unlisted.blue", 80).await?;
         stage
             .until("the mesh to know the second Envoy", "RBAC", || async {
                 Ok(said(&ask(stage, "unlisted").await?))

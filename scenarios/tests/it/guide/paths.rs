@@ -53,7 +53,12 @@ async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster() -> Out
 async fn the_far_gateway_alone_carries_the_traffic() -> Outcome {
     play("far-gateway", async |stage| {
         let (near, far) = (stage.cluster(0)?.clone(), stage.cluster(1)?.clone());
-        let known = stage.admin(0, CURL, "/clusters").await?;
+        let gateway = format!("{}:15443", stage.mesh.address(1)?);
+        let local = stage.pod(0, Pods("istio-test", "app=helloworld")).await?;
+        let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
+        let near_pod = format!("{local}:5000::cx_active::");
+        let known =
+            stage.until("the near pod's endpoint", &near_pod, || stage.admin(0, CURL, "/clusters")).await?;
         let all: String = known
             .lines()
             .filter(|line| {
@@ -61,9 +66,6 @@ async fn the_far_gateway_alone_carries_the_traffic() -> Outcome {
             })
             .map(|line| format!("{line}\n"))
             .collect();
-        let gateway = format!("{}:15443", stage.mesh.address(1)?);
-        let local = stage.pod(0, Pods("istio-test", "app=helloworld")).await?;
-        let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
         stage.fact(
             "[S4-30] the client knows the near pod by its address and the far one by its gateway",
             Must::have([format!("{local}:5000"), gateway]),

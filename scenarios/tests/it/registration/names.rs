@@ -34,8 +34,7 @@ async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to() -> Outcome {
             Must::BeVouchedFor { by: here.clone(), id: foo_id()? },
             own,
         );
-        let endpoint = "outbound|8000||stray.default.svc.cluster.local::10.";
-        stage.until("stray's endpoint at the client", endpoint, || stage.admin(0, CURL, "/clusters")).await?;
+        stage.knows(0, CURL, "stray.default", 8000).await?;
         let reply = stage.ask(0, CURL, "curl", "http://stray.default:8000/").await?;
         let records = stage.records(0, CURL, &reply.request).await?;
         let cause = records.iter().rev().find_map(harness::envoy::Record::cause).as_ref().map(Cause::to_string);
@@ -46,6 +45,7 @@ async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to() -> Outcome {
             Must::have(["503", "the peer has another name"]),
             format!("{} {} | {}", reply.status, cause.unwrap_or_default(), words.unwrap_or_default()),
         );
+        stage.knows(0, STRAY, "helloworld.istio-test", 5000).await?;
         let reply = stage.ask(0, STRAY, "curl", "http://helloworld.istio-test:5000/hello").await?;
         stage.fact(
             "[S3-14] it can ask others: a server checks no more than the trust domain",

@@ -25,7 +25,8 @@ async fn scene(stage: &mut Stage<'_>) -> Result<()> {
     stage.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
     stage.bring(0, "templates/myapi.yaml", &[]).await?;
     stage.ready(0, "myapi", "myapi").await?;
-    stage.ready(0, "myapi", "caller").await
+    stage.ready(0, "myapi", "caller").await?;
+    stage.knows(0, CALLER, "myapi.myapi", 80).await
 }
 
 /// The volume in which a pod's proxy looks for its socket, as JSON.

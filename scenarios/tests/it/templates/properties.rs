@@ -119,6 +119,7 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod() -> Outcome {
             Must::BeIstiods { of },
             held,
         );
+        stage.knows(0, CALLER, "fallback.myapi", 80).await?;
         let reply = stage.ask(0, CALLER, "curl", "http://fallback.myapi/hello").await?;
         let recorded = stage.records(0, CALLER, &reply.request).await?;
         let why = recorded.last().and_then(|record| record.upstream_transport_failure_reason.clone());

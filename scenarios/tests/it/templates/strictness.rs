@@ -22,6 +22,9 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected() -> Outcome
             Must::have(["no pod of myapi matches role=myapi"]),
             selected,
         );
+        // kube-proxy needs a moment for a new endpoint.
+        let look = || async { Ok(stage.ask(0, OUTSIDER, "curl", URL).await?.status.to_string()) };
+        stage.until("the Service to lead there", "200", look).await?;
         let open = stage.ask(0, OUTSIDER, "curl", URL).await?;
         stage.fact(
             "[S1-4] as written STRICT lets plain text in: a pod without a sidecar is answered",
