@@ -16,7 +16,7 @@ mod strike;
 mod trust;
 
 pub use look::Mesh;
-pub use objects::{AGENT, MESH, Map, SERVER, deployment, service};
+pub use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
 pub use onlooker::read_out;
 pub use stage::{Pods, Stage, play, play_again};
 pub use story::{Outcome, tell};

@@ -18,18 +18,31 @@ pub struct Map<'a>(pub &'a str, pub &'a str);
 
 /// A Deployment, for [`Stage::read`] and [`Stage::change`].
 pub fn deployment(namespace: &str, name: &str) -> Value {
-    json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": name, "namespace": namespace } })
+    object("apps/v1", "Deployment", namespace, name)
 }
 
 /// A Service, likewise.
 pub fn service(namespace: &str, name: &str) -> Value {
-    json!({ "apiVersion": "v1", "kind": "Service", "metadata": { "name": name, "namespace": namespace } })
+    object("v1", "Service", namespace, name)
+}
+
+/// A Secret, likewise.
+pub fn secret(namespace: &str, name: &str) -> Value {
+    object("v1", "Secret", namespace, name)
+}
+
+/// Istio's PeerAuthentication, likewise.
+pub fn peer_authentication(namespace: &str, name: &str) -> Value {
+    object("security.istio.io/v1", "PeerAuthentication", namespace, name)
+}
+
+fn object(version: &str, kind: &str, namespace: &str, name: &str) -> Value {
+    json!({ "apiVersion": version, "kind": kind, "metadata": { "name": name, "namespace": namespace } })
 }
 
 impl Map<'_> {
     fn object(self) -> Value {
-        let Self(namespace, name) = self;
-        json!({ "apiVersion": "v1", "kind": "ConfigMap", "metadata": { "name": name, "namespace": namespace } })
+        object("v1", "ConfigMap", self.0, self.1)
     }
 }
 

@@ -107,12 +107,19 @@ async fn without_the_remote_secret_the_far_cluster_is_unknown() -> Outcome {
     play("remote-secret", async |stage| {
         let far = stage.cluster(1)?.clone();
         let name = format!("istio-remote-secret-{}", far.name);
-        let secret = json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": name, "namespace": "istio-system" } });
+        let secret = scenarios::secret("istio-system", &name);
         let found = stage.read(0, &secret).await?.metadata.labels.unwrap_or_default();
-        stage.fact("[S4-15, S4-43] the remote secret is found by its label", Must::have(["istio/multiCluster=true"]), format!("{found:?}").replace("\": \"", "=").replace('"', ""));
+        let labels: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
+        stage.fact(
+            "[S4-15, S4-43] the remote secret is found by its label",
+            Must::have(["istio/multiCluster=true"]),
+            labels.join(" "),
+        );
         stage.remove(0, &secret).await?;
-        let reply = stage.until("the loss of the far cluster", "503", async || asked(stage, &far).await).await?;
-        stage.fact(format!("[S4-43] without it the client gets no answer from {}", far.name), Must::be("503"), reply);
+        let reply =
+            stage.until("the loss of the far cluster", "503", async || asked(stage, &far).await).await?;
+        let claim = format!("[S4-43] without it the client gets no answer from {}", far.name);
+        stage.fact(claim, Must::be("503"), reply);
         Ok(())
     })
     .await?;

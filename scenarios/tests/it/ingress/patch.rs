@@ -21,7 +21,11 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
         stage.ready(0, NS, NAME).await?;
         let id = stage.id(0, GATEWAY).await?;
         let entries = stage.entries_for(0, &id.to_string()).await?.len();
-        stage.fact("[S0-2] without the label no entry is made for the gateway", Must::be("0"), entries.to_string());
+        stage.fact(
+            "[S0-2] without the label no entry is made for the gateway",
+            Must::be("0"),
+            entries.to_string(),
+        );
         let own = stage.own_certificate(0, GATEWAY).await?;
         stage.fact(
             "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate that \

@@ -132,8 +132,7 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls() -> Outcome {
             refused.status.to_string(),
         );
         let before = plain(stage).await?;
-        let strict = json!({ "apiVersion": "security.istio.io/v1", "kind": "PeerAuthentication",
-            "metadata": { "name": "strict", "namespace": "istio-test" } });
+        let strict = scenarios::peer_authentication("istio-test", "strict");
         stage.change(0, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
         let let_in = async || Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string());
         stage.until("plain text to be let in", "200", let_in).await?;

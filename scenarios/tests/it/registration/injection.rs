@@ -10,7 +10,8 @@ async fn a_pod_has_the_socket_when_it_names_the_template() -> Outcome {
     play("auto-injection", async |stage| {
         let here = stage.cluster(0)?.name.clone();
         stage.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;
-        for (app, templates) in [("named", "sidecar,spire"), ("plain", "sidecar"), ("documented", "sidecar,spire-documented")] {
+        let forms = [("named", "sidecar,spire"), ("plain", "sidecar"), ("documented", "sidecar,spire-documented")];
+        for (app, templates) in forms {
             let values = [("APP", app), ("REPLICAS", "1"), ("TEMPLATES", templates), ("FEDERATES_WITH", "")];
             stage.bring(0, "registration/httpbin.yaml", &values).await?;
         }
@@ -39,7 +40,8 @@ async fn a_pod_has_the_socket_when_it_names_the_template() -> Outcome {
             own,
         );
         let refused = "Duplicate value: \"istio-proxy\"";
-        let words = stage.until("the ReplicaSet's words", refused, || stage.events(0, "default", "documented")).await?;
+        let look = || stage.events(0, "default", "documented");
+        let words = stage.until("the ReplicaSet's words", refused, look).await?;
         stage.fact(
             "[S3-3, S3-5] the page's template, which names the container, is refused where \
              sidecars are init containers",
@@ -47,7 +49,8 @@ async fn a_pod_has_the_socket_when_it_names_the_template() -> Outcome {
             words,
         );
         let refused = "csi.readOnly must be set to 'true'";
-        let words = stage.until("the kubelet's words", refused, || stage.events(0, "default", "writable-socket")).await?;
+        let look = || stage.events(0, "default", "writable-socket");
+        let words = stage.until("the kubelet's words", refused, look).await?;
         stage.fact(
             "[S3-3, S3-4] the page's volume, which does not say readOnly, is refused by the CSI \
              driver: the pod never starts",

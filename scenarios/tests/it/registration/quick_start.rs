@@ -30,16 +30,24 @@ const CLEAN_UP: [(&str, &str, &str, bool); 16] = [
 async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some() -> Outcome {
     play("quick-start", async |stage| {
         for (of, wanted, sentence) in [
-            (Pods("spire", "app=spire-server"), "2/2 Running", "[S3-1] the server runs, and the registrar beside it: today's is the controller \
-                 manager"),
+            (
+                Pods("spire", "app=spire-server"),
+                "2/2 Running",
+                "[S3-1] the server runs, and the registrar beside it: today's is the controller manager",
+            ),
             (Pods("spire", "app=spire-agent"), "1/1 Running", "[S3-1] the agent runs"),
-            (Pods("spire", "app=spiffe-csi-driver"), "2/2 Running", "[S3-1, S3-2] the CSI driver runs, which shares the agent's socket with pods"),
+            (
+                Pods("spire", "app=spiffe-csi-driver"),
+                "2/2 Running",
+                "[S3-1, S3-2] the CSI driver runs, which shares the agent's socket with pods",
+            ),
         ] {
             let standing = stage.standing(0, of).await?;
             stage.fact(sentence, Must::be(wanted), standing);
         }
         let pod = stage.pod(0, Pods("spire", "app=spire-server")).await?;
-        let containers: Vec<_> = pod.spec.into_iter().flat_map(|spec| spec.containers).map(|one| one.name).collect();
+        let containers = pod.spec.into_iter().flat_map(|spec| spec.containers);
+        let containers: Vec<_> = containers.map(|container| container.name).collect();
         stage.fact(
             "[S3-1, S3-7] the registrar of the page is gone; spire-controller-manager has its \
              place in the server's pod",
@@ -57,9 +65,15 @@ async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some() -> Ou
             let said = |here| if here { "here" } else { "not here" };
             let found = is_here(stage, version, kind, name).await?;
             let sentence = match (name, here) {
-                ("spire/spire-agent", false) => "the agent is no Deployment, so the page's fourth command misses it",
-                ("spire/spire-agent", true) if kind == "DaemonSet" => "the agent is a DaemonSet, which no command of the page names",
-                ("clusterspiffeids.spire.spiffe.io", _) => "the definitions of today's registrar are left by the page's commands",
+                ("spire/spire-agent", false) => {
+                    "the agent is no Deployment, so the page's fourth command misses it"
+                }
+                ("spire/spire-agent", true) if kind == "DaemonSet" => {
+                    "the agent is a DaemonSet, which no command of the page names"
+                }
+                ("clusterspiffeids.spire.spiffe.io", _) => {
+                    "the definitions of today's registrar are left by the page's commands"
+                }
                 (_, true) => "a command of the page names what is here",
                 (_, false) => "a command of the page names what is not here any more",
             };

@@ -32,8 +32,9 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected() -> Outcome
             open.status.to_string(),
         );
 
-        let policy = json!({ "apiVersion": "security.istio.io/v1beta1", "kind": "PeerAuthentication", "metadata": { "name": "myapi", "namespace": "myapi" } });
-        let corrected = json!({ "spec": { "selector": { "matchLabels": { "role": null, "app": "myapi" } } } });
+        let policy = scenarios::peer_authentication("myapi", "myapi");
+        let corrected =
+            json!({ "spec": { "selector": { "matchLabels": { "role": null, "app": "myapi" } } } });
         stage.change(0, &policy, &corrected).await?;
         // istiod needs a moment to tell the sidecar; what is judged is asked after that.
         stage
@@ -48,7 +49,9 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected() -> Outcome
             answer(&refused),
         );
         let log = stage
-            .until("the sidecar to write why", "filter_chain_not_found", || stage.log(0, MYAPI, "istio-proxy"))
+            .until("the sidecar to write why", "filter_chain_not_found", || {
+                stage.log(0, MYAPI, "istio-proxy")
+            })
             .await?;
         stage.fact(
             "[S1-4] the server's sidecar wrote why: no filter chain of its listener takes plain text",
@@ -56,7 +59,11 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected() -> Outcome
             log.lines().filter(|line| line.contains("\"request_id\"")).collect::<Vec<_>>().join("\n"),
         );
         let meshed = stage.ask(0, CALLER, "curl", URL).await?;
-        stage.fact("[S1-4] a client with a sidecar is answered all the same", Must::be("200"), meshed.status.to_string());
+        stage.fact(
+            "[S1-4] a client with a sidecar is answered all the same",
+            Must::be("200"),
+            meshed.status.to_string(),
+        );
         Ok(())
     })
     .await
