@@ -129,7 +129,8 @@ impl Stage<'_> {
     /// Waits until a sidecar knows an endpoint of a service (`name.namespace`): istiod tells it a moment after a pod
     /// is ready. When it never does, what is asked then says why.
     pub async fn knows(&self, place: usize, of: Pods<'_>, service: &str, port: u16) -> Result<()> {
-        let endpoint = format!("outbound|{port}||{service}.svc.cluster.local::10.");
+        // Pods, nodes and gateways have addresses that begin with 1; what else Envoy says of a cluster does not.
+        let endpoint = format!("outbound|{port}||{service}.svc.cluster.local::1");
         let look = || self.admin(place, of, "/clusters");
         self.until(&format!("an endpoint of {service}"), &endpoint, look).await.map(drop)
     }

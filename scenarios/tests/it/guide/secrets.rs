@@ -144,7 +144,9 @@ async fn svids_rotate_without_a_broken_request() -> Outcome {
     play("rotation", async |stage| {
         stage.bring(0, "guide/short-lived.yaml", &[]).await?;
         stage.ready(0, SHORT.0, "short-lived").await?;
-        let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
+        let service = format!("helloworld-{}.istio-test", stage.cluster(1)?.version);
+        stage.knows(0, SHORT, &service, 5000).await?;
+        let url = format!("http://{service}:5000/hello");
         let mut serials = vec![leaf(&stage.own_certificate(0, SHORT).await?)?.serial];
         let (mut asked, mut refused) = (0, Vec::new());
         // Renewed twice, so that requests were made with three certificates; each on a connection of its own.

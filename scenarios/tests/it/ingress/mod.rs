@@ -52,6 +52,8 @@ pub struct Passage {
 pub async fn through(stage: &Stage<'_>, gateway: &str, status: &str) -> Result<Passage> {
     let mark = format!("mark-{}", jiff::Timestamp::now().as_microsecond());
     let url = format!("http://{gateway}.{NS}/hello");
+    let backend = format!("helloworld-{}.istio-test", stage.cluster(0)?.version);
+    stage.knows(0, Pods(NS, &labels(gateway)), &backend, 5000).await?;
     let what = format!("{status} from {gateway}");
     let first = || async { Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string()) };
     stage.until(&what, status, first).await?;
