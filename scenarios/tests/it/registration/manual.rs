@@ -162,7 +162,7 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     let here = stage.cluster(0)?.name.clone();
     let domain = stage.cluster(0)?.trust_domain.clone();
     let address = address(stage, "httpbin").await?;
-    let plain = format!("http://{address}:8000/");
+    let plain = format!("http://{address}:8000/hello");
     let plain = ["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", &plain];
     // kube-proxy needs a moment for a new endpoint.
     let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &plain).await?.stdout) };
