@@ -9,6 +9,7 @@ mod metrics;
 mod moment;
 mod objects;
 mod onlooker;
+mod pods;
 mod requests;
 mod stage;
 mod story;
@@ -18,7 +19,8 @@ mod trust;
 pub use look::Mesh;
 pub use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
 pub use onlooker::read_out;
-pub use stage::{Pods, Stage, play, play_again};
+pub use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
+pub use stage::{Stage, play, play_again};
 pub use story::{Outcome, tell};
 pub use trust::Withdrawn;
 

@@ -15,13 +15,12 @@ use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, ResourceExt as _};
 
+use crate::pods::{GATEWAY, PROXIES, Pods};
+
 /// Envoy's admin port, on loopback inside the pod.
 pub(crate) const ENVOY_ADMIN: u16 = 15000;
 /// istiod's debug port.
 const ISTIOD_DEBUG: u16 = 8080;
-/// Where each mesh proxy is found.
-const PROXIES: [(&str, &str); 3] = [("istio-test", "app=curl"), ("istio-test", "app=helloworld"), GATEWAY];
-const GATEWAY: (&str, &str) = ("istio-system", "gateway.networking.k8s.io/gateway-name=east-west");
 
 /// A visit to a world that is up.
 pub struct Mesh {
@@ -122,8 +121,8 @@ impl Mesh {
     /// What every mesh proxy holds, by its own admin interface.
     pub async fn proxies(&self, seen: &mut Evidence) -> Result<()> {
         self.each(seen, async |client, one| {
-            let looks = PROXIES.map(|(ns, selector)| async move {
-                let workload = workload(client, ns, selector).await?;
+            let looks = PROXIES.map(|pods| async move {
+                let workload = workload(client, pods).await?;
                 let held = Some(held(client, &workload).await?);
                 Ok::<_, Error>(Proxy { workload, held })
             });
@@ -169,7 +168,7 @@ impl Mesh {
     /// The gateway's own counters.
     pub(crate) async fn counters(&self, name: &ClusterName) -> Result<harness::envoy::Counters> {
         let client = self.api(name)?;
-        let gateway = workload(client, GATEWAY.0, GATEWAY.1).await?;
+        let gateway = workload(client, GATEWAY).await?;
         let answer = forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
         harness::envoy::Counters::of_clusters(&answer)
     }
@@ -186,7 +185,7 @@ impl Mesh {
 }
 
 /// The pod behind a selector, and the identity that Kubernetes gives it.
-pub(crate) async fn workload(client: &Client, namespace: &str, selector: &str) -> Result<Workload> {
+pub(crate) async fn workload(client: &Client, Pods(namespace, selector): Pods<'_>) -> Result<Workload> {
     let pod = one_ready_pod(client, namespace, selector).await?;
     Ok(Workload { namespace: namespace.to_owned(), pod: pod.name_any(), service_account: account(&pod) })
 }

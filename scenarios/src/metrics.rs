@@ -6,7 +6,8 @@ use harness::error::Context as _;
 use harness::{Code, Error, Result};
 use serde_json::Value;
 
-use crate::stage::{Pods, Stage};
+use crate::pods::Pods;
+use crate::stage::Stage;
 
 const PROMETHEUS: Pods<'static> = Pods("istio-system", "app=prometheus");
 const PORT: u16 = 9090;

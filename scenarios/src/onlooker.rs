@@ -20,8 +20,9 @@ use serde_json::Value;
 
 use crate::look::{ENVOY_ADMIN, held, workload};
 use crate::objects::deployment;
+use crate::pods::Pods;
 use crate::requests::{records, request_id};
-use crate::stage::{Pods, Stage};
+use crate::stage::Stage;
 
 impl Stage<'_> {
     /// The newest pod that the labels match, ready or not, that is not on its way out.
@@ -96,7 +97,7 @@ impl Stage<'_> {
 
     /// Who Kubernetes says a ready pod is.
     pub async fn workload(&self, place: usize, of: Pods<'_>) -> Result<Workload> {
-        workload(self.api(place)?, of.0, of.1).await
+        workload(self.api(place)?, of).await
     }
 
     /// Who its SVID must name.
@@ -144,7 +145,7 @@ impl Stage<'_> {
     /// What its proxy recorded of a request: as the one who asked, or as the one who was asked.
     pub async fn records(&self, place: usize, of: Pods<'_>, request: &str) -> Result<Vec<Record>> {
         let api = self.api(place)?;
-        let workload = workload(api, of.0, of.1).await?;
+        let workload = workload(api, of).await?;
         let all = records(api, &workload, &[request.to_owned()]).await?;
         Ok(all.into_iter().filter(|record| record.request_id.as_deref() == Some(request)).collect())
     }

@@ -14,6 +14,7 @@ use kube::api::LogParams;
 
 use crate::Mesh;
 use crate::look::workload;
+use crate::pods::{CURL, HELLOWORLD};
 
 /// Requests of a way: enough to see that they agree, few enough to read.
 const HANDSHAKES: usize = 3;
@@ -43,10 +44,7 @@ impl Mesh {
         let (near, far) = (self.api(&from.name)?, self.api(&to.name)?);
         let service = far_service(to);
         let before = self.counters(&to.name).await?;
-        let (client, server) = tokio::try_join!(
-            workload(near, "istio-test", "app=curl"),
-            workload(far, "istio-test", "app=helloworld"),
-        )?;
+        let (client, server) = tokio::try_join!(workload(near, CURL), workload(far, HELLOWORLD),)?;
         let mut replies = Vec::new();
         for i in 0..HANDSHAKES {
             replies.push(mesh::ask(near, &service.name, &request_id(i)).await?);
@@ -74,7 +72,7 @@ impl Mesh {
     pub async fn refused(&self, control: Control, from: usize, to: usize) -> Result<Refusal> {
         let (from, to) = (self.cluster(from)?, self.cluster(to)?);
         let near = self.api(&from.name)?;
-        let client = workload(near, "istio-test", "app=curl").await?;
+        let client = workload(near, CURL).await?;
         let service = far_service(to);
         let reply = mesh::ask(near, &service.name, &request_id(0)).await?;
         let written = records(near, &client, std::slice::from_ref(&reply.request)).await?;
@@ -87,7 +85,7 @@ impl Mesh {
     pub async fn plain_text(&self, place: usize) -> Result<Refusal> {
         let here = self.cluster(place)?;
         let api = self.api(&here.name)?;
-        let server = workload(api, "istio-test", "app=helloworld").await?;
+        let server = workload(api, HELLOWORLD).await?;
         let service = far_service(here);
         let reply = mesh::ask_from_outside(api, &service.name, &request_id(0)).await?;
         // A connection that no filter chain takes has no request id: it is found by its cause.

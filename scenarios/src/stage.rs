@@ -16,12 +16,9 @@ use serde_json::{Value, json};
 
 use crate::Mesh;
 use crate::moment::Moment;
+use crate::pods::Pods;
 use crate::story::{Outcome, tell_again};
 use crate::strike::{Undo, delete_pods, named, restart};
-
-/// Pods by namespace and labels.
-#[derive(Clone, Copy, Debug)]
-pub struct Pods<'a>(pub &'a str, pub &'a str);
 
 /// Where a story is played.
 pub struct Stage<'a> {

@@ -14,6 +14,7 @@ use serde_json::{Value, json};
 
 use crate::Mesh;
 use crate::look::{held, workload};
+use crate::pods::{CURL, HELLOWORLD, Pods};
 
 const API: &str = "spire.spiffe.io/v1alpha1";
 
@@ -66,16 +67,13 @@ impl Mesh {
 
     /// Waits until both sidecars of every cluster believe in so many trust domains: SPIRE tells them by itself.
     pub async fn sidecars_believe_in(&self, domains: usize) -> Result<()> {
-        let waits =
-            self.clusters().iter().flat_map(|here| ["app=curl", "app=helloworld"].map(|app| (here, app)));
-        try_join_all(waits.map(async |(here, app)| self.believes_in(here, app, domains).await))
-            .await
-            .map(drop)
+        let waits = self.clusters().iter().flat_map(|here| [CURL, HELLOWORLD].map(|of| (here, of)));
+        try_join_all(waits.map(async |(here, of)| self.believes_in(here, of, domains).await)).await.map(drop)
     }
 
-    async fn believes_in(&self, here: &Cluster, app: &str, domains: usize) -> Result<()> {
+    async fn believes_in(&self, here: &Cluster, of: Pods<'_>, domains: usize) -> Result<()> {
         let client = self.api(&here.name)?;
-        let workload = workload(client, "istio-test", app).await?;
+        let workload = workload(client, of).await?;
         let what = format!("{domains} trust domains in ROOTCA of {} in {}", workload.pod, here.name);
         wait::eventually(&what, patience::SETTLE, &Note::silent(), || async {
             match held(client, &workload).await {

@@ -3,10 +3,9 @@
 use harness::evidence::{Control, Must};
 use harness::spire;
 use harness::{Code, Error, Result};
-use scenarios::{Outcome, Pods, Stage, play, play_again};
+use scenarios::{CURL, HELLOWORLD, Outcome, Stage, play, play_again};
 use serde_json::{Value, json};
 
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
 const GIVEN: &str = "guide/given-bundle.yaml";
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
 
@@ -88,7 +87,7 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange() -> Outcome {
 
         stage.remove(0, &relationship(stage, 1)?).await?;
         let both = authorities(&spire::bundle(stage.api(1)?).await?)?;
-        let leaf = stage.own_certificate(1, Pods("istio-test", "app=helloworld")).await?;
+        let leaf = stage.own_certificate(1, HELLOWORLD).await?;
         let (used, prepared): (Vec<_>, Vec<_>) = both.iter().partition(|pem| signed(&leaf, pem));
         stage.fact(
             "exactly one of the two authorities signs at present",

@@ -2,10 +2,7 @@
 
 use harness::evidence::Must;
 use harness::{Result, spire};
-use scenarios::{MESH, Outcome, Pods, Stage, play};
-
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
-const HELLO: Pods<'static> = Pods("istio-test", "app=helloworld");
+use scenarios::{CURL, HELLOWORLD, MESH, Outcome, Stage, play};
 
 /// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.
 #[tokio::test]
@@ -62,7 +59,9 @@ async fn one_cluster_needs_nothing_of_federation() -> Outcome {
 /// Both sidecars' records of one request: each saw a certificate of the one SPIRE.
 async fn met(stage: &mut Stage<'_>, request: &str) -> Result<()> {
     let by = stage.cluster(0)?.name.clone();
-    for (who, of, whom, seen) in [("client", CURL, "server", HELLO), ("server", HELLO, "client", CURL)] {
+    for (who, of, whom, seen) in
+        [("client", CURL, "server", HELLOWORLD), ("server", HELLOWORLD, "client", CURL)]
+    {
         let records = stage.records(0, of, request).await?;
         let pem = records.into_iter().find_map(|record| match who {
             "client" => record.upstream_peer_cert,

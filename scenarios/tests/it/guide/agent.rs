@@ -3,10 +3,9 @@
 use harness::Result;
 use harness::evidence::Must;
 use harness::kube::rollout::Workload;
-use scenarios::{Outcome, Pods, Stage, play};
+use scenarios::{CURL, Outcome, Pods, Stage, play};
 
 const AGENT: Pods<'static> = Pods("spire", "app=spire-agent");
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
 const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
 
 /// If this fails, somebody else owns the agent's configuration, or a sidecar finds SPIRE elsewhere.

@@ -2,11 +2,8 @@
 
 use harness::evidence::Must;
 use harness::kube::rollout::Workload;
-use scenarios::{MESH, Outcome, Pods, SERVER, deployment, play};
+use scenarios::{CURL, HELLOWORLD, MESH, Outcome, SERVER, deployment, play};
 use serde_json::json;
-
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
-const HELLO: Pods<'static> = Pods("istio-test", "app=helloworld");
 
 /// If this fails, a setting that people copy from the guide has begun to matter.
 #[tokio::test]
@@ -131,7 +128,7 @@ async fn istiods_identity_check_may_be_on_or_off() -> Outcome {
             );
         }
         let by = stage.cluster(0)?.name.clone();
-        let (id, pem) = (stage.id(0, HELLO).await?, stage.own_certificate(0, HELLO).await?);
+        let (id, pem) = (stage.id(0, HELLOWORLD).await?, stage.own_certificate(0, HELLOWORLD).await?);
         stage.fact("[S4-37] and its certificate is SPIRE's", Must::BeVouchedFor { by, id }, pem);
         Ok(())
     })

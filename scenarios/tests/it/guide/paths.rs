@@ -3,11 +3,9 @@
 use harness::evidence::Must;
 use harness::topology::Cluster;
 use harness::{Code, Error, Result};
-use scenarios::{MESH, Outcome, Pods, Stage, deployment, play};
+use scenarios::{CURL, GATEWAY, HELLOWORLD, MESH, OUTSIDER, Outcome, Stage, deployment, play};
 use serde_json::json;
 
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
-const OUTSIDER: Pods<'static> = Pods("outside", "app=outsider");
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
 
 /// If this fails, a firewall is in the way, or an endpoint speaks for somebody else.
@@ -54,7 +52,7 @@ async fn the_far_gateway_alone_carries_the_traffic() -> Outcome {
     play("far-gateway", async |stage| {
         let (near, far) = (stage.cluster(0)?.clone(), stage.cluster(1)?.clone());
         let gateway = format!("{}:15443", stage.mesh.address(1)?);
-        let local = stage.pod(0, Pods("istio-test", "app=helloworld")).await?;
+        let local = stage.pod(0, HELLOWORLD).await?;
         let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
         let near_pod = format!("{local}:5000::cx_active::");
         let known =
@@ -139,7 +137,7 @@ async fn asked(stage: &Stage<'_>, far: &Cluster) -> Result<String> {
 async fn scale_away(stage: &mut Stage<'_>, place: usize) -> Result<()> {
     let gateway = deployment("istio-system", "east-west-istio");
     stage.change(place, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
-    let pods = Pods("istio-system", "gateway.networking.k8s.io/gateway-name=east-west");
+    let pods = GATEWAY;
     let left = stage
         .until("the gateway's end", "none", async || {
             Ok(stage.pod(place, pods).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))

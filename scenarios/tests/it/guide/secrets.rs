@@ -2,10 +2,8 @@
 
 use harness::evidence::Must;
 use harness::identity::Pem;
-use scenarios::{Outcome, Pods, play};
+use scenarios::{CURL, HELLOWORLD, Outcome, Pods, play};
 
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
-const HELLO: Pods<'static> = Pods("istio-test", "app=helloworld");
 const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");
 const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
 
@@ -92,7 +90,7 @@ async fn a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else() -> 
             Must::be("socket"),
             mounted.stdout,
         );
-        let id = stage.id(0, HELLO).await?.to_string();
+        let id = stage.id(0, HELLOWORLD).await?.to_string();
         let agent = stage.log(0, Pods("spire", "app=spire-agent"), "spire-agent").await?;
         stage.fact(
             "[S4-25, S4-27] the SPIRE agent made an SVID for helloworld's entry",

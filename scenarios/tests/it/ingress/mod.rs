@@ -9,14 +9,12 @@ use harness::envoy::{Cause, Record};
 use harness::evidence::{Must, Reply};
 use harness::kube::pods::pods;
 use kube::ResourceExt;
-use scenarios::{Pods, Stage};
+use scenarios::{HELLOWORLD, OUTSIDER, Pods, Stage};
 
 /// Where the gateways are.
 pub const NS: &str = "istio-ingress";
-/// Who asks: outside the mesh, without a sidecar.
-pub const OUTSIDER: Pods<'_> = Pods("outside", "app=outsider");
 /// Who answers, behind a sidecar that takes mutual TLS only.
-pub const BACKEND: Pods<'_> = Pods("istio-test", "app=helloworld");
+pub const BACKEND: Pods<'_> = HELLOWORLD;
 
 /// The label that each gateway has by its name.
 pub fn labels(gateway: &str) -> String {

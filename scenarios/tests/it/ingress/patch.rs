@@ -4,10 +4,10 @@ use harness::envoy::Trust;
 use harness::evidence::Must;
 use harness::identity::Pem;
 use kube::ResourceExt as _;
-use scenarios::{Map, Outcome, Pods, play};
+use scenarios::{Map, OUTSIDER, Outcome, Pods, play};
 use serde_json::json;
 
-use crate::ingress::{BACKEND, NS, OUTSIDER, backends, bring, gateways, names, through, told};
+use crate::ingress::{BACKEND, NS, backends, bring, gateways, names, through, told};
 
 const NAME: &str = "istio-ingress";
 const GATEWAY: Pods<'_> = Pods(NS, "app=istio-ingress");

@@ -5,11 +5,10 @@ use std::collections::BTreeMap;
 use harness::error::Context as _;
 use harness::evidence::Must;
 use harness::{Code, Result};
-use scenarios::{Outcome, Pods, Stage, play};
+use scenarios::{CURL, Outcome, Pods, Stage, play};
 use serde_json::{Value, json};
 
 const KIALI: Pods<'static> = Pods("istio-system", "app=kiali");
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
 const GRAPH: &str = "/kiali/api/namespaces/graph?namespaces=istio-test&graphType=versionedApp&duration=60s\
     &injectServiceNodes=true&appenders=securityPolicy";
 

@@ -3,19 +3,11 @@
 use harness::Result;
 use harness::evidence::Must;
 use harness::kube::pods::pods;
-use scenarios::{Outcome, Pods, Stage, play};
+use scenarios::{CURL, OUTSIDER, Outcome, PROXIES, Pods, Stage, play};
 use serde_json::json;
 
 const PROMETHEUS: Pods<'static> = Pods("istio-system", "app=prometheus");
 const ISTIOD: Pods<'static> = Pods("istio-system", "app=istiod");
-const CURL: Pods<'static> = Pods("istio-test", "app=curl");
-const OUTSIDER: Pods<'static> = Pods("outside", "app=outsider");
-/// Whatever has a proxy.
-const PROXIES: [Pods<'static>; 3] = [
-    CURL,
-    Pods("istio-test", "app=helloworld"),
-    Pods("istio-system", "gateway.networking.k8s.io/gateway-name=east-west"),
-];
 
 /// If this fails, the guide's Prometheus needs less beside it than we say, or it does not see every proxy.
 #[tokio::test]

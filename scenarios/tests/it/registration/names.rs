@@ -2,13 +2,11 @@
 
 use harness::envoy::Cause;
 use harness::evidence::Must;
-use scenarios::{Outcome, Pods, play};
+use scenarios::{CURL, HELLOWORLD, Outcome, Pods, play};
 
 use crate::registration::{alias, id};
 
 const STRAY: Pods<'_> = Pods("default", "app=stray");
-const CURL: Pods<'_> = Pods("istio-test", "app=curl");
-const HELLOWORLD: Pods<'_> = Pods("istio-test", "app=helloworld");
 
 /// If this fails, a workload can be met under a name that is not its own.
 #[tokio::test]

@@ -7,9 +7,9 @@ use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 use kube::api::Api;
-use scenarios::{Outcome, Pods, Stage, play};
+use scenarios::{OUTSIDER, Outcome, Pods, Stage, play};
 
-use super::{MYAPI, OUTSIDER, SOCKET_OF_SPIRE, scene, socket_volume};
+use super::{MYAPI, SOCKET_OF_SPIRE, scene, socket_volume};
 
 const GATEWAY: Pods<'_> = Pods("istio-system", "istio=istio-ingressgateway");
 

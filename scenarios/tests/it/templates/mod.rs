@@ -12,7 +12,6 @@ use scenarios::{Pods, Stage};
 
 const MYAPI: Pods<'_> = Pods("myapi", "app=myapi");
 const CALLER: Pods<'_> = Pods("myapi", "app=caller");
-const OUTSIDER: Pods<'_> = Pods("outside", "app=outsider");
 const URL: &str = "http://myapi.myapi/hello";
 /// The label that the page has; that of the gateway's document (000) is `spiffe.io/spire-managed-identity`.
 const LABEL: &str = "spire-managed-identity";

@@ -1,10 +1,10 @@
 //! Is plain text refused, as the page (001) means?
 
 use harness::evidence::{Must, Reply};
-use scenarios::{Outcome, Pods, play};
+use scenarios::{OUTSIDER, Outcome, Pods, play};
 use serde_json::json;
 
-use super::{CALLER, MYAPI, OUTSIDER, URL, scene};
+use super::{CALLER, MYAPI, URL, scene};
 
 /// curl's status when the peer closes the connection instead of answering.
 const RESET: &str = "no status, and curl exits with 56";
