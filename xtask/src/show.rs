@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use harness::progress::{Event, Events, Note};
 use harness::{Error, Result};
@@ -11,8 +11,9 @@ use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
-/// After so much silence the log says what is still being waited for.
+/// After so long without a line the log says what is still being waited for.
 const SILENCE: Duration = Duration::from_secs(15);
 
 /// Shows events until [`Show::end`].
@@ -57,16 +58,25 @@ pub fn json(value: &impl Serialize) -> Result<()> {
 }
 
 trait Board: Send {
-    fn event(&mut self, event: Event);
+    /// Whether anything new is to be seen after it.
+    fn event(&mut self, event: Event) -> bool;
     fn silence(&mut self) {}
 }
 
 async fn show(mut events: Events, mut board: Box<dyn Board>) {
+    let mut spoke = Instant::now();
     loop {
-        match tokio::time::timeout(SILENCE, events.recv()).await {
-            Ok(Some(event)) => board.event(event),
+        match timeout_at(spoke + SILENCE, events.recv()).await {
+            Ok(Some(event)) => {
+                if board.event(event) {
+                    spoke = Instant::now();
+                }
+            }
             Ok(None) => return,
-            Err(_) => board.silence(),
+            Err(_) => {
+                board.silence();
+                spoke = Instant::now();
+            }
         }
     }
 }
@@ -75,8 +85,8 @@ async fn show(mut events: Events, mut board: Box<dyn Board>) {
 struct Lines;
 
 impl Board for Lines {
-    fn event(&mut self, event: Event) {
-        let _ = json(&event);
+    fn event(&mut self, event: Event) -> bool {
+        json(&event).is_ok()
     }
 }
 
@@ -87,16 +97,18 @@ struct Log {
 }
 
 impl Board for Log {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event) -> bool {
         match event {
             Event::Started { id, what, .. } => {
                 self.running.insert(id, (what, Instant::now()));
+                return false;
             }
             Event::Told { text } => eprintln!("  {text}"),
             Event::Note { id, text } => {
                 if let Some((known, _)) = self.running.get_mut(&id) {
                     *known = text;
                 }
+                return false;
             }
             Event::Finished { id, seconds } => {
                 self.running.remove(&id);
@@ -107,6 +119,7 @@ impl Board for Log {
                 eprintln!("  FAIL  {id}");
             }
         }
+        true
     }
 
     fn silence(&mut self) {
@@ -129,7 +142,7 @@ struct Lane {
 }
 
 impl Board for Lanes {
-    fn event(&mut self, event: Event) {
+    fn event(&mut self, event: Event) -> bool {
         match event {
             Event::Started { id, lane, what, last } => {
                 let expected = last.map(|s| format!(" of {s:.0} s last time")).unwrap_or_default();
@@ -173,5 +186,48 @@ impl Board for Lanes {
                 }
             }
         }
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use super::*;
+
+    /// Shows only what is told, as the log does with notes.
+    struct Quiet(Arc<AtomicUsize>);
+
+    impl Board for Quiet {
+        fn event(&mut self, event: Event) -> bool {
+            matches!(event, Event::Told { .. })
+        }
+
+        fn silence(&mut self) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_nobody_sees_does_not_break_the_silence() {
+        let (to, events) = unbounded_channel();
+        let silences = Arc::new(AtomicUsize::new(0));
+        let shown = tokio::spawn(show(events, Box::new(Quiet(silences.clone()))));
+        let note = Note::new("", to);
+        tokio::task::yield_now().await;
+        // A note every five seconds for a minute: four times fifteen seconds without a line.
+        for second in (0..60).step_by(5) {
+            note.say(format!("still there after {second} s"));
+            tokio::time::advance(Duration::from_secs(5)).await;
+            tokio::task::yield_now().await;
+        }
+        assert_eq!(silences.load(Ordering::Relaxed), 4);
+        note.tell("seen");
+        tokio::time::advance(Duration::from_secs(14)).await;
+        assert_eq!(silences.load(Ordering::Relaxed), 4, "what was told is a line");
+        drop(note);
+        shown.await.unwrap();
     }
 }
