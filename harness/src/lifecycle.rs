@@ -22,10 +22,7 @@ use crate::{Code, Error, Result};
 /// [`Code::Busy`] when a world is up already; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     layout.probe()?;
-    if !Ledger::of(&layout.world()).things()?.is_empty() {
-        return Err(Error::new(Code::Busy, "a world is up already, or an earlier run left something")
-            .next("cargo xtask verify, or cargo xtask down"));
-    }
+    nothing_is_up(layout)?;
     let wanted =
         Wanted { engine: order.engine, source: order.source.clone(), topology: order.setup.topology.clone() };
     doctor::verdict(&doctor::examine(&wanted, layout).await)?;
@@ -38,6 +35,18 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     let world = describe(&making, graph, timings)?;
     world.write(layout)?;
     Ok(world)
+}
+
+/// Makes sure that no run made anything that was not taken away.
+///
+/// # Errors
+/// [`Code::Busy`] when one did.
+pub fn nothing_is_up(layout: &Layout) -> Result<()> {
+    match Ledger::of(&layout.world()).things()?.is_empty() {
+        true => Ok(()),
+        false => Err(Error::new(Code::Busy, "a world is up already, or an earlier run left something")
+            .next("cargo xtask verify, or cargo xtask down")),
+    }
 }
 
 /// Takes everything away that any run wrote into the ledger. Goes on when one thing resists, and says all that did.

@@ -1,11 +1,14 @@
-//! `images`: obtain everything ahead of a run, carry it to another machine, and see what the cache holds.
+//! `images`: obtain everything ahead of a run, carry it to another machine, see what the cache holds, and tidy it.
+
+mod list;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use harness::Result;
 use harness::artifact::packages::Packages;
-use harness::artifact::registry::{Delivery, Mirrors, Registry};
+use harness::artifact::prune::prune;
+use harness::artifact::registry::{Delivery, Mirrors};
 use harness::artifact::source::{self, Obtained};
 use harness::artifact::{Origin, archive};
 use harness::layout::Layout;
@@ -34,6 +37,8 @@ enum Command {
     Import(Import),
     /// What the cache holds, source by source. Makes no request.
     List(List),
+    /// Removes from the cache what newer pins of this checkout have superseded.
+    Prune,
 }
 
 /// Whose images.
@@ -97,7 +102,7 @@ struct List {
 
 type From = (source::Choice, Mirrors);
 
-/// Runs one of the four.
+/// Runs one of them.
 ///
 /// # Errors
 /// The source's, the archive's.
@@ -126,7 +131,16 @@ pub async fn run(args: &Args) -> Result<()> {
             println!("{file}: {} files, {mib} MiB, all as they were", size.members);
             Ok(())
         }
-        Command::List(list) => print(&rows(&layout, &list.needs.lock(&layout)?)?, list.json),
+        Command::List(list) => list::tell(&layout, &list.needs.lock(&layout)?, list.json),
+        Command::Prune => {
+            let gone = prune(&layout, &Lock::read(&layout.manifests())?)?;
+            for entry in &gone {
+                println!("{:28} {:5} MiB", entry.stamp.name, entry.stamp.extent.bytes >> 20);
+            }
+            let bytes: u64 = gone.iter().map(|entry| entry.stamp.extent.bytes).sum();
+            println!("{} superseded artifacts removed, {} MiB", gone.len(), bytes >> 20);
+            Ok(())
+        }
     }
 }
 
@@ -185,53 +199,6 @@ fn summary(obtained: &Obtained, json: bool) -> Result<()> {
     }
     if !json {
         println!("source: {} ({})", obtained.from, obtained.why);
-    }
-    Ok(())
-}
-
-/// One thing that a source delivers.
-#[derive(Serialize)]
-struct Row {
-    source: &'static str,
-    name: String,
-    held: bool,
-    /// What it is, or what it took to make it.
-    about: String,
-}
-
-fn rows(layout: &Layout, lock: &Lock) -> Result<Vec<Row>> {
-    let mut rows = Vec::new();
-    let mirrors = Default::default();
-    for (name, entry) in Registry::new(lock, &mirrors, layout)?.listing() {
-        let digest = entry.as_ref().and_then(|entry| entry.stamp.about["digest"].as_str());
-        let about =
-            digest.map_or_else(|| what(lock, name), |digest| format!("{} {digest}", what(lock, name)));
-        rows.push(Row { source: "registry", name: name.to_owned(), held: entry.is_some(), about });
-    }
-    for planned in Packages::new(layout, lock).plan()? {
-        let about =
-            planned.last_seconds.map(|seconds| format!("{seconds:.0} s last time")).unwrap_or_default();
-        rows.push(Row { source: "packages", name: planned.name.to_owned(), held: planned.cached, about });
-    }
-    Ok(rows)
-}
-
-fn what(lock: &Lock, name: &str) -> String {
-    let image = lock.images.get(name).map(|pin| pin.reference.clone());
-    image.or_else(|| lock.downloads.get(name).map(|d| d.version.clone())).unwrap_or_default()
-}
-
-fn print(rows: &[Row], json: bool) -> Result<()> {
-    if json {
-        return rows.iter().try_for_each(show::json);
-    }
-    for source in ["registry", "packages"] {
-        let of_it: Vec<_> = rows.iter().filter(|row| row.source == source).collect();
-        let held = of_it.iter().filter(|row| row.held).count();
-        println!("{source}: {held} of {} held", of_it.len());
-        for row in of_it {
-            println!("  {:7} {:28} {}", if row.held { "held" } else { "missing" }, row.name, row.about);
-        }
     }
     Ok(())
 }

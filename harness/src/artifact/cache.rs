@@ -112,18 +112,36 @@ impl Cache {
         whole.then_some(Entry { dir, stamp })
     }
 
+    /// Everything that has a stamp, of whatever inputs it was made.
+    pub fn entries(&self) -> Vec<Entry> {
+        let folders = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
+        let shown = folders.filter(|folder| !folder.file_name().to_string_lossy().starts_with('.'));
+        shown
+            .filter_map(|folder| {
+                let stamp = serde_json::from_slice(&std::fs::read(folder.path().join(STAMP)).ok()?).ok()?;
+                Some(Entry { dir: folder.path(), stamp })
+            })
+            .collect()
+    }
+
     /// How long any earlier version of it took.
     pub fn last_seconds(&self, name: &str) -> Option<f64> {
-        let folders = std::fs::read_dir(&self.root).ok()?.flatten();
-        let own =
-            folders.filter(|folder| folder.file_name().to_string_lossy().starts_with(&format!("{name}-")));
-        let stamps = own.filter_map(|folder| {
-            let written = folder.metadata().and_then(|m| m.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-            let text = std::fs::read(folder.path().join(STAMP)).ok()?;
-            let stamp: Stamp = serde_json::from_slice(&text).ok()?;
-            (stamp.name == name).then_some((written, stamp.seconds))
-        });
-        stamps.max_by_key(|(written, _)| *written).map(|(_, seconds)| seconds)
+        let own = self.entries().into_iter().filter(|entry| entry.stamp.name == name);
+        let written = |entry: &Entry| std::fs::metadata(&entry.dir).and_then(|found| found.modified());
+        own.max_by_key(|entry| written(entry).unwrap_or(SystemTime::UNIX_EPOCH))
+            .map(|entry| entry.stamp.seconds)
+    }
+
+    /// Takes an artifact out.
+    ///
+    /// # Errors
+    /// [`Code::CacheUnusable`] when the store cannot be written.
+    pub fn remove(&self, entry: &Entry) -> Result<()> {
+        // Without its stamp nobody finds it, however far this gets.
+        std::fs::remove_file(entry.dir.join(STAMP))
+            .and_then(|()| remove(&entry.dir))
+            .or_fail(Code::CacheUnusable, || format!("cannot remove {}", entry.dir.display()))
+            .map_err(advise)
     }
 
     /// Waits until no other process makes this artifact and keeps others from it until dropped.

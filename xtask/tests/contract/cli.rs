@@ -177,7 +177,7 @@ async fn the_readme_names_every_command_and_no_other() {
     for command in &commands {
         assert!(named.contains(command.as_str()), "the README does not name {command}");
     }
-    let words = ["export", "import", "list", "update"];
+    let words = ["export", "import", "list", "prune", "update"];
     for name in named {
         assert!(words.contains(&name) || commands.iter().any(|c| c == name), "there is no command {name}");
     }

@@ -90,6 +90,14 @@ impl Packages {
             .all(|name| keys.get(name).is_some_and(|inputs| self.cache.find(name, inputs).is_some())))
     }
 
+    /// What the cache holds of it, made of the present inputs.
+    ///
+    /// # Errors
+    /// As [`Packages::plan`].
+    pub fn held(&self) -> Result<Vec<Entry>> {
+        Ok(self.keys()?.iter().filter_map(|(name, inputs)| self.cache.find(name, inputs)).collect())
+    }
+
     /// Makes what is missing and says where everything is. Progress: an event for each artifact that is made.
     ///
     /// # Errors
