@@ -57,21 +57,6 @@ impl Block {
     }
 }
 
-/// The destinations of this machine's routes but the default one, from `/proc/net/route`'s text.
-pub fn routes(table: &str) -> Vec<Ipv4Net> {
-    // Addresses are printed as the machine's own integers of what is in network order: proc(5).
-    let address = |hex: &str| Some(Ipv4Addr::from(u32::from_str_radix(hex, 16).ok()?.to_ne_bytes()));
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let net = Ipv4Net::with_netmask(address(fields.get(1)?)?, address(fields.get(7)?)?).ok()?;
-            (net.prefix_len() > 0).then_some(net)
-        })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -85,13 +70,5 @@ mod tests {
         assert_eq!(block.pool().to_string(), "198.18.18.0/23");
         assert_eq!(Block::free(127, &[]).unwrap().net().to_string(), "198.19.252.0/22");
         assert_eq!(Block::free(3, &["198.0.0.0/8".parse().unwrap()]).unwrap_err().code(), Code::NotFit);
-    }
-
-    #[test]
-    fn the_kernels_route_table_is_read() {
-        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
-                     eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-                     eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-        assert_eq!(routes(table), ["192.0.2.0/24".parse().unwrap()]);
     }
 }

@@ -11,6 +11,7 @@ mod link;
 pub mod objects;
 pub mod private;
 pub mod processes;
+pub mod routes;
 pub mod sweep;
 mod system;
 

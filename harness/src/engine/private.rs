@@ -11,9 +11,9 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 use sha2::{Digest as _, Sha256};
 
-use super::block::{self, Block};
+use super::block::Block;
 use super::processes::{self, MARK};
-use super::{Engine, Record, answering, kernel, link, sweep};
+use super::{Engine, Record, answering, kernel, link, routes, sweep};
 use crate::cmd::{Child, Cmd, tail};
 use crate::error::Context as _;
 use crate::progress::Note;
@@ -88,8 +88,9 @@ pub async fn start(state: &Path, programs: &Programs, note: &Note) -> Result<Eng
     }
     let unusable = || format!("cannot prepare {}", state.display());
     std::fs::create_dir_all(data(state)).or_fail(Code::CacheUnusable, unusable)?;
-    let routes = std::fs::read_to_string("/proc/net/route").or_fail(Code::NotFit, unusable)?;
-    let block = Block::free(Marks::of(state).seed, &block::routes(&routes))?;
+    let table = std::fs::read_to_string(routes::TABLE).or_fail(Code::NotFit, unusable)?;
+    let taken: Vec<_> = routes::routes(&table).into_iter().map(|(net, _)| net).collect();
+    let block = Block::free(Marks::of(state).seed, &taken)?;
     sweep::unclean(state)?;
     let child = daemon(state, programs, block).start()?;
     match bring_up(state, programs, block, &child, note).await {

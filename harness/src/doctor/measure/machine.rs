@@ -6,7 +6,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use ipnet::Ipv4Net;
 
 use crate::doctor::measured::{Machine, Rights};
-use crate::engine::kernel;
+use crate::engine::{kernel, routes};
 
 pub fn machine() -> Machine {
     Machine {
@@ -35,7 +35,7 @@ pub fn rights() -> Rights {
 
 /// Routes but the default one; none where the kernel does not say.
 pub fn routes() -> Vec<(Ipv4Net, String)> {
-    routes_of(&read("/proc/net/route").unwrap_or_default())
+    routes::routes(&read(routes::TABLE).unwrap_or_default())
 }
 
 /// Bytes that an ordinary user can still write where `path` is, or will be.
@@ -76,21 +76,6 @@ fn capabilities(status: &str, set: &str) -> Option<u64> {
     u64::from_str_radix(hex.trim(), 16).ok()
 }
 
-fn routes_of(table: &str) -> Vec<(Ipv4Net, String)> {
-    // Addresses are the machine's own integers of what is in network order: proc_net(5).
-    let address =
-        |hex: &str| Some(std::net::Ipv4Addr::from(u32::from_str_radix(hex, 16).ok()?.to_ne_bytes()));
-    table
-        .lines()
-        .skip(1)
-        .filter_map(|line| {
-            let fields: Vec<&str> = line.split_whitespace().collect();
-            let net = Ipv4Net::with_netmask(address(fields.get(1)?)?, address(fields.get(7)?)?).ok()?;
-            (net.prefix_len() > 0).then(|| (net, (*fields.first().unwrap_or(&"?")).to_owned()))
-        })
-        .collect()
-}
-
 fn number(path: &str) -> Option<u64> {
     read(path)?.trim().parse().ok()
 }
@@ -109,10 +94,6 @@ mod tests {
         assert!(has_overlay("nodev\tproc\nnodev\toverlay\n"));
         assert!(!has_overlay("nodev\tproc\n\text4\n"));
         assert_eq!(capabilities("CapEff:\t00000000000000ff\n", "CapEff:"), Some(255));
-        let table = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
-                     eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
-                     eth0\t000200C0\t00000000\t0001\t0\t0\t0\t00FFFFFF\t0\t0\t0\n";
-        assert_eq!(routes_of(table), [("192.0.2.0/24".parse().unwrap(), "eth0".to_owned())]);
     }
 
     #[test]
