@@ -45,9 +45,10 @@ pub async fn refuse_foreign(engine: &Engine, names: impl IntoIterator<Item = &Cl
 }
 
 /// Creates the cluster on `network` and writes its kubeconfig; returns when kubeadm has, before the node is ready.
+/// [`refuse_foreign`] was asked before.
 ///
 /// # Errors
-/// [`Code::ForeignCluster`], [`Code::ClusterFailed`] with kind's words.
+/// [`Code::ClusterFailed`] with kind's words.
 pub async fn create(
     engine: &Engine,
     stock: &Stock,
@@ -56,7 +57,6 @@ pub async fn create(
     network: &str,
     note: &Note,
 ) -> Result<Made> {
-    refuse_foreign(engine, [&cluster.name]).await?;
     let file = |suffix| kubeconfig.with_extension(suffix);
     let (settings, conflist) = (file("kind.json"), file("conflist"));
     write(&conflist, &ptp(cluster))?;
