@@ -28,7 +28,7 @@ async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket()
 
         stage.bring(0, "guide/short-lived.yaml", &[]).await?;
         let log = stage
-            .until("the sidecar's words", "workload SDS socket", async || {
+            .until("the sidecar's words", "failed to set up UDS", async || {
                 stage.log(0, SHORT, "istio-proxy").await
             })
             .await?;
@@ -36,6 +36,11 @@ async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket()
         stage.fact(
             "[S4-42] with another name of the socket the sidecar does not find SPIRE",
             Must::lack(["Existing workload SDS socket found"]),
+            words.join("\n"),
+        );
+        stage.fact(
+            "[S4-42] it wants to serve istiod's certificates at that place instead, and cannot",
+            Must::have(["failed to set up UDS"]),
             words.join("\n"),
         );
         let standing = stage.standing(0, SHORT).await?;
