@@ -135,7 +135,7 @@ pub async fn run(args: &Args) -> Result<()> {
         Command::Prune => {
             let gone = prune(&layout, &Lock::read(&layout.manifests())?)?;
             for entry in &gone {
-                println!("{:28} {:5} MiB", entry.stamp.name, entry.stamp.extent.bytes >> 20);
+                println!("{:36} {:5} MiB", entry.stamp.name, entry.stamp.extent.bytes >> 20);
             }
             let bytes: u64 = gone.iter().map(|entry| entry.stamp.extent.bytes).sum();
             println!("{} superseded artifacts removed, {} MiB", gone.len(), bytes >> 20);

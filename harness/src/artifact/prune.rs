@@ -32,6 +32,7 @@ fn superseded(cache: &Cache, used: &[Entry]) -> Result<Vec<Entry>> {
     let folders: BTreeSet<&PathBuf> = used.iter().map(|entry| &entry.dir).collect();
     let mut all = cache.entries();
     all.retain(|entry| names.contains(entry.stamp.name.as_str()) && !folders.contains(&entry.dir));
+    all.sort_by(|one, other| one.dir.cmp(&other.dir));
     all.iter().try_for_each(|entry| cache.remove(entry))?;
     Ok(all)
 }
