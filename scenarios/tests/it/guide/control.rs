@@ -94,15 +94,12 @@ async fn istiods_identity_check_may_be_on_or_off() -> Outcome {
     play("identity-check", async |stage| {
         for value in ["true", "false"] {
             let istiod = deployment("istio-system", "istiod");
-            let mut env =
-                json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"][0]["env"]);
-            if let Some(all) = env.as_array_mut() {
-                all.retain(|one| one["name"] != "PILOT_ENABLE_XDS_IDENTITY_CHECK");
-                all.push(json!({ "name": "PILOT_ENABLE_XDS_IDENTITY_CHECK", "value": value }));
-            }
             let mut containers =
                 json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
-            containers[0]["env"] = env;
+            if let Some(env) = containers[0]["env"].as_array_mut() {
+                env.retain(|one| one["name"] != "PILOT_ENABLE_XDS_IDENTITY_CHECK");
+                env.push(json!({ "name": "PILOT_ENABLE_XDS_IDENTITY_CHECK", "value": value }));
+            }
             stage
                 .change(
                     0,
