@@ -25,7 +25,8 @@ struct Inner {
 impl Error {
     /// A failure of kind `code`; `what` is a sentence fragment without a final stop.
     pub fn new(code: Code, what: impl Into<String>) -> Self {
-        Self(Box::new(Inner { code, what: what.into(), seen: None, next: None, source: None }))
+        let next = code.cure().map(str::to_owned);
+        Self(Box::new(Inner { code, what: what.into(), seen: None, next, source: None }))
     }
 
     /// Shorthand for a defect of our own, exit code 1.
@@ -40,7 +41,7 @@ impl Error {
         self
     }
 
-    /// What to run or change next, an imperative.
+    /// What to run or change next, an imperative, where that is more than the kind's own cure.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
         self.0.next = Some(next.into());
@@ -107,6 +108,16 @@ pub trait Context<T> {
 impl<T, E: Into<Box<dyn StdError + Send + Sync>>> Context<T> for std::result::Result<T, E> {
     fn or_fail(self, code: Code, what: impl FnOnce() -> String) -> Result<T> {
         self.map_err(|e| Error::new(code, what()).because(e))
+    }
+}
+
+impl Code {
+    /// What to do about any failure of this kind, where that is always the same.
+    fn cure(self) -> Option<&'static str> {
+        match self {
+            Code::CacheUnusable => Some("free space there, or name another folder with VOUCHSAFE_CACHE"),
+            _ => None,
+        }
     }
 }
 

@@ -70,7 +70,6 @@ impl Layout {
             .and_then(|()| std::fs::write(&probe, b"probe"))
             .and_then(|()| std::fs::remove_file(&probe))
             .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", self.cache.display()))
-            .map_err(|e| e.next("free space there, or name another folder with VOUCHSAFE_CACHE"))
     }
 }
 

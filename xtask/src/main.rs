@@ -97,7 +97,11 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error[{}]: {e}", e.code().name());
+            let (code, told) = (e.code().name(), e.to_string());
+            eprintln!("error[{code}]: {told}");
+            if !told.contains("\n  next: ") {
+                eprintln!("  next: cargo xtask explain {code}");
+            }
             ExitCode::from(e.code().exit())
         }
     }

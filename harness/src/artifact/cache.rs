@@ -15,7 +15,7 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::Context as _;
-use crate::{Code, Error, Result};
+use crate::{Code, Result};
 
 const STAMP: &str = "stamp.json";
 
@@ -141,7 +141,6 @@ impl Cache {
         std::fs::remove_file(entry.dir.join(STAMP))
             .and_then(|()| remove(&entry.dir))
             .or_fail(Code::CacheUnusable, || format!("cannot remove {}", entry.dir.display()))
-            .map_err(advise)
     }
 
     /// Waits until no other process makes this artifact and keeps others from it until dropped.
@@ -160,7 +159,6 @@ impl Cache {
             .await
             .or_fail(Code::Internal, || "waiting for a file lock".to_owned())?
             .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", self.root.display()))
-            .map_err(advise)
     }
 
     /// Starts an artifact, claimed before: an empty folder, of which nobody knows until [`Draft::finish`].
@@ -172,8 +170,7 @@ impl Cache {
         // What an interrupted build left: the claim says that nobody works on it.
         remove(&dir)
             .and_then(|()| std::fs::create_dir_all(&dir))
-            .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", dir.display()))
-            .map_err(advise)?;
+            .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", dir.display()))?;
         Ok(Draft { place: self.place(name, &inputs), name: name.to_owned(), inputs, dir })
     }
 
@@ -205,7 +202,6 @@ impl Draft {
     pub fn finish(self, took: Duration, about: Value) -> Result<Entry> {
         self.publish(took, about)
             .or_fail(Code::CacheUnusable, || format!("cannot keep {} in the cache", self.name))
-            .map_err(advise)
     }
 
     fn publish(&self, took: Duration, about: Value) -> std::io::Result<Entry> {
@@ -261,10 +257,6 @@ fn remove(dir: &Path) -> std::io::Result<()> {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),
     }
-}
-
-fn advise(error: Error) -> Error {
-    error.next("free space there, or name another folder with VOUCHSAFE_CACHE")
 }
 
 #[cfg(test)]

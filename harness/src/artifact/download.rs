@@ -110,11 +110,7 @@ fn unwritten(file: &Path) -> String {
 }
 
 pub(super) fn unwritable(file: &Path, e: std::io::Error) -> Fault {
-    Fault::Final(
-        Error::new(Code::CacheUnusable, unwritten(file))
-            .because(e)
-            .next("free space there, or name another folder with VOUCHSAFE_CACHE"),
-    )
+    Fault::Final(Error::new(Code::CacheUnusable, unwritten(file)).because(e))
 }
 
 /// Says how far a long download is, not oftener than people read; several streams may add to one.

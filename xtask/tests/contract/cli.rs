@@ -164,6 +164,21 @@ async fn completions_know_the_commands() {
 }
 
 #[tokio::test]
+async fn a_cache_that_cannot_be_made_is_refused_with_what_to_do() {
+    for command in ["down", "e2e", "up"] {
+        // Nobody, not even root, makes a folder there.
+        let out = xtask(&[command]).env("VOUCHSAFE_CACHE", "/proc/vouchsafe").output().await.unwrap();
+        assert_eq!(out.status, 3, "{command}: {}", out.stderr);
+        assert!(out.stderr.contains("error[cache-unusable]: "), "{command}: {}", out.stderr);
+        assert!(
+            out.stderr.contains("\n  next: free space there, or name another"),
+            "{command}: {}",
+            out.stderr
+        );
+    }
+}
+
+#[tokio::test]
 async fn the_readme_names_every_command_and_no_other() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
     let table = readme.split("| command | what it does |").nth(1).unwrap().split("\n\n").next().unwrap();

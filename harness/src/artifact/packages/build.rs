@@ -68,8 +68,7 @@ pub fn preflight(layout: &Layout, missing: &[&'static str]) -> Result<()> {
             Code::CacheUnusable,
             format!("too little space for the cache {}", layout.cache.display()),
         )
-        .seen(format!("{} GiB free, {} GiB needed", gib(free), gib(room)))
-        .next("free space there, or name another folder with VOUCHSAFE_CACHE"));
+        .seen(format!("{} GiB free, {} GiB needed", gib(free), gib(room))));
     }
     Ok(())
 }
