@@ -1,6 +1,7 @@
 //! `tamper`: breaks the world that is up, so that `verify` can be seen red.
 
 use clap::ValueEnum;
+use harness::engine::Engine;
 use harness::layout::Layout;
 use harness::world::{self, World};
 use harness::{Result, tamper};
@@ -33,6 +34,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let world = World::read(&layout)?;
     let claimed = world::claim(&layout)?;
+    Engine::attach(&world.engine).await?;
     let fault = match args.fault {
         Fault::WrongAuthority => tamper::Fault::WrongAuthority,
         Fault::IstiodIssued => tamper::Fault::IstiodIssued,

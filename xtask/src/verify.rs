@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use harness::engine::Engine;
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::setup::{Scenarios, Setup};
@@ -37,6 +38,8 @@ pub async fn run(args: &Args) -> Result<()> {
         (world.setup, world.scenarios) = of_the_same_world(&layout, &world, &args.setup)?;
     }
     let claimed = world::claim(&layout)?;
+    // Without it every look would fail by itself, and none would say why.
+    Engine::attach(&world.engine).await?;
     let report = Report::begin(&layout)?;
     report.world(&world)?;
     let show = Show::start(args.json);
