@@ -15,6 +15,7 @@ use crate::report::Report;
 
 /// The stack of a scenario, in bytes.
 const STACK: u32 = 32 << 20;
+
 /// The test runner, with the scenarios compiled.
 pub struct Runner {
     program: PathBuf,

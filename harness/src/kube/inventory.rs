@@ -8,9 +8,11 @@ use kube::api::{Api, DynamicObject, ListParams};
 use kube::discovery::{Discovery, verbs};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
+use sha2::{Digest as _, Sha256};
 
 use super::{AT_ONCE, fault};
 use crate::Result;
+use crate::artifact::cache::hex;
 
 /// Kinds that come and go by themselves: what happened, who leads, who is behind a Service, what was measured.
 const FLEETING: [&str; 5] = ["Event", "Lease", "EndpointSlice", "Endpoints", "PodMetrics"];
@@ -50,7 +52,7 @@ impl Inventory {
                 let all = api.list(&ListParams::default()).await?.items;
                 let free = all.into_iter().filter(|object| object.owner_references().is_empty());
                 Ok::<_, kube::Error>(
-                    free.map(|object| (shown(&kind, &object), asked_for(object))).collect::<Vec<_>>(),
+                    free.map(|object| (shown(&kind, &object), asked_for(&kind, object))).collect::<Vec<_>>(),
                 )
             })
             .buffer_unordered(AT_ONCE)
@@ -85,8 +87,14 @@ fn shown(kind: &str, object: &DynamicObject) -> String {
     format!("{kind} {namespace}{}", object.name_any())
 }
 
-fn asked_for(object: DynamicObject) -> Value {
+fn asked_for(kind: &str, object: DynamicObject) -> Value {
     let mut value = serde_json::to_value(object).unwrap_or_default();
+    // What is different is told and kept in reports, where no key or token may be.
+    if let Some(data) = value["data"].as_object_mut().filter(|_| kind == "Secret") {
+        for secret in data.values_mut() {
+            *secret = Value::from(format!("sha256 {}", hex(&Sha256::digest(secret.to_string()))));
+        }
+    }
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
     }
@@ -126,8 +134,9 @@ mod tests {
 
     fn inventory(objects: &[Value]) -> Inventory {
         let read = |object: &Value| {
+            let kind = object["kind"].as_str().unwrap_or("ConfigMap");
             let object: DynamicObject = serde_json::from_value(object.clone()).unwrap();
-            (shown("ConfigMap", &object), asked_for(object))
+            (shown(kind, &object), asked_for(kind, object))
         };
         Inventory(objects.iter().map(read).collect())
     }
@@ -141,5 +150,15 @@ mod tests {
             before.until(&inventory(&[map("a", "1", "y"), map("c", "3", "x")])),
             "added ConfigMap spire/c\nchanged ConfigMap spire/a: /data/key was \"x\" and is \"y\"\nmissing ConfigMap spire/b"
         );
+    }
+    #[test]
+    fn a_secret_that_changed_is_named_and_not_told() {
+        let secret = |value: &str| {
+            json!({ "apiVersion": "v1", "kind": "Secret", "metadata": { "name": "token", "namespace": "green" },
+                "data": { "token": value } })
+        };
+        let changed = inventory(&[secret("b25l")]).until(&inventory(&[secret("dHdv")]));
+        assert!(changed.starts_with("changed Secret green/token: /data/token was \"sha256 "), "{changed}");
+        assert!(!changed.contains("b25l") && !changed.contains("dHdv"), "{changed}");
     }
 }
