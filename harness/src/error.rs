@@ -148,7 +148,7 @@ codes! {
     NotFit, "not-fit", 3, "This machine lacks something the run needs (memory, disk, a kernel setting). `cargo xtask doctor` names the measured and the needed value and the cure.";
     EngineUnreachable, "engine-unreachable", 3, "No Docker engine answers and a private one cannot be started here. Start Docker, or run as root on a Debian-like Linux.";
     CacheUnusable, "cache-unusable", 3, "The cache folder is read-only, full or damaged. Choose another with VOUCHSAFE_CACHE, or free space.";
-    Busy, "busy", 3, "Another run of Vouchsafe holds this world. Wait for it, or take it down first with `cargo xtask down`.";
+    Busy, "busy", 3, "Another run of Vouchsafe is at work with this cache, or a world was left up. Wait for the run, or take the world down with `cargo xtask down`.";
     ForeignCluster, "foreign-cluster", 3, "A cluster or container of the same name exists that Vouchsafe did not make. It is never deleted for you: rename or remove it yourself.";
     ArtifactUnavailable, "artifact-unavailable", 4, "An image, tool or manifest could not be obtained from the chosen source.";
     DigestMismatch, "digest-mismatch", 4, "What arrived is not what manifests/lock.yaml pins. Nothing of it was used.";

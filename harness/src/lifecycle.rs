@@ -12,17 +12,17 @@ use crate::layout::Layout;
 use crate::ledger::{Ledger, Thing};
 use crate::plan::{Graph, Timing};
 use crate::progress::Note;
-use crate::world::{Place, World};
+use crate::world::{self, Place, World};
 use crate::{Code, Error, Result};
 
-/// Makes the world that was ordered. The caller holds [`crate::world::claim`], and calls [`down`] when this fails
-/// unless what was made is to be kept.
+/// Makes the world that was ordered, after what a killed run left was taken away. The caller holds
+/// [`crate::world::claim`], and ends with [`down`] or [`world::keep`].
 ///
 /// # Errors
-/// [`Code::Busy`] when a world is up already; the failure of the first step that failed.
+/// [`Code::Busy`] when a world was kept; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     layout.probe()?;
-    nothing_is_up(layout)?;
+    make_room(layout, note).await?;
     let wanted =
         Wanted { engine: order.engine, source: order.source.clone(), topology: order.setup.topology.clone() };
     doctor::verdict(&doctor::examine(&wanted, layout).await)?;
@@ -42,10 +42,25 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
 /// # Errors
 /// [`Code::Busy`] when one did.
 pub fn nothing_is_up(layout: &Layout) -> Result<()> {
-    match Ledger::of(&layout.world()).things()?.is_empty() {
-        true => Ok(()),
-        false => Err(Error::new(Code::Busy, "a world is up already, or an earlier run left something")
-            .next("cargo xtask verify, or cargo xtask down")),
+    if Ledger::of(&layout.world()).things()?.is_empty() {
+        return Ok(());
+    }
+    Err(if world::is_kept(layout) {
+        Error::new(Code::Busy, "a world is up already").next("cargo xtask verify, or cargo xtask down")
+    } else {
+        Error::new(Code::Busy, "a run was killed and left something").next("cargo xtask down")
+    })
+}
+
+/// Nobody is at work with this cache, for the caller holds the claim: what is written down and was not kept on
+/// purpose is what a killed run left, and of no use to anybody.
+async fn make_room(layout: &Layout, note: &Note) -> Result<()> {
+    match nothing_is_up(layout) {
+        Err(e) if e.code() == Code::Busy && !world::is_kept(layout) => {
+            note.tell("an earlier run was killed: what it left is taken down first");
+            down(layout, note).await
+        }
+        other => other,
     }
 }
 
@@ -123,5 +138,35 @@ fn remember(layout: &Layout, timings: &[Timing]) {
     if let Ok(text) = serde_json::to_string(&took) {
         // Only a convenience: a run is not worse for not knowing it.
         let _ = std::fs::write(layout.cache.join("last-time.json"), text);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_a_killed_run_left_makes_room_and_a_kept_world_does_not() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().into(), repo: dir.path().into() };
+        let ledger = Ledger::of(&layout.world());
+        let engine = Thing::PrivateEngine { state: layout.engine(), programs: dir.path().into() };
+        ledger.will_make(&engine).unwrap();
+        world::keep(&layout).unwrap();
+        let busy = make_room(&layout, &Note::silent()).await.unwrap_err();
+        assert_eq!((busy.code(), busy.what()), (Code::Busy, "a world is up already"));
+
+        std::fs::remove_file(layout.world().join("kept")).unwrap();
+        assert_eq!(nothing_is_up(&layout).unwrap_err().advice(), Some("cargo xtask down"));
+        make_room(&layout, &Note::silent()).await.unwrap();
+        assert!(ledger.things().unwrap().is_empty() && !layout.world().exists());
+    }
+
+    #[test]
+    fn a_world_that_never_came_to_be_is_not_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().into(), repo: dir.path().into() };
+        world::keep(&layout).unwrap();
+        assert!(!world::is_kept(&layout) && !layout.world().exists());
     }
 }

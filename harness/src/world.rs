@@ -108,6 +108,28 @@ pub fn file(layout: &Layout) -> PathBuf {
     layout.world().join("world.json")
 }
 
+/// Says that what is up stays up on purpose. Without it, the next run takes it for what a killed one left.
+///
+/// # Errors
+/// [`Code::CacheUnusable`].
+pub fn keep(layout: &Layout) -> Result<()> {
+    let mark = kept(layout);
+    match std::fs::write(&mark, "") {
+        // Nothing was made, so there is nothing to keep.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        done => done.or_fail(Code::CacheUnusable, || format!("cannot write {}", mark.display())),
+    }
+}
+
+/// Whether what is up stays up on purpose.
+pub fn is_kept(layout: &Layout) -> bool {
+    kept(layout).exists()
+}
+
+fn kept(layout: &Layout) -> PathBuf {
+    layout.world().join("kept")
+}
+
 /// Held while a command makes or takes down the world of this cache; the kernel lets go of it when we die.
 #[must_use = "dropping it lets another run in"]
 pub struct Claimed(#[expect(dead_code, reason = "held, not read")] File);

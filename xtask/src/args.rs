@@ -99,6 +99,17 @@ pub enum Keep {
     Always,
 }
 
+impl Keep {
+    /// Whether what was made stays. Who interrupts a run wants it gone, unless told otherwise.
+    pub fn keeps<T>(self, made: &Result<T>) -> bool {
+        match self {
+            Self::Never => false,
+            Self::OnFailure => made.as_ref().is_err_and(|e| e.code() != Code::Interrupted),
+            Self::Always => true,
+        }
+    }
+}
+
 impl World {
     /// Tells all set-ups, if that was asked for.
     ///
@@ -197,4 +208,18 @@ impl Mirrors {
 
 fn usage(what: impl Into<String>) -> Error {
     Error::new(Code::Usage, what).next("see cargo xtask e2e --help; nothing was touched")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_interrupts_a_run_gets_rid_of_it_unless_it_was_to_stay_anyway() {
+        let ended = |code| Err::<(), _>(Error::new(code, "the end"));
+        assert!(Keep::OnFailure.keeps(&ended(Code::ClaimBroken)) && !Keep::OnFailure.keeps(&Ok(())));
+        assert!(!Keep::OnFailure.keeps(&ended(Code::Interrupted)));
+        assert!(Keep::Always.keeps(&ended(Code::Interrupted)));
+        assert!(!Keep::Never.keeps(&ended(Code::ClaimBroken)));
+    }
 }

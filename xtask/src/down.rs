@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::{Result, lifecycle, world};
+use harness::{Code, Result, lifecycle, world};
 
 use crate::show::Show;
 
@@ -26,8 +26,18 @@ pub async fn run(args: &Args) -> Result<()> {
     result
 }
 
-/// Takes down, as a step that is shown.
-pub async fn take_down(layout: &Layout, note: &Note) -> Result<()> {
+/// Ends what a run made: what is kept is marked so, all else is taken down. The world that a run was refused for is
+/// not its own, and stays as it is.
+pub async fn unless<T>(kept: bool, made: &Result<T>, layout: &Layout, note: &Note) -> Result<()> {
+    match made {
+        Err(e) if e.code() == Code::Busy => Ok(()),
+        _ if kept => world::keep(layout),
+        _ => take_down(layout, note).await,
+    }
+}
+
+/// As a step that is shown.
+async fn take_down(layout: &Layout, note: &Note) -> Result<()> {
     let (note, began) = (note.of("down"), Instant::now());
     note.started("", "take everything down", None);
     let result = lifecycle::down(layout, &note).await;

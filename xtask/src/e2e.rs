@@ -61,16 +61,11 @@ pub async fn run(args: &Args) -> Result<()> {
             note.tell(format!("world {}, which shows {}", order.setup.world, order.setup.name));
         }
         let judged = interrupt::or_stop(one_world(args, order, &layout, &report, &note)).await;
-        let busy = judged.as_ref().is_err_and(|e| e.code() == Code::Busy);
         if let Err(e) = &judged {
             report.failure(&layout, e, &note).await;
         }
-        kept = match args.keep {
-            args::Keep::Never => false,
-            args::Keep::OnFailure => judged.is_err(),
-            args::Keep::Always => true,
-        };
-        let left = if kept || busy { Ok(()) } else { down::take_down(&layout, &note).await };
+        kept = args.keep.keeps(&judged);
+        let left = down::unless(kept, &judged, &layout, &note).await;
         // A claim that is false in one world says nothing about the next; infrastructure that broke does.
         let goes_on = left.is_ok()
             && !kept

@@ -30,12 +30,11 @@ pub async fn run(args: &Args) -> Result<()> {
     let claimed = world::claim(&layout)?;
     let show = Show::start(args.json);
     let made = interrupt::or_stop(lifecycle::up(order, &layout, &show.note())).await;
-    if made.is_err() && args.keep == args::Keep::Never {
-        down::take_down(&layout, &show.note()).await?;
-    }
+    let kept = made.is_ok() || args.keep.keeps(&made);
+    let left = down::unless(kept, &made, &layout, &show.note()).await;
     show.end().await;
     drop(claimed);
-    made.map(drop)?;
+    made.and(left)?;
     eprintln!("up. next: cargo xtask verify, cargo xtask status, cargo xtask down");
     Ok(())
 }
