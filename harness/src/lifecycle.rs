@@ -21,8 +21,9 @@ use crate::{Code, Error, Result};
 /// # Errors
 /// [`Code::Busy`] when a world was kept; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
-    layout.probe()?;
+    // Before all else: after any other failure the caller takes down what is there.
     make_room(layout, note).await?;
+    layout.probe()?;
     let wanted =
         Wanted { engine: order.engine, source: order.source.clone(), topology: order.setup.topology.clone() };
     doctor::verdict(&doctor::examine(&wanted, layout).await)?;

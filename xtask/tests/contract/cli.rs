@@ -179,6 +179,22 @@ async fn a_cache_that_cannot_be_made_is_refused_with_what_to_do() {
 }
 
 #[tokio::test]
+async fn a_kept_world_stays_even_where_a_new_one_could_not_be_written() {
+    let typed = Typed::new();
+    let world = typed.cache.path().join("world");
+    std::fs::create_dir(&world).unwrap();
+    std::fs::write(world.join("kept"), "").unwrap();
+    let engine = r#"{"made":"private-engine","state":"/nowhere/engine","programs":"/nowhere/programs"}"#;
+    std::fs::write(world.join("ledger.jsonl"), format!("{engine}\n")).unwrap();
+    // As a full disk would: where the cache is probed by writing, nothing can be written.
+    std::fs::create_dir(typed.cache.path().join(".probe")).unwrap();
+    let out = typed.run(&["up", "--keep", "never"]).await;
+    assert_eq!(out.status, 3, "{}", out.stderr);
+    assert!(out.stderr.contains("error[busy]: a world is up already"), "{}", out.stderr);
+    assert!(world.join("ledger.jsonl").exists() && world.join("kept").exists(), "{}", out.stderr);
+}
+
+#[tokio::test]
 async fn the_readme_names_every_command_and_no_other() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
     let table = readme.split("| command | what it does |").nth(1).unwrap().split("\n\n").next().unwrap();
