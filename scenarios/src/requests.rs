@@ -44,7 +44,7 @@ impl Mesh {
         let (near, far) = (self.api(&from.name)?, self.api(&to.name)?);
         let service = far_service(to);
         let before = self.counters(&to.name).await?;
-        let (client, server) = tokio::try_join!(workload(near, CURL), workload(far, HELLOWORLD),)?;
+        let (client, server) = tokio::try_join!(workload(near, CURL), workload(far, HELLOWORLD))?;
         let mut replies = Vec::new();
         for i in 0..HANDSHAKES {
             replies.push(mesh::ask(near, &service.name, &request_id(i)).await?);

@@ -137,10 +137,9 @@ async fn asked(stage: &Stage<'_>, far: &Cluster) -> Result<String> {
 async fn scale_away(stage: &mut Stage<'_>, place: usize) -> Result<()> {
     let gateway = deployment("istio-system", "east-west-istio");
     stage.change(place, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
-    let pods = GATEWAY;
     let left = stage
         .until("the gateway's end", "none", async || {
-            Ok(stage.pod(place, pods).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
+            Ok(stage.pod(place, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
         })
         .await?;
     stage.fact("there is no pod of the gateway any more", Must::be("none"), left);
