@@ -62,7 +62,6 @@ impl Runner {
         Cmd::new(&self.program)
             .args(["nextest", what, "--package", "scenarios", "--profile", "e2e", "--cargo-quiet"])
             .dir(&layout.repo)
-            .env_remove("NEXTEST_PROFILE")
     }
 
     /// Runs the scenarios that `filter` selects; whether all passed.

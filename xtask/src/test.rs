@@ -127,7 +127,7 @@ impl Check {
         }
         eprintln!("{:<14} …", self.name);
         // A failed test says what it saw; whoever wants to know where asks that one test again.
-        let command = self.command.env("RUST_BACKTRACE", "0").env_remove("NEXTEST_PROFILE");
+        let command = self.command.env("RUST_BACKTRACE", "0");
         let command = command.dir(&layout.repo).limit(patience::BUILD);
         let passed = command.log_to(&log).output().await?.status == 0;
         let tally = self.junit.as_deref().and_then(count).unwrap_or_default().with(passed);

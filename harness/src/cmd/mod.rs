@@ -1,8 +1,10 @@
 //! Processes: the only place that starts one.
 //!
 //! Every child runs in its own process group, has a time limit, and is killed with its children when the
-//! future that waits for it is dropped, so that Ctrl-C and a failing neighbour leave nothing running.
+//! future that waits for it is dropped, so that Ctrl-C and a failing neighbour leave nothing running. It sees our
+//! environment as the user set it, without what cargo added for us.
 
+mod inherited;
 pub mod orphans;
 
 use std::ffi::OsString;
@@ -161,6 +163,8 @@ impl Cmd {
         for key in &self.unset {
             expr = expr.env_remove(key);
         }
+        // Last, for duct applies the outermost first.
+        expr = expr.full_env(inherited::by_a_child());
         if let Some(dir) = &self.dir {
             expr = expr.dir(dir);
         }
