@@ -1,7 +1,8 @@
 //! Vouchsafe: an end-to-end test harness for federated service meshes.
 //!
 //! It brings up real clusters with SPIRE and Istio, lets workloads meet across them, and proves who issued the
-//! certificates that each side saw. This crate is the library; `xtask` owns the world, `scenarios` visit it.
+//! certificates that each side saw. This crate is what does something; [`proof`] below it, which can do nothing but
+//! judge, says what is due and what it came to. `xtask` owns the world, `scenarios` visit it.
 //!
 //! # A run, in one paragraph
 //!
@@ -9,20 +10,20 @@
 //! machine. [`engine`] finds or starts a container engine, [`cluster`] makes kind clusters in it, [`component`] says
 //! which steps put what into them, and [`plan`] runs those steps as wide as their needs allow. What is about to be
 //! made is first written into the [`ledger`], what was made into the [`world`]. Scenarios observe ([`kube`],
-//! [`envoy`], [`spire`], [`mesh`]) and fill in [`evidence`]; [`verdict`] judges it. [`lifecycle`] takes it all away.
+//! [`spire`], [`mesh`]) and fill in [`proof::evidence`]; [`proof::verdict`] judges it. [`lifecycle`] takes it all away.
 //!
 //! # Where to look
 //!
 //! | question | module |
 //! | --- | --- |
-//! | which clusters, which trust domains, which way | [`topology`], [`setup`] |
+//! | which clusters, which trust domains, which way | [`proof::topology`], [`setup`] |
 //! | which version of anything | [`lock`], `manifests/lock.yaml` |
 //! | where does an image come from | [`artifact`] |
 //! | what happens in which order, and why | [`component`], [`plan`] |
 //! | why did it wait, and for how long may it | [`wait`], [`patience`], [`kube::conditions`] |
-//! | when is a certificate good | [`identity`] |
-//! | what did a proxy hold, what did it use | [`envoy::secrets`], [`envoy::access_log`] |
-//! | what makes a claim hold | [`verdict`] |
+//! | when is a certificate good | [`proof::identity`] |
+//! | what did a proxy hold, what did it use | [`proof::envoy`] |
+//! | what makes a claim hold | [`proof::verdict`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
 //!
 //! # Invariants
@@ -37,7 +38,7 @@
 //! 5. A claim is never tried again. Infrastructure is, visibly.
 //! 6. "Infrastructure broke" and "the claim is false" never look alike: [`Code`] says which, and the exit status.
 //! 7. Refuse before touching; write down before making; take down everything even when one thing resists.
-//! 8. Pure modules ([`topology`], [`plan`]'s graph, [`identity`], [`envoy`], [`evidence`], [`verdict`]) do no I/O.
+//! 8. What judges does no I/O: [`proof`] could not if it wanted to.
 
 pub mod artifact;
 pub mod cluster;
@@ -45,10 +46,6 @@ pub mod cmd;
 pub mod component;
 pub mod doctor;
 pub mod engine;
-pub mod envoy;
-pub mod error;
-pub mod evidence;
-pub mod identity;
 pub mod kube;
 pub mod layout;
 pub mod ledger;
@@ -62,9 +59,7 @@ pub mod render;
 pub mod setup;
 pub mod spire;
 pub mod tamper;
-pub mod topology;
-pub mod verdict;
 pub mod wait;
 pub mod world;
 
-pub use error::{Code, Error, Result};
+pub use proof::error::{self, Code, Error, Result};

@@ -2,10 +2,10 @@
 
 use kube::{Client, ResourceExt as _};
 
-use crate::evidence::Reply;
 use crate::kube::exec::exec;
 use crate::kube::pods::one_ready_pod;
 use crate::{Code, Error, Result};
+use proof::evidence::Reply;
 
 /// Asks `http://<service>.istio-test:5000/hello` once, from the mesh's curl.
 ///

@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use crate::render::{self, Values};
-use crate::topology::Topology;
 use crate::{Code, Error, Result};
+use proof::topology::Topology;
 
 /// The name that stands for every set-up.
 pub const ALL: &str = "all";

@@ -15,9 +15,9 @@ use crate::kube::pods::one_ready_pod;
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::kube::{connect, watch};
 use crate::progress::Note;
-use crate::topology::{Cluster, ClusterName};
 use crate::world::World;
 use crate::{Code, Error, Result, patience};
+use proof::topology::{Cluster, ClusterName};
 
 /// A way to break a world of two clusters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

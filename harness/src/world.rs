@@ -15,8 +15,8 @@ use crate::layout::Layout;
 use crate::plan::Graph;
 use crate::render::Values;
 use crate::setup::Scenarios;
-use crate::topology::{ClusterName, Topology};
 use crate::{Code, Error, Result};
+use proof::topology::{ClusterName, Topology};
 
 /// What is known of a world that is up.
 #[derive(Clone, Debug, Serialize, Deserialize)]

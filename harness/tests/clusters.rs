@@ -14,8 +14,8 @@ use harness::engine::private::{self, Programs};
 use harness::engine::{processes, sweep};
 use harness::patience;
 use harness::progress::Note;
-use harness::topology::{Cluster, ClusterName};
 use harness::wait::{self, Look};
+use proof::topology::{Cluster, ClusterName};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes two real clusters as root"]

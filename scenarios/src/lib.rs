@@ -2,7 +2,7 @@
 //! and is judged.
 //!
 //! A scenario is a process of its own (nextest's model), so nothing is shared but the world itself. It observes;
-//! [`harness::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
+//! [`proof::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
 
 mod look;
 mod metrics;

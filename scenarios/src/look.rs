@@ -4,16 +4,16 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use futures::future::try_join_all;
-use harness::envoy::Held;
-use harness::evidence::{ClusterSeen, Evidence, Proxy, RemoteCluster, Workload, missing};
-use harness::identity::{Bundle, Pem, TrustDomain, entries_of};
 use harness::kube::pods::one_ready_pod;
 use harness::kube::{connect, forward};
-use harness::topology::{Cluster, ClusterName};
 use harness::world::{Place, World};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, ResourceExt as _};
+use proof::envoy::Held;
+use proof::evidence::{ClusterSeen, Evidence, Proxy, RemoteCluster, Workload, missing};
+use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
+use proof::topology::{Cluster, ClusterName};
 
 use crate::pods::{GATEWAY, PROXIES, Pods};
 
@@ -166,11 +166,11 @@ impl Mesh {
     }
 
     /// The gateway's own counters.
-    pub(crate) async fn counters(&self, name: &ClusterName) -> Result<harness::envoy::Counters> {
+    pub(crate) async fn counters(&self, name: &ClusterName) -> Result<proof::envoy::Counters> {
         let client = self.api(name)?;
         let gateway = workload(client, GATEWAY).await?;
         let answer = forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
-        harness::envoy::Counters::of_clusters(&answer)
+        proof::envoy::Counters::of_clusters(&answer)
     }
 
     async fn each(

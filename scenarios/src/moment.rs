@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use harness::identity::entries_of;
 use harness::kube::inventory::Inventory;
 use harness::progress::Note;
 use harness::wait::{self, Look};
 use harness::{Code, Error, Result, patience, spire};
 use kube::Client;
+use proof::identity::entries_of;
 
 use crate::Mesh;
 

@@ -3,9 +3,6 @@
 use std::future::Future;
 
 use harness::cmd::Output;
-use harness::envoy::{Held, Record};
-use harness::evidence::{Reply, Workload};
-use harness::identity::{Certificate, Entry, Pem, SpiffeId, entries_of};
 use harness::kube::exec::exec;
 use harness::kube::forward;
 use harness::kube::logs::logs;
@@ -16,6 +13,9 @@ use harness::{Code, Error, Result, mesh, patience, spire};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
+use proof::envoy::{Held, Record};
+use proof::evidence::{Reply, Workload};
+use proof::identity::{Certificate, Entry, Pem, SpiffeId, entries_of};
 use serde_json::Value;
 
 use crate::look::{ENVOY_ADMIN, held, workload};

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use harness::envoy::{Cause, Record};
-use harness::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload};
 use harness::kube::logs::logs;
 use harness::progress::Note;
-use harness::topology::{Cluster, Way};
 use harness::wait::{self, Look};
 use harness::{Result, mesh, patience};
 use kube::Client;
 use kube::api::LogParams;
+use proof::envoy::{Cause, Record};
+use proof::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload};
+use proof::topology::{Cluster, Way};
 
 use crate::Mesh;
 use crate::look::workload;
@@ -26,8 +26,8 @@ impl Mesh {
     pub async fn replies(&self, seen: &mut Evidence, from: usize) -> Result<()> {
         let from = self.cluster(from)?;
         let client = self.api(&from.name)?;
-        let mut replies: Vec<harness::evidence::Reply> = Vec::new();
-        let answered = |replies: &[harness::evidence::Reply], by: &Cluster| {
+        let mut replies: Vec<proof::evidence::Reply> = Vec::new();
+        let answered = |replies: &[proof::evidence::Reply], by: &Cluster| {
             replies.iter().any(|r| r.version() == Some(by.version.as_str()))
         };
         while replies.len() < SAMPLE && !self.clusters().iter().all(|c| answered(&replies, c)) {

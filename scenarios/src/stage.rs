@@ -1,17 +1,17 @@
 //! A stage: what one story brings into a cluster and what it changes there, all of it undone at its end. That nothing
 //! is left is a claim like any other, judged by comparing everything that the cluster holds with the moment before.
 
-use harness::evidence::{Evidence, Fact, Must};
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
 use harness::kube::object::{merge_patch, strategic_patch};
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::topology::Cluster;
 use harness::{Code, Error, Result, patience, render, spire};
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
+use proof::evidence::{Evidence, Fact, Must};
+use proof::topology::Cluster;
 use serde_json::{Value, json};
 
 use crate::Mesh;

@@ -4,10 +4,10 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use harness::error::Context as _;
-use harness::evidence::Evidence;
-use harness::verdict::refusal::was_refused;
-use harness::verdict::{Verdict, judge};
 use harness::{Code, Error, Result};
+use proof::evidence::Evidence;
+use proof::verdict::refusal::was_refused;
+use proof::verdict::{Verdict, judge};
 
 use crate::Mesh;
 

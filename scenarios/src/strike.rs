@@ -55,7 +55,7 @@ async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
 async fn evict(client: &Client, agent: &str) -> Result<()> {
     gone_from_spire(client, &["agent", "evict", "-spiffeID", agent]).await?;
     // The server deletes the other name's entry with the agent, but not where no agent ever used the token.
-    let entries = harness::identity::entries_of(&spire::entries(client).await?)?;
+    let entries = proof::identity::entries_of(&spire::entries(client).await?)?;
     for entry in entries.iter().filter(|entry| entry.parent_id.to_string() == agent) {
         gone_from_spire(client, &["entry", "delete", "-entryID", &entry.id]).await?;
     }

@@ -1,15 +1,15 @@
 //! Taking trust away, and putting it back: the controls.
 
 use futures::future::try_join_all;
-use harness::envoy::Trust;
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
 use harness::kube::object::{dynamic, merge_patch};
 use harness::progress::Note;
-use harness::topology::{Cluster, ClusterName};
 use harness::wait::{self, Look};
 use harness::{Code, Error, Result, patience, spire};
 use kube::Client;
+use proof::envoy::Trust;
+use proof::topology::{Cluster, ClusterName};
 use serde_json::{Value, json};
 
 use crate::Mesh;

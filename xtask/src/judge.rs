@@ -5,9 +5,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use harness::evidence::Evidence;
-use harness::verdict::{Judgement, Verdict, judge};
 use harness::{Code, Error, Result};
+use proof::evidence::Evidence;
+use proof::verdict::{Judgement, Verdict, judge};
 
 /// Flags of `judge`.
 #[derive(clap::Args)]
@@ -94,7 +94,7 @@ mod tests {
     use super::*;
 
     const SAMPLE: &str =
-        concat!(env!("CARGO_MANIFEST_DIR"), "/../harness/src/evidence/testdata/version-1.json");
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../harness/proof/src/evidence/testdata/version-1.json");
 
     /// Judges the sample after a change of its text, as a user would who edits a report.
     fn judged(change: impl FnOnce(String) -> String) -> Result<()> {

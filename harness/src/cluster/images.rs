@@ -9,9 +9,9 @@ use super::nodes::{self, State};
 use crate::artifact::Stock;
 use crate::engine::Engine;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::wait::{self, Look};
 use crate::{Code, Error, Result, patience};
+use proof::topology::Cluster;
 
 /// Every archive of the stock but the node's, and where it is mounted in a node.
 pub fn archives(stock: &Stock) -> impl Iterator<Item = (&Path, String)> {

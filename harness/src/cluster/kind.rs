@@ -12,8 +12,8 @@ use crate::cmd::Cmd;
 use crate::engine::Engine;
 use crate::error::Context as _;
 use crate::progress::Note;
-use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result, patience};
+use proof::topology::{Cluster, ClusterName};
 
 /// The label that kind itself gives its nodes.
 const KIND_LABEL: &str = "io.x-k8s.kind.cluster";

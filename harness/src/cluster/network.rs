@@ -9,9 +9,9 @@ use super::nodes;
 use crate::artifact::{Origin, Stock};
 use crate::engine::Engine;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::wait::{self, Look};
 use crate::{Error, Result, patience};
+use proof::topology::Cluster;
 
 /// Where the configuration lies in the node, out of the runtime's sight.
 pub const GIVEN: &str = "/vouchsafe/10-kind.conflist";

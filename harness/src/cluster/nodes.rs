@@ -9,8 +9,8 @@ use futures::StreamExt as _;
 
 use crate::engine::Engine;
 use crate::error::Context as _;
-use crate::topology::ClusterName;
 use crate::{Code, Error, Result};
+use proof::topology::ClusterName;
 
 /// The container of a cluster's one node, as kind names it.
 pub fn name(cluster: &ClusterName) -> String {

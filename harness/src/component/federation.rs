@@ -5,9 +5,9 @@ use std::sync::Arc;
 use super::{Cx, Site, of, step};
 use crate::plan::Plan;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::wait::{self, Look};
 use crate::{Result, patience, spire};
+use proof::topology::Cluster;
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) {
     let bundles = peers.iter().map(|peer| of(peer, "bundle"));

@@ -14,8 +14,8 @@ use crate::kube::rollout::{Workload, rolled_out};
 use crate::kube::watch::until;
 use crate::plan::Plan;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::{Result, patience};
+use proof::topology::Cluster;
 
 /// Name of the Service and Deployment that istiod makes for the Gateway `east-west` of class `istio`.
 const NAME: &str = "east-west-istio";

@@ -16,8 +16,8 @@ use crate::kube::apply::apply;
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::plan::Plan;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::{Code, Error, Result, patience, render};
+use proof::topology::Cluster;
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     let id = |name| of(cluster, name);

@@ -18,8 +18,8 @@ use crate::lock::Lock;
 use crate::progress::Note;
 use crate::render::{self, Values};
 use crate::setup::Setup;
-use crate::topology::{Cluster, ClusterName};
 use crate::{Error, Result};
+use proof::topology::{Cluster, ClusterName};
 
 /// What was asked for.
 #[derive(Clone, Debug)]

@@ -27,7 +27,7 @@ use crate::Result;
 use crate::plan::{Plan, Step};
 use crate::progress::Note;
 use crate::setup::Setup;
-use crate::topology::Cluster;
+use proof::topology::Cluster;
 
 /// What the steps of a plan work on.
 pub type Cx = Arc<Making>;

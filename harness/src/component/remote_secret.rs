@@ -18,8 +18,8 @@ use crate::kube::conditions::Standing;
 use crate::kube::watch::until;
 use crate::plan::Plan;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::{Code, Error, Result, patience};
+use proof::topology::Cluster;
 
 /// The ConfigMap that Kubernetes keeps in every namespace.
 const ROOT: &str = "kube-root-ca.crt";

@@ -11,9 +11,9 @@ use crate::kube::rollout::{Workload, rolled_out};
 use crate::kube::watch::until;
 use crate::plan::Plan;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::wait::{self, Look};
 use crate::{Result, patience, spire};
+use proof::topology::Cluster;
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) {
     let id = |name| of(cluster, name);

@@ -7,9 +7,9 @@ use crate::kube::rollout::{Workload, rolled_out};
 use crate::mesh;
 use crate::plan::Plan;
 use crate::progress::Note;
-use crate::topology::Cluster;
 use crate::wait::{self, Look};
 use crate::{Result, patience};
+use proof::topology::Cluster;
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) {
     let id = |name| of(cluster, name);

@@ -14,8 +14,8 @@ use serde::Serialize;
 
 use crate::artifact::source;
 use crate::layout::Layout;
-use crate::topology::Topology;
 use crate::{Code, Error, Result, engine};
+use proof::topology::Topology;
 
 /// What the run is going to use: a check that does not concern it is left out.
 #[derive(Clone, Debug)]

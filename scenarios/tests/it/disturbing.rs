@@ -2,7 +2,7 @@
 //! time, after all others, and put back what they took.
 
 use harness::Result;
-use harness::evidence::Control;
+use proof::evidence::Control;
 use scenarios::{Outcome, Stage, Withdrawn, play_again, tell};
 
 /// Both ways of a pair.

@@ -1,8 +1,8 @@
 //! Does trust need the federation API? The guide (004) exchanges bundles by hand, with `bundle show` and `bundle set`.
 
-use harness::evidence::{Control, Must};
 use harness::spire;
 use harness::{Code, Error, Result};
+use proof::evidence::{Control, Must};
 use scenarios::{CURL, HELLOWORLD, Outcome, Stage, play, play_again};
 use serde_json::{Value, json};
 
@@ -191,7 +191,7 @@ fn pem(base64: &str) -> String {
 }
 
 fn signed(leaf: &str, authority: &str) -> bool {
-    use harness::identity::{Authority, Pem};
+    use proof::identity::{Authority, Pem};
     let authorities = Authority::all_in(&Pem::of(authority)).unwrap_or_default();
     Pem::of(leaf).chain().is_ok_and(|chain| chain.signer(&authorities).is_some())
 }

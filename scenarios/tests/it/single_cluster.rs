@@ -1,7 +1,7 @@
 //! What is left out when there is only one cluster? (004: Q4)
 
-use harness::evidence::Must;
 use harness::{Result, spire};
+use proof::evidence::Must;
 use scenarios::{CURL, HELLOWORLD, MESH, Outcome, Stage, play};
 
 /// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.
@@ -12,7 +12,7 @@ async fn one_cluster_needs_nothing_of_federation() -> Outcome {
         let bundles = spire::command(stage.api(0)?, &["bundle", "list"]).await?;
         stage.fact("[S4-39] its SPIRE server holds no other bundle", Must::be(""), bundles);
         let entries = spire::entries(stage.api(0)?).await?;
-        let federated = harness::identity::entries_of(&entries)?
+        let federated = proof::identity::entries_of(&entries)?
             .iter()
             .filter(|entry| !entry.federates_with.is_empty())
             .count();

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use harness::topology::Topology;
-use harness::verdict::Verdict;
 use harness::{Code, Error, Result};
+use proof::topology::Topology;
+use proof::verdict::Verdict;
 use serde::Deserialize;
 
 use super::data::{Checklist, Claims};

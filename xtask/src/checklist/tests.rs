@@ -64,7 +64,7 @@ fn the_page_is_what_the_list_makes() {
 /// A run would tell too, but only at its end, and a run of another set-up would not.
 #[test]
 fn what_is_settled_is_said_in_that_set_up() {
-    let (scenarios, verdicts) = (scenarios(), sources("harness/src/verdict"));
+    let (scenarios, verdicts) = (scenarios(), sources("harness/proof/src/verdict"));
     let mut silent = Vec::new();
     for item in list().items {
         let Some(claims) = item.state.claims() else { continue };
@@ -85,7 +85,7 @@ fn what_is_settled_is_said_in_that_set_up() {
     }
     assert!(
         silent.is_empty(),
-        "no scenario of the set-up tags the statement, and no verdict of harness/src/verdict has the sentence:{}",
+        "no scenario of the set-up tags the statement, and no verdict of harness/proof/src/verdict has the sentence:{}",
         silent.concat()
     );
 }

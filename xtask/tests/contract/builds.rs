@@ -39,3 +39,31 @@ async fn a_run_and_the_command_after_it_compile_nothing_anew() {
     assert_eq!(compiled(typed(), &XTASK).await, none, "`cargo xtask plan` after a run");
     assert_eq!(compiled(Cmd::new("cargo"), &SCENARIOS).await, none, "a run after `cargo xtask plan`");
 }
+
+#[tokio::test]
+async fn the_proof_is_built_of_nothing_that_reaches_outside() {
+    let tree = Cmd::new("cargo")
+        .args([
+            "tree",
+            "--package",
+            "proof",
+            "--edges",
+            "normal",
+            "--prefix",
+            "none",
+            "--format",
+            "{p}",
+            "--locked",
+        ])
+        .dir(concat!(env!("CARGO_MANIFEST_DIR"), "/.."));
+    let said = tree.run().await.unwrap().stdout;
+    let crates: Vec<_> = said.lines().filter_map(|line| line.split(' ').next()).collect();
+    assert!(crates.contains(&"x509-parser"), "{crates:?}");
+    let outside = [
+        "tokio", "futures", "kube", "hyper", "reqwest", "bollard", "duct", "tempfile", "rustix", "mio",
+        "socket2",
+    ];
+    let reached: Vec<_> =
+        crates.iter().filter(|name| outside.iter().any(|out| name.starts_with(out))).collect();
+    assert!(reached.is_empty(), "the proof needs {reached:?}");
+}

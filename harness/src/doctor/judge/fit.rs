@@ -8,7 +8,7 @@ use crate::artifact::source::{self, Choice};
 use crate::doctor::measured::{Cache, DockerEngine, Facts, Machine, Measured, Program, Rights};
 use crate::doctor::{Finding, Level, Wanted};
 use crate::engine;
-use crate::topology::{Cluster, Topology};
+use proof::topology::{Cluster, Topology};
 
 /// No Docker engine, root on Debian, all compilers, an empty cache.
 pub fn machine() -> Measured {

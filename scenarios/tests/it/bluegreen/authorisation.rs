@@ -1,7 +1,7 @@
 //! Is a good certificate enough? Green's Envoy lets one identity through.
 
 use harness::Result;
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Outcome, Pods, Stage, play};
 
 use super::{BLUE, GREEN, GREEN_ENVOY, SLEEP, ask, bring_blue_envoy, id, pem, record, said, scene};

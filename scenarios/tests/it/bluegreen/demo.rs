@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use harness::evidence::Must;
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
+use proof::evidence::Must;
 use scenarios::{Outcome, Pods, Stage, play};
 
 use super::{BLUE, BLUE_ENVOY, GREEN, GREEN_ENVOY, SLEEP, ask, id, listed, pem, record, said, scene};

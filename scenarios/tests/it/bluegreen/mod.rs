@@ -9,10 +9,10 @@ mod token;
 
 use std::fmt::Display;
 
-use harness::envoy::Record;
-use harness::evidence::Reply;
-use harness::identity::{Pem, SpiffeId};
 use harness::{Code, Error, Result, render, spire};
+use proof::envoy::Record;
+use proof::evidence::Reply;
+use proof::identity::{Pem, SpiffeId};
 use scenarios::{Pods, Stage};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! What happens when Green's agent starts again? Its token is used up.
 
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Outcome, play};
 
 use super::{AGENT, Agent, BLUE, GREEN, GREEN_ENVOY, ask, bring_green_envoy, id, lines, node, said, scene};

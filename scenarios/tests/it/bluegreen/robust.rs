@@ -1,12 +1,12 @@
 //! Can the set-up be run again? The document's own script cannot.
 
 use harness::Result;
-use harness::evidence::Must;
 use harness::kube::delete::delete;
 use harness::kube::inventory::Inventory;
 use harness::kube::pods::pods;
 use harness::progress::Note;
 use kube::ResourceExt as _;
+use proof::evidence::Must;
 use scenarios::{Outcome, Stage, play};
 use serde_json::json;
 

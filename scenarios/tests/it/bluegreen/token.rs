@@ -1,8 +1,8 @@
 //! How does Green's agent come to trust Blue's server, and the server to trust it?
 
-use harness::evidence::Must;
-use harness::identity::entries_of;
 use harness::{Result, spire};
+use proof::evidence::Must;
+use proof::identity::entries_of;
 use scenarios::{Outcome, Pods, Stage, play};
 
 use super::{AGENT, Agent, BLUE, GREEN, bundle_of, lines, listed, node};

@@ -1,8 +1,8 @@
 //! What does the SPIRE agent's configuration decide? (004: steps 5 and 6, the two tables of settings)
 
 use harness::Result;
-use harness::evidence::Must;
 use harness::kube::rollout::Workload;
+use proof::evidence::Must;
 use scenarios::{CURL, Outcome, Pods, Stage, play};
 
 const AGENT: Pods<'static> = Pods("spire", "app=spire-agent");
@@ -93,7 +93,7 @@ async fn peers_bundles_reach_sidecars_only_by_the_documented_names() -> Outcome 
 
 /// How many trust domains curl's proxy believes.
 async fn domains(stage: &Stage<'_>) -> Result<String> {
-    use harness::envoy::Trust;
+    use proof::envoy::Trust;
     let count = match stage.held(0, CURL).await?.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => all.len(),
         // One pool of roots is what the agent serves for one trust domain.

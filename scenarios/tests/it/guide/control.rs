@@ -1,7 +1,7 @@
 //! Which settings of istiod matter for trust, and which do nothing? (004: step 9, the tables of settings, Q2)
 
-use harness::evidence::Must;
 use harness::kube::rollout::Workload;
+use proof::evidence::Must;
 use scenarios::{CURL, HELLOWORLD, MESH, Outcome, SERVER, deployment, play};
 use serde_json::json;
 

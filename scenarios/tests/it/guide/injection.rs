@@ -1,7 +1,7 @@
 //! Which way of giving a sidecar SPIRE's socket works? (004: Q1, Q5, the version matrix.) Asked of the API server
 //! and the injector by a dry run, which makes nothing.
 
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Outcome, Pods, play};
 use serde_json::{Value, json};
 

@@ -1,8 +1,8 @@
 //! Which way does traffic between the clusters take, and what must be there for it? (004: parts B3, C1, 4, 5)
 
-use harness::evidence::Must;
-use harness::topology::Cluster;
 use harness::{Code, Error, Result};
+use proof::evidence::Must;
+use proof::topology::Cluster;
 use scenarios::{CURL, GATEWAY, HELLOWORLD, MESH, OUTSIDER, Outcome, Stage, deployment, play};
 use serde_json::json;
 

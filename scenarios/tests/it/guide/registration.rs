@@ -1,7 +1,7 @@
 //! What must be there before an identity is given, and what is skipped in silence? (004: D2, troubleshooting)
 
-use harness::evidence::Must;
 use harness::{Result, spire};
+use proof::evidence::Must;
 use scenarios::{Outcome, Pods, Stage, play};
 
 const LATE: Pods<'static> = Pods("late", "app=late");

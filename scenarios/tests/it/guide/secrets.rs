@@ -1,7 +1,7 @@
 //! Where do certificates come from, how long do they live, and how does one tell? (004: parts A4, B2, Q3, Q6, Q7)
 
-use harness::evidence::Must;
-use harness::identity::Pem;
+use proof::evidence::Must;
+use proof::identity::Pem;
 use scenarios::{CURL, HELLOWORLD, Outcome, Pods, play};
 
 const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");
@@ -174,9 +174,9 @@ async fn svids_rotate_without_a_broken_request() -> Outcome {
     .await
 }
 
-fn leaf(pem: &str) -> harness::Result<harness::identity::Certificate> {
+fn leaf(pem: &str) -> harness::Result<proof::identity::Certificate> {
     let chain = Pem::of(pem).chain();
-    Ok(chain.map_err(|flaw| harness::evidence::missing("a certificate").seen(flaw.to_string()))?.leaf)
+    Ok(chain.map_err(|flaw| proof::evidence::missing("a certificate").seen(flaw.to_string()))?.leaf)
 }
 
 /// The part of the dump that says where secrets come from.

@@ -1,6 +1,6 @@
 //! Which parts of the patch (000) does the gateway need? Each gateway here lacks some of them.
 
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Map, Outcome, Pods, play};
 
 use crate::ingress::{NS, backends, bring, meets_by_its_svid, through, told};

@@ -5,10 +5,10 @@ mod patch;
 mod variants;
 
 use harness::Result;
-use harness::envoy::{Cause, Record};
-use harness::evidence::{Must, Reply};
 use harness::kube::pods::pods;
 use kube::ResourceExt;
+use proof::envoy::{Cause, Record};
+use proof::evidence::{Must, Reply};
 use scenarios::{HELLOWORLD, OUTSIDER, Pods, Stage};
 
 /// Where the gateways are.

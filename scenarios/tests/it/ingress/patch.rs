@@ -1,9 +1,9 @@
 //! Does the patch of the document (000) give an ingress gateway its identity, and what was there before it?
 
-use harness::envoy::Trust;
-use harness::evidence::Must;
-use harness::identity::Pem;
 use kube::ResourceExt as _;
+use proof::envoy::Trust;
+use proof::evidence::Must;
+use proof::identity::Pem;
 use scenarios::{Map, OUTSIDER, Outcome, Pods, play};
 use serde_json::json;
 
@@ -125,7 +125,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does() -> Outcome {
             Must::BeVouchedFor { by: here.clone(), id: id.clone() },
             shown,
         );
-        let trust = |held: harness::envoy::Held| match held.trust("ROOTCA") {
+        let trust = |held: proof::envoy::Held| match held.trust("ROOTCA") {
             Some(Trust::PerTrustDomain(all)) => {
                 all.iter().map(|one| format!("{}\n{}", one.trust_domain, one.bundle.as_str())).collect::<String>()
             }

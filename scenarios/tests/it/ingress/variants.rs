@@ -1,9 +1,9 @@
 //! What does the document (000) name beside its patch: a template for gateways, and a trust root for the whole mesh?
 
-use harness::evidence::Must;
 use harness::kube::forward;
 use harness::kube::pods::one_ready_pod;
 use kube::ResourceExt as _;
+use proof::evidence::Must;
 use scenarios::{MESH, Map, Outcome, Pods, play};
 
 use crate::ingress::{NS, bring, meets_by_its_svid, through, told};

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use harness::error::Context as _;
-use harness::evidence::Must;
 use harness::{Code, Result};
+use proof::evidence::Must;
 use scenarios::{CURL, Outcome, Pods, Stage, play};
 use serde_json::{Value, json};
 

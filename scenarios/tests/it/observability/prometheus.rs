@@ -1,8 +1,8 @@
 //! Who is watched, and what is counted? Prometheus as the guide deploys it, and as it works.
 
 use harness::Result;
-use harness::evidence::Must;
 use harness::kube::pods::pods;
+use proof::evidence::Must;
 use scenarios::{CURL, OUTSIDER, Outcome, PROXIES, Pods, Stage, play};
 use serde_json::json;
 

@@ -1,6 +1,6 @@
 //! Does a registrar make an entry for each new pod, as the page (003, option 1) says, and for whom does it not?
 
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Outcome, play, read_out};
 
 use crate::registration::{GATEWAY, HTTPBIN, httpbin, waits_for};

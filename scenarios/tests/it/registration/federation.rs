@@ -1,9 +1,9 @@
 //! How does an entry federate: by hand, by the page's annotation (003), and which SDS names must the agent have for it?
 
-use harness::envoy::Trust;
-use harness::evidence::Must;
 use harness::kube::rollout::Workload;
 use harness::{Result, spire};
+use proof::envoy::Trust;
+use proof::evidence::Must;
 use scenarios::{Outcome, Stage, play};
 
 use crate::registration::{HTTPBIN, alias, httpbin, id, waits_for};

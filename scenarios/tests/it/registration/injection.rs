@@ -1,6 +1,6 @@
 //! Does automatic injection bring the socket into new pods, as the page (003) says, and in which form?
 
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Outcome, Pods, play};
 
 /// If this fails, a pod that looks like the others has papers of another authority, or a form that is refused today

@@ -1,8 +1,8 @@
 //! Does each command of Istio's page (003, option 2) do what the page says, and who vouches for what came of it?
 
-use harness::envoy::{Cause, Record};
-use harness::evidence::Must;
-use harness::identity::Pem;
+use proof::envoy::{Cause, Record};
+use proof::evidence::Must;
+use proof::identity::Pem;
 use scenarios::{Outcome, Pods, Stage, play, read_out};
 
 use crate::registration::{GATEWAY, HTTPBIN, address, alias, entries, httpbin, id, name_and_uid, waits_for};

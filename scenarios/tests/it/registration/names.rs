@@ -1,7 +1,7 @@
 //! Must an SVID's name follow Istio's pattern, as the page (003) warns, and what breaks when it does not?
 
-use harness::envoy::Cause;
-use harness::evidence::Must;
+use proof::envoy::Cause;
+use proof::evidence::Must;
 use scenarios::{CURL, HELLOWORLD, Outcome, Pods, play};
 
 use crate::registration::{alias, id};
@@ -35,7 +35,7 @@ async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to() -> Outcome {
         stage.knows(0, CURL, "stray.default", 8000).await?;
         let reply = stage.ask(0, CURL, "curl", "http://stray.default:8000/").await?;
         let records = stage.records(0, CURL, &reply.request).await?;
-        let cause = records.iter().rev().find_map(harness::envoy::Record::cause).as_ref().map(Cause::to_string);
+        let cause = records.iter().rev().find_map(proof::envoy::Record::cause).as_ref().map(Cause::to_string);
         let words = records.iter().rev().find_map(|record| record.upstream_transport_failure_reason.clone());
         stage.fact(
             "[S3-14] nobody in the mesh can ask it: the client's sidecar expects the name of its service account and \

@@ -1,7 +1,7 @@
 //! What of the page's installation (003) is here under which name, and what would its clean-up find?
 
 use harness::Result;
-use harness::evidence::Must;
+use proof::evidence::Must;
 use scenarios::{Outcome, Pods, Stage, play};
 
 /// The page's clean-up, object by object: whether it is here.

@@ -1,12 +1,12 @@
 //! Does the gateway that istiod injects have an identity of its own, as the page (001) shows it?
 
-use harness::envoy::Record;
-use harness::evidence::Must;
-use harness::identity::Pem;
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
 use kube::api::Api;
+use proof::envoy::Record;
+use proof::evidence::Must;
+use proof::identity::Pem;
 use scenarios::{OUTSIDER, Outcome, Pods, Stage, play};
 
 use super::{MYAPI, SOCKET_OF_SPIRE, scene, socket_volume};

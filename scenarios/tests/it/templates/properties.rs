@@ -1,11 +1,11 @@
 //! What does each property of the page's table (001) do? Each is taken away once.
 
-use harness::evidence::Must;
-use harness::identity::entries_of;
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
 use kube::api::{Api, Patch, PatchParams};
+use proof::evidence::Must;
+use proof::identity::entries_of;
 use scenarios::{Outcome, Pods, Stage, play};
 use serde_json::{Value, json};
 

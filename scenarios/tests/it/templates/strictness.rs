@@ -1,6 +1,6 @@
 //! Is plain text refused, as the page (001) means?
 
-use harness::evidence::{Must, Reply};
+use proof::evidence::{Must, Reply};
 use scenarios::{OUTSIDER, Outcome, Pods, play};
 use serde_json::json;
 

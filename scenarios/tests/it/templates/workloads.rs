@@ -1,8 +1,8 @@
 //! Who is met when a workload of the page (001) is called?
 
-use harness::evidence::Must;
-use harness::identity::Pem;
 use harness::{Code, Error};
+use proof::evidence::Must;
+use proof::identity::Pem;
 use scenarios::{Outcome, play};
 
 use super::{CALLER, MYAPI, SOCKET_OF_SPIRE, URL, containers, scene, socket_volume};

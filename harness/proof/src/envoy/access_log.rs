@@ -236,7 +236,7 @@ mod tests {
     /// The mesh's configuration and these fields are written in two places; here they meet.
     #[test]
     fn the_mesh_is_told_to_print_every_field() {
-        let operator = include_str!("../../../manifests/istio/operator.yaml");
+        let operator = include_str!("../../../../manifests/istio/operator.yaml");
         let (_, format) = operator.split_once("accessLogFormat: |").unwrap();
         let format = &format[..=format.find('}').unwrap()];
         let printed: serde_json::Value = serde_json::from_str(format).unwrap();

@@ -1,0 +1,22 @@
+//! The proof: from what was observed to what is proven.
+//!
+//! Nothing in this crate can touch anything. It has no runtime and no client, reads no file, starts no process, and
+//! knows no clock but the moments that the evidence carries; its dependencies show it. So a verdict is a function of a
+//! document, and `cargo xtask judge` comes to the same one years later, with no cluster.
+//!
+//! | question | module |
+//! | --- | --- |
+//! | which clusters, which trust domains, which way | [`topology`] |
+//! | when is a certificate good, and whose is it | [`identity`] |
+//! | what did a proxy hold, what did it use, why did it refuse | [`envoy`] |
+//! | what was observed | [`evidence`] |
+//! | what makes a claim hold | [`verdict`] |
+
+pub mod envoy;
+pub mod error;
+pub mod evidence;
+pub mod identity;
+pub mod topology;
+pub mod verdict;
+
+pub use error::{Code, Error, Result};
