@@ -54,7 +54,7 @@ pub struct Topology {
 }
 
 /// From one cluster to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Way {
     /// Where the client is.
     pub from: ClusterName,
@@ -178,8 +178,14 @@ fn refuse(why: impl fmt::Display) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// So many clusters, with names in order.
+    pub(crate) fn of_size(clusters: usize) -> Topology {
+        let numbers = 1..=u8::try_from(clusters).unwrap();
+        Topology { clusters: numbers.map(cluster).collect() }
+    }
 
     fn cluster(i: u8) -> Cluster {
         Cluster {
