@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use futures::future::try_join_all;
-use harness::kube::pods::one_ready_pod;
+use harness::kube::conditions::Standing;
+use harness::kube::pod::pod;
+use harness::kube::pods::{one_ready_pod, pods};
 use harness::kube::{connect, forward};
 use harness::world::{Place, World};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, ResourceExt as _};
-use proof::envoy::Held;
+use proof::envoy::{Counters, Held, latest_tls};
 use proof::evidence::{ClusterSeen, Evidence, Proxy, RemoteCluster, Workload, missing};
 use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
 use proof::topology::{Cluster, ClusterName, Way};
@@ -139,12 +141,8 @@ impl Mesh {
     /// What every mesh proxy holds, by its own admin interface.
     pub async fn proxies(&self, seen: &mut Evidence) -> Result<()> {
         self.each(seen, async |client, one| {
-            let looks = PROXIES.map(|pods| async move {
-                let workload = workload(client, pods).await?;
-                let held = Some(held(client, &workload).await?);
-                Ok::<_, Error>(Proxy { workload, held })
-            });
-            one.proxies = try_join_all(looks).await?;
+            let pods = try_join_all(PROXIES.map(|pods| workloads(client, pods))).await?;
+            one.proxies = try_join_all(pods.into_iter().flatten().map(|one| proxy(client, one))).await?;
             Ok(())
         })
         .await
@@ -183,12 +181,16 @@ impl Mesh {
         Ok(())
     }
 
-    /// The gateway's own counters.
-    pub(crate) async fn counters(&self, name: &ClusterName) -> Result<proof::envoy::Counters> {
+    /// The gateway's own counters, of all its pods together: a connection may pass any of them.
+    pub(crate) async fn counters(&self, name: &ClusterName) -> Result<Counters> {
         let client = self.api(name)?;
-        let gateway = workload(client, GATEWAY).await?;
-        let answer = forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
-        proof::envoy::Counters::of_clusters(&answer)
+        let gateways = workloads(client, GATEWAY).await?;
+        let looks = gateways.iter().map(async |gateway| {
+            let answer =
+                forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
+            Counters::of_clusters(&answer)
+        });
+        Ok(try_join_all(looks).await?.into_iter().fold(Counters::default(), Counters::plus))
     }
 
     async fn each(
@@ -206,6 +208,32 @@ impl Mesh {
 pub(crate) async fn workload(client: &Client, Pods(namespace, selector): Pods<'_>) -> Result<Workload> {
     let pod = one_ready_pod(client, namespace, selector).await?;
     Ok(Workload { namespace: namespace.to_owned(), pod: pod.name_any(), service_account: account(&pod) })
+}
+
+/// Every ready pod behind a selector: its replicas.
+pub(crate) async fn workloads(client: &Client, Pods(namespace, selector): Pods<'_>) -> Result<Vec<Workload>> {
+    let all = pods(client, namespace, selector).await?;
+    let ready: Vec<_> = all.into_iter().filter(|one| matches!(pod(one), Standing::Ready)).collect();
+    if ready.is_empty() {
+        // Says why none is.
+        return Ok(vec![workload(client, Pods(namespace, selector)).await?]);
+    }
+    let named = |pod: &Pod| Workload {
+        namespace: namespace.to_owned(),
+        pod: pod.name_any(),
+        service_account: account(pod),
+    };
+    Ok(ready.iter().map(named).collect())
+}
+
+/// What a pod's proxy holds now, and what it was told.
+pub(crate) async fn proxy(client: &Client, workload: Workload) -> Result<Proxy> {
+    let path = "/config_dump?resource=dynamic_listeners&name_regex=virtualInbound";
+    let (held, listener) = tokio::try_join!(
+        held(client, &workload),
+        forward::get(client, &workload.namespace, &workload.pod, ENVOY_ADMIN, path)
+    )?;
+    Ok(Proxy { workload, held: Some(held), latest_tls: latest_tls(&listener) })
 }
 
 /// What a proxy holds now.

@@ -1,23 +1,29 @@
 //! Requests across the mesh, and what both sidecars wrote about each of them.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
+use futures::future::try_join_all;
 use harness::kube::logs::logs;
+use harness::kube::pods::one_ready_pod;
 use harness::progress::Note;
 use harness::wait::{self, Look};
 use harness::{Result, mesh, patience};
+use jiff::Timestamp;
 use kube::Client;
 use kube::api::LogParams;
-use proof::envoy::{Cause, Record};
-use proof::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload};
+use proof::envoy::Record;
+use proof::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload, missing};
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::Mesh;
-use crate::look::workload;
-use crate::pods::{CURL, HELLOWORLD};
+use crate::look::{proxy, workload, workloads};
+use crate::pods::{CURL, HELLOWORLD, OUTSIDER};
 
 /// Requests of a way: enough to see that they agree, few enough to read.
 const HANDSHAKES: usize = 3;
+/// Refusals in a row that show that a refusal lasts.
+const REFUSALS: usize = 3;
 /// Requests after which a balancer that knows all clusters has chosen each of them, but for one in a million.
 const SAMPLE: usize = 24;
 
@@ -37,22 +43,27 @@ impl Mesh {
         Ok(())
     }
 
-    /// Asks the far version alone, each time on a new connection, and joins both sidecars' records.
+    /// Asks the far version alone, each time on a new connection, and joins both sidecars' records. Any of the server's
+    /// replicas may answer; what both proxies hold is looked at before and after, for a leaf may rotate meanwhile.
     pub async fn handshakes(&self, seen: &mut Evidence, way: &Way) -> Result<()> {
-        let (from, to) = (self.named(&way.from)?, self.named(&way.to)?);
-        let (near, far) = (self.api(&from.name)?, self.api(&to.name)?);
-        let service = far_service(to);
-        let before = self.counters(&to.name).await?;
-        let (client, server) = tokio::try_join!(workload(near, CURL), workload(far, HELLOWORLD))?;
+        let (near, far) = (self.api(&way.from)?, self.api(&way.to)?);
+        let service = far_service(self.named(&way.to)?);
+        let before = self.counters(&way.to).await?;
+        let (client, servers) = tokio::try_join!(workload(near, CURL), workloads(far, HELLOWORLD))?;
+        self.hold(seen, way, &client, &servers).await?;
         let mut replies = Vec::new();
         for i in 0..HANDSHAKES {
             replies.push(mesh::ask(near, &service.name, &request_id(i)).await?);
         }
         let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
-        let (by_client, by_server) =
-            tokio::try_join!(records(near, &client, &requests), records(far, &server, &requests))?;
+        let by_client = records(near, &client, &requests).await?;
+        let mut met = Vec::new();
         for reply in replies {
-            seen.handshakes.push(Handshake {
+            // Nobody answered, or somebody else: whoever should have is looked at, and the claim says so.
+            let answered = |server: &&Workload| reply.instance() == Some(&server.pod);
+            let server = servers.iter().find(answered).unwrap_or(&servers[0]);
+            let by_server = records(far, server, std::slice::from_ref(&reply.request)).await?;
+            met.push(Handshake {
                 way: way.clone(),
                 client: client.clone(),
                 server: server.clone(),
@@ -62,34 +73,67 @@ impl Mesh {
                 reply,
             });
         }
-        let after = self.counters(&to.name).await?;
+        seen.handshakes.extend(met);
+        self.hold(seen, way, &client, &servers).await?;
+        let after = self.counters(&way.to).await?;
         seen.crossings.push(Crossing { way: way.clone(), service, before, after });
         Ok(())
     }
 
-    /// Asks the far version once, expecting to be refused, and keeps what the client's sidecar wrote.
-    pub async fn refused(&self, control: Control, way: &Way) -> Result<Refusal> {
-        let (from, to) = (self.named(&way.from)?, self.named(&way.to)?);
-        let near = self.api(&from.name)?;
-        let client = workload(near, CURL).await?;
-        let service = far_service(to);
-        let reply = mesh::ask(near, &service.name, &request_id(0)).await?;
-        let written = records(near, &client, std::slice::from_ref(&reply.request)).await?;
-        let by_client = Record::by_client(&written, &reply.request).cloned();
-        Ok(Refusal { control, way: way.clone(), service, reply, by_client, by_server: None })
+    /// Adds what the proxies at both ends of a way hold now.
+    async fn hold(
+        &self,
+        seen: &mut Evidence,
+        way: &Way,
+        client: &Workload,
+        servers: &[Workload],
+    ) -> Result<()> {
+        let (near, far) = (self.api(&way.from)?, self.api(&way.to)?);
+        let (client, servers) = tokio::try_join!(
+            proxy(near, client.clone()),
+            try_join_all(servers.iter().map(|server| proxy(far, server.clone())))
+        )?;
+        seen.cluster_mut(&way.from)?.proxies.push(client);
+        seen.cluster_mut(&way.to)?.proxies.extend(servers);
+        Ok(())
     }
 
-    /// Asks in plain text, from outside the mesh, and keeps what the server's sidecar wrote about the connection.
+    /// Asks the far version several times in a row, expecting to be refused each time, and keeps what the client's
+    /// sidecar wrote: a refusal that does not last is none.
+    pub async fn refused(&self, control: Control, way: &Way) -> Result<Vec<Refusal>> {
+        let near = self.api(&way.from)?;
+        let client = workload(near, CURL).await?;
+        let service = far_service(self.named(&way.to)?);
+        let mut refusals = Vec::new();
+        for i in 0..REFUSALS {
+            let reply = mesh::ask(near, &service.name, &request_id(i)).await?;
+            let written = records(near, &client, std::slice::from_ref(&reply.request)).await?;
+            let by_client = Record::by_client(&written, &reply.request).cloned();
+            let (way, service) = (way.clone(), service.clone());
+            refusals.push(Refusal { control, way, service, reply, by_client, by_server: None });
+        }
+        Ok(refusals)
+    }
+
+    /// Asks in plain text, from outside the mesh, and keeps what the server's sidecar wrote about that connection: it
+    /// has no request id, and is joined by the client's address and the moment.
     pub async fn plain_text(&self, cluster: &ClusterName) -> Result<Refusal> {
         let here = self.named(cluster)?;
         let api = self.api(&here.name)?;
-        let server = workload(api, HELLOWORLD).await?;
+        let outsider = one_ready_pod(api, OUTSIDER.0, OUTSIDER.1).await?;
+        let address = outsider.status.and_then(|status| status.pod_ip).and_then(|ip| ip.parse().ok());
+        let address: IpAddr = address.ok_or_else(|| missing("the address of the client outside the mesh"))?;
         let service = far_service(here);
+        let since = Timestamp::now();
         let reply = mesh::ask_from_outside(api, &service.name, &request_id(0)).await?;
-        // A connection that no filter chain takes has no request id: it is found by its cause.
-        let is_it = |record: &Record| record.cause() == Some(Cause::NoFilterChain);
-        let written = written(api, &server, |all| all.iter().any(is_it)).await?;
-        let by_server = written.into_iter().rfind(is_it);
+        let mut by_server = None;
+        for server in workloads(api, HELLOWORLD).await? {
+            let is_it = |all: &[Record]| Record::of_connection(all, address, since).cloned();
+            by_server = is_it(&written(api, &server, |all| is_it(all).is_some()).await?);
+            if by_server.is_some() {
+                break;
+            }
+        }
         let way = Way { from: here.name.clone(), to: here.name.clone() };
         Ok(Refusal { control: Control::PlainText, way, service, reply, by_client: None, by_server })
     }

@@ -56,7 +56,7 @@ async fn refused_meanwhile(stage: &mut Stage<'_>, withdrawn: Withdrawn, control:
     let observed = async {
         mesh.sidecars_believe_in(1).await?;
         for way in mesh.ways() {
-            seen.refusals.push(mesh.refused(control, &way).await?);
+            seen.refusals.extend(mesh.refused(control, &way).await?);
         }
         Ok(())
     }

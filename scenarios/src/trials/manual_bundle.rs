@@ -32,7 +32,7 @@ async fn bundles_exchanged_by_hand_federate_as_well(stage: &mut Stage<'_>) -> Re
     stage.mesh.sidecars_believe_in(1).await?;
     for (from, to) in WAYS {
         let refused = stage.mesh.refused(Control::PeerBundleTakenAway, &stage.mesh.way(from, to)?).await?;
-        stage.seen.refusals.push(refused);
+        stage.seen.refusals.extend(refused);
     }
     for (here, there) in WAYS {
         let shown = spire::bundle(stage.api(there)?).await?;

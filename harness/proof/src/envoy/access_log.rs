@@ -6,6 +6,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
 use serde::{Deserialize, Deserializer, Serialize};
 
@@ -16,7 +17,8 @@ use crate::{Code, Result};
 /// What one sidecar wrote about one request (or one connection that never became a request).
 ///
 /// Every field must be in the line; `null` and `-` mean that there was nothing to write. A line that lacks a
-/// field was made by another format and is no evidence.
+/// field was made by another format and is no evidence. The connections' numbers came later: stored records may lack
+/// them, and the claim that needs them is unjudged then.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// `%REQ(X-REQUEST-ID)%`
@@ -25,6 +27,12 @@ pub struct Record {
     /// `%START_TIME%`
     #[serde(deserialize_with = "text")]
     pub start_time: Option<String>,
+    /// `%CONNECTION_ID%`: of the connection that it came in by, unique in this proxy's life.
+    #[serde(default, deserialize_with = "number", skip_serializing_if = "Option::is_none")]
+    pub connection_id: Option<u64>,
+    /// `%UPSTREAM_CONNECTION_ID%`: of the connection that it went out by, likewise.
+    #[serde(default, deserialize_with = "number", skip_serializing_if = "Option::is_none")]
+    pub upstream_connection_id: Option<u64>,
     /// `%REQ(:AUTHORITY)%`
     #[serde(deserialize_with = "text")]
     pub authority: Option<String>,
@@ -123,14 +131,21 @@ impl Record {
         Self::last(records, request_id, "inbound|")
     }
 
-    /// The server's record of a connection from that address that never became a request, such as one in
-    /// plain text: it has no request id to be joined by.
-    pub fn of_connection(records: &[Self], address: IpAddr) -> Option<&Self> {
+    /// The server's record of a connection from that address that never became a request, such as one in plain text: it
+    /// has no request id to be joined by. One that began before `since` is another.
+    pub fn of_connection(records: &[Self], address: IpAddr, since: Timestamp) -> Option<&Self> {
         records.iter().rev().find(|record| {
             let from =
                 record.downstream_remote_address.as_deref().and_then(|from| from.parse::<SocketAddr>().ok());
-            record.request_id.is_none() && from.is_some_and(|from| from.ip() == address)
+            record.request_id.is_none()
+                && from.is_some_and(|from| from.ip() == address)
+                && record.began().is_some_and(|began| began >= since)
         })
+    }
+
+    /// The moment at which the request began, by the proxy's clock.
+    pub fn began(&self) -> Option<Timestamp> {
+        self.start_time.as_deref()?.parse().ok()
     }
 
     fn last<'a>(records: &'a [Self], request_id: &str, cluster: &str) -> Option<&'a Self> {
@@ -144,6 +159,12 @@ impl Record {
 /// A field that Envoy writes as `null` or `-` when there is nothing to write.
 fn text<'de, D: Deserializer<'de>>(field: D) -> Result<Option<String>, D::Error> {
     Ok(Option::<String>::deserialize(field)?.filter(|text| text != "-" && !text.is_empty()))
+}
+
+/// A number, which Envoy writes as one or as text.
+fn number<'de, D: Deserializer<'de>>(field: D) -> Result<Option<u64>, D::Error> {
+    let value = Option::<serde_json::Value>::deserialize(field)?.unwrap_or_default();
+    Ok(value.as_u64().or_else(|| value.as_str()?.parse().ok()))
 }
 
 /// A certificate, URL-encoded in a log line and plain in stored evidence. Plain PEM has no per cent sign.
@@ -194,6 +215,17 @@ mod tests {
         assert_eq!(Record::all_in(&log).unwrap().len(), LOG.lines().count());
     }
 
+    #[test]
+    fn a_connections_number_may_be_text() {
+        let numbered = |id: serde_json::Value| {
+            let mut json: serde_json::Value = serde_json::from_str(line("good/client")).unwrap();
+            json["connection_id"] = id;
+            Record::read(&json.to_string()).unwrap().connection_id
+        };
+        assert_eq!((numbered(7.into()), numbered("7".into())), (Some(7), Some(7)));
+        assert_eq!((numbered("-".into()), numbered(serde_json::Value::Null)), (None, None));
+    }
+
     /// Tampering: a certificate written as `-`.
     #[test]
     fn a_dash_is_no_certificate() {
@@ -223,14 +255,16 @@ mod tests {
     #[test]
     fn a_connection_without_a_request_is_found_by_its_address() {
         let log = Record::all_in(LOG).unwrap();
-        let plain = Record::of_connection(&log, "127.0.0.1".parse().unwrap()).unwrap();
-        assert_eq!(plain, &Record::read(line("plain/server-listener")).unwrap());
-        assert_eq!(Record::of_connection(&log, "127.0.0.2".parse().unwrap()), None);
-        assert_eq!(
-            Record::of_connection(&log[..2], "127.0.0.1".parse().unwrap()),
-            None,
-            "requests are not it"
-        );
+        let of = |log: &[Record], address: &str, since: Timestamp| {
+            Record::of_connection(log, address.parse().unwrap(), since).cloned()
+        };
+        let plain = Record::read(line("plain/server-listener")).unwrap();
+        let began = plain.began().unwrap();
+        assert_eq!(of(&log, "127.0.0.1", began), Some(plain));
+        assert_eq!(of(&log, "127.0.0.2", began), None);
+        assert_eq!(of(&log[..2], "127.0.0.1", began), None, "requests are not it");
+        let later = began + jiff::SignedDuration::from_millis(1);
+        assert_eq!(of(&log, "127.0.0.1", later), None, "an earlier connection is another");
     }
 
     /// The mesh's configuration and these fields are written in two places; here they meet.
@@ -240,7 +274,8 @@ mod tests {
         let (_, format) = operator.split_once("accessLogFormat: |").unwrap();
         let format = &format[..=format.find('}').unwrap()];
         let printed: serde_json::Value = serde_json::from_str(format).unwrap();
-        for (field, _) in serde_json::to_value(Record::default()).unwrap().as_object().unwrap() {
+        let whole = Record { connection_id: Some(1), upstream_connection_id: Some(2), ..Record::default() };
+        for (field, _) in serde_json::to_value(whole).unwrap().as_object().unwrap() {
             assert!(printed[field].as_str().is_some_and(|operator| operator.starts_with('%')), "{field}");
         }
     }

@@ -8,10 +8,12 @@
 
 pub mod access_log;
 pub mod cause;
+mod listener;
 pub mod secrets;
 pub mod stats;
 
 pub use access_log::Record;
 pub use cause::Cause;
+pub use listener::latest_tls;
 pub use secrets::{Held, Secret, Trust};
 pub use stats::Counters;

@@ -51,10 +51,12 @@ impl Counters {
         if counters.is_empty() { Err(Error::new(Code::Evidence, unreadable())) } else { Ok(Self(counters)) }
     }
 
-    /// Both together.
+    /// Those of several proxies that stand for one, added up.
     #[must_use]
-    pub fn and(mut self, other: Self) -> Self {
-        self.0.extend(other.0);
+    pub fn plus(mut self, other: Self) -> Self {
+        for (name, value) in other.0 {
+            *self.0.entry(name).or_default() += value;
+        }
         self
     }
 
@@ -152,6 +154,12 @@ mod tests {
              cluster.x.{SNI}.upstream_cx_total: 5\ncluster.{SNI};.default.total_match_count: 9\nserver.uptime: 7\n"
         ));
         assert_eq!(risen(&Counters::default(), &other.unwrap()), []);
+    }
+
+    #[test]
+    fn what_passed_any_of_several_counts() {
+        let at = |n: u64| Counters::from_iter([(format!("cluster.{SNI};.upstream_cx_total"), n)]);
+        assert_eq!(risen(&at(9).plus(at(4)), &at(9).plus(at(6)))[0].1, 2);
     }
 
     #[test]

@@ -39,6 +39,9 @@ pub struct Proxy {
     pub workload: Workload,
     /// What it holds.
     pub held: Option<Held>,
+    /// The latest TLS version that its inbound listener was told to take, in Envoy's words: `TLSv1_2`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latest_tls: Option<String>,
 }
 
 /// A cluster that an istiod watches, as its debug endpoint `clusterz` says.

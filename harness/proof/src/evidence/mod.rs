@@ -24,8 +24,9 @@ use crate::error::Context;
 use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result};
 
-/// The version of the document's form; grows with every change that an old reader would misread.
-pub const VERSION: u32 = 1;
+/// The version of the document's form; grows with every change that an old reader would misread. Since version 2 a
+/// document says what it owed, and handshakes come with what both proxies held around them.
+pub const VERSION: u32 = 2;
 
 /// Everything that was observed for one question, or for a whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -88,12 +89,9 @@ impl Evidence {
         }
         let what = || "this is not an evidence document of Vouchsafe".to_owned();
         let Versioned { version } = serde_json::from_str(json).or_fail(Code::Evidence, what)?;
-        if version != VERSION {
-            return Err(Error::new(
-                Code::Evidence,
-                format!("the evidence has version {version}, not {VERSION}"),
-            )
-            .next("judge it with the release that collected it"));
+        if !(1..=VERSION).contains(&version) {
+            let what = format!("the evidence has version {version}, and this release reads 1 to {VERSION}");
+            return Err(Error::new(Code::Evidence, what).next("judge it with the release that collected it"));
         }
         let mut evidence: Self = serde_json::from_str(json).or_fail(Code::Evidence, what)?;
         facts::name_all(&mut evidence.facts);

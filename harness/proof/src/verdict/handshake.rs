@@ -1,5 +1,8 @@
-//! Both ends of a handshake showed papers from home: each peer's leaf, as the *other* side's sidecar recorded
-//! it for that very request, is vouched for by the bundle of the peer's own trust domain.
+//! Each end of a handshake showed an SVID of its own trust domain: each peer's leaf, as the *other* side's sidecar
+//! recorded it for that very request, chains to the trust bundle of the peer's own trust domain.
+//!
+//! A certificate is judged at the moment at which the request began, by the clock of the sidecar that recorded it: what
+//! expires later was good when it was used. (Stored records of the first form have no moment of their own.)
 
 use jiff::Timestamp;
 
@@ -9,9 +12,6 @@ use crate::envoy::Record;
 use crate::evidence::{Evidence, Handshake, missing};
 use crate::identity::{Bundle, Flaw, Pem, SpiffeId};
 use crate::topology::Way;
-
-/// What istiod tells both sides to speak at best, and what they therefore agree on.
-const TLS: &str = "TLSv1.3";
 
 /// `shown` is a certificate of exactly `id`, made by an authority of `bundle` and valid at `at`.
 pub fn vouched(shown: Option<&Pem>, bundle: &Bundle, id: &SpiffeId, at: Timestamp) -> Finding {
@@ -32,27 +32,6 @@ pub fn vouched(shown: Option<&Pem>, bundle: &Bundle, id: &SpiffeId, at: Timestam
             Finding::new(true, expected, observed).signed_by(key)
         }
         Err(flaw) => Finding::new(false, expected, flaw.to_string()),
-    }
-}
-
-/// Both witnesses describe the same connection, encrypted as expected and asking for the right service.
-pub fn same_connection(met: &Met<'_>, client: &SpiffeId, server: &SpiffeId, sni: &str) -> Finding {
-    let (c, s) = (met.by_client, met.by_server);
-    let (client, server) = (&*client.to_string(), &*server.to_string());
-    let facts = [
-        ("TLS seen by the client", &c.upstream_tls_version, TLS),
-        ("TLS seen by the server", &s.downstream_tls_version, TLS),
-        ("SNI", &s.requested_server_name, sni),
-        ("the client called itself", &c.upstream_local_uri_san, client),
-        ("the server called itself", &s.downstream_local_uri_san, server),
-    ];
-    let expected = format!("{TLS} on both sides, SNI {sni}, between {client} and {server}");
-    let wrong = facts.iter().find(|(_, seen, wanted)| seen.as_deref() != Some(*wanted));
-    match wrong {
-        None => Finding::new(true, expected.clone(), expected),
-        Some((what, seen, _)) => {
-            Finding::new(false, expected, format!("{what}: {}", seen.as_deref().unwrap_or("nothing")))
-        }
     }
 }
 
@@ -95,8 +74,9 @@ pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
     let home = evidence.cluster(&way.to)?;
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.server.id(&home.trust_domain()?)?;
-        let shown = Met::of(handshake)?.by_client.upstream_peer_cert.as_ref();
-        Ok(vouched(shown, home.published()?, &id, evidence.collected_at))
+        let record = Met::of(handshake)?.by_client;
+        let at = record.began().unwrap_or(evidence.collected_at);
+        Ok(vouched(record.upstream_peer_cert.as_ref(), home.published()?, &id, at))
     })?;
     Ok((finding, format!("{at}/by_client/upstream_peer_cert")))
 }
@@ -109,24 +89,11 @@ pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
     let home = evidence.cluster(&way.from)?;
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.client.id(&home.trust_domain()?)?;
-        let shown = Met::of(handshake)?.by_server.downstream_peer_cert.as_ref();
-        Ok(vouched(shown, home.published()?, &id, evidence.collected_at))
+        let record = Met::of(handshake)?.by_server;
+        let at = record.began().unwrap_or(evidence.collected_at);
+        Ok(vouched(record.downstream_peer_cert.as_ref(), home.published()?, &id, at))
     })?;
     Ok((finding, format!("{at}/by_server/downstream_peer_cert")))
-}
-
-/// Both sidecars recorded the same mutual TLS 1.3 connection.
-///
-/// # Errors
-/// As [`server_vouched`].
-pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Located> {
-    let (from, to) =
-        (evidence.cluster(&way.from)?.trust_domain()?, evidence.cluster(&way.to)?.trust_domain()?);
-    let (finding, at) = each(evidence, way, |handshake| {
-        let (client, server) = (handshake.client.id(&from)?, handshake.server.id(&to)?);
-        Ok(same_connection(&Met::of(handshake)?, &client, &server, &handshake.service.sni()))
-    })?;
-    Ok((finding, at))
 }
 
 /// One finding over every handshake of a way, and the place of the one that it tells of.

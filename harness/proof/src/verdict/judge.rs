@@ -1,19 +1,21 @@
 //! A verdict on every claim that a document of evidence owes, and on every other that it speaks of.
 
-use super::{Located, Verdict, bundles, fact, handshake, held, istiod, mesh, path, refusal};
+use super::{Located, Verdict, bundles, connection, fact, handshake, held, istiod, mesh, path, refusal};
 use crate::claim::{Claim, Kind, Subject, due};
 use crate::evidence::{Control, Evidence};
 use crate::topology::{ClusterName, Topology, Way};
 use crate::{Code, Error, Result};
 
-/// Judges every claim that is due, and whatever else the document has something to say of. A claim that lacks its
+/// Judges every claim that is due, and every fact; of a document that does not say what it owed, all that it speaks of. A claim that lacks its
 /// evidence is unjudged, with what was missing, and does not keep the others from being judged.
 pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
     let mut claims = evidence.due.clone();
-    for spoken in spoken_of(evidence) {
-        let owed = |claim: &Claim| claim.kind == spoken.kind && claim.subject == spoken.subject;
-        if !claims.iter().any(owed) {
-            claims.push(spoken);
+    let facts = || evidence.facts.iter().map(|fact| fact.id.clone()).collect();
+    // What a document needs for its own question is not a question of its own: proxies around a handshake, for instance.
+    let spoken: Vec<Claim> = if claims.is_empty() { spoken_of(evidence) } else { facts() };
+    for one in spoken {
+        if !claims.contains(&one) {
+            claims.push(one);
         }
     }
     claims.iter().map(|claim| judge_one(evidence, claim)).collect()
@@ -61,7 +63,7 @@ fn of_way(evidence: &Evidence, kind: Kind, way: &Way) -> Result<Located> {
         Kind::GatewayCounted => path::gateway_counted(evidence, way),
         Kind::ServerSvid => handshake::server_vouched(evidence, way),
         Kind::ClientSvid => handshake::client_vouched(evidence, way),
-        Kind::OneConnection => handshake::one_connection(evidence, way),
+        Kind::OneConnection => connection::one_connection(evidence, way),
         Kind::NothingOfIstiodUsed => istiod::used_nothing_of_istiod(evidence, way),
         Kind::RefusedWithoutPeerBundle => refusal::was_refused(evidence, Control::PeerBundleTakenAway, way),
         Kind::RefusedWithoutFederatesWith => {

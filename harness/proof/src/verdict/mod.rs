@@ -12,13 +12,15 @@
 //! | `bundles` | the servers' bundles share no key; each holds the other's |
 //! | `held` | every proxy holds its SVID, and the roots of exactly the trust domains |
 //! | `mesh` | entries federate; each istiod watches the other cluster |
-//! | `handshake` | both ends showed papers from home, on one TLS 1.3 connection |
+//! | `handshake` | each end showed an SVID of its own trust domain |
+//! | `connection` | both records are of one and the same connection |
 //! | `path` | both versions answer; traffic crossed the east-west gateway |
 //! | `istiod` | no certificate is from istiod's CA |
 //! | `refusal` | what must be refused is, for the stated reason |
 //! | `fact` | what a source document states, seen or not |
 
 pub mod bundles;
+pub mod connection;
 pub mod fact;
 pub mod handshake;
 pub mod held;
@@ -35,7 +37,8 @@ mod judge;
 
 use serde::{Deserialize, Serialize};
 
-pub use handshake::{same_connection, vouched};
+pub use connection::same_connection;
+pub use handshake::vouched;
 pub use held::trusts;
 pub use istiod::not_from_istiod;
 pub use judge::{judge, judge_one};

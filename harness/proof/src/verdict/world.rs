@@ -82,14 +82,14 @@ impl World {
             seen.remote_clusters =
                 Some(vec![remote(i, ""), remote(1 - i, "istio-system/istio-remote-secret")]);
             seen.entries = Some((0..3).map(|w| entry(i, w)).collect());
-            seen.proxies =
-                (0..3).map(|w| Proxy { workload: workload(w), held: Some(held(&spire, i, w)) }).collect();
+            seen.proxies = (0..3).map(|w| proxy(&spire, i, w)).collect();
             let service = Service { name: "helloworld".into(), ..service(i) };
             let replies = (0..4).map(|n| hello(n % 2, &format!("spread-{n}"))).collect();
             evidence.replies.push(Replies { from: name(i), service, replies });
         }
         for from in [0, 1] {
-            evidence.handshakes.extend((0..2).map(|n| handshake(&spire, from, &format!("far-{from}-{n}"))));
+            let met: Vec<_> = (0..2).map(|n| handshake(&evidence.clusters, from, n)).collect();
+            evidence.handshakes.extend(met);
             evidence.crossings.push(crossing(from));
         }
         evidence.refusals = vec![
@@ -115,6 +115,10 @@ fn entry(i: usize, w: usize) -> Entry {
     }
 }
 
+fn proxy(spire: &[Ca; 2], i: usize, w: usize) -> Proxy {
+    Proxy { workload: workload(w), held: Some(held(spire, i, w)), latest_tls: Some("TLSv1_3".into()) }
+}
+
 fn held(spire: &[Ca; 2], i: usize, w: usize) -> Held {
     let svid = Content::Certificate(Pem::of(&spire[i].svid(&id(i, w))));
     let both = [0, 1].map(|n| DomainTrust { trust_domain: domain(n), bundle: Pem::of(&spire[n].pem) });
@@ -123,7 +127,11 @@ fn held(spire: &[Ca; 2], i: usize, w: usize) -> Held {
     Held { secrets: vec![secret("ROOTCA", roots), secret("default", svid)] }
 }
 
-fn handshake(spire: &[Ca; 2], from: usize, request: &str) -> Handshake {
+/// Both sides show the leaf that their proxy holds.
+fn handshake(seen: &[ClusterSeen], from: usize, n: u64) -> Handshake {
+    let request = &*format!("far-{from}-{n}");
+    let shown =
+        |i: usize, w: usize| seen[i].proxies[w].held.as_ref().unwrap().certificate("default").cloned();
     let to = 1 - from;
     let text = |text: &str| Some(text.to_owned());
     let by_client = Record {
@@ -132,7 +140,8 @@ fn handshake(spire: &[Ca; 2], from: usize, request: &str) -> Handshake {
         upstream_host: text(&gateway(to)),
         upstream_tls_version: text("TLSv1.3"),
         upstream_local_uri_san: text(&id(from, 0)),
-        upstream_peer_cert: Some(Pem::of(&spire[to].svid(&id(to, 1)))),
+        upstream_peer_cert: shown(to, 1),
+        upstream_connection_id: Some(10 + n),
         ..Record::default()
     };
     let by_server = Record {
@@ -141,7 +150,8 @@ fn handshake(spire: &[Ca; 2], from: usize, request: &str) -> Handshake {
         downstream_tls_version: text("TLSv1.3"),
         requested_server_name: text(&service(to).sni()),
         downstream_local_uri_san: text(&id(to, 1)),
-        downstream_peer_cert: Some(Pem::of(&spire[from].svid(&id(from, 0)))),
+        downstream_peer_cert: shown(from, 0),
+        connection_id: Some(20 + n),
         ..Record::default()
     };
     Handshake {

@@ -2,6 +2,7 @@
 
 use super::super::world::*;
 use super::{only, red, unjudged};
+use crate::envoy::secrets::Content;
 use crate::envoy::{Counters, Record};
 use crate::evidence::{Evidence, Refusal};
 use crate::identity::Pem;
@@ -30,43 +31,44 @@ fn a_server_without_papers_from_home() {
     let impostor = Ca::named("cluster2.local");
     let seen = red(|_, e| by_client(e).upstream_peer_cert = Some(Pem::of(&impostor.svid(&id(1, 1)))));
     assert!(
-        only(seen, &[SERVER, NOT_ISTIOD]).starts_with("in 1 of 2 handshakes: no authority of the bundle")
+        only(seen, &[SERVER, ONE, NOT_ISTIOD])
+            .starts_with("in 1 of 2 handshakes: no authority of the bundle")
     );
     let leaked = red(|w, e| by_client(e).upstream_peer_cert = Some(Pem::of(&w.spire[0].svid(&id(1, 1)))));
-    only(leaked, &[SERVER]);
+    only(leaked, &[SERVER, ONE]);
     let istiod = red(|w, e| by_client(e).upstream_peer_cert = Some(Pem::of(&w.istiod[1].svid(&id(1, 1)))));
-    only(istiod, &[SERVER, NOT_ISTIOD]);
+    only(istiod, &[SERVER, ONE, NOT_ISTIOD]);
     let near = red(|w, e| by_client(e).upstream_peer_cert = Some(Pem::of(&w.istiod[0].svid(&id(1, 1)))));
-    only(near, &[SERVER, NOT_ISTIOD]);
+    only(near, &[SERVER, ONE, NOT_ISTIOD]);
 }
 
 /// Tampering: the same at the client's end.
 #[test]
 fn a_client_without_papers_from_home() {
     let seen = red(|w, e| by_server(e).downstream_peer_cert = Some(Pem::of(&w.istiod[0].svid(&id(0, 0)))));
-    only(seen.clone(), &[CLIENT, NOT_ISTIOD]);
-    assert!(seen[1].1.contains("the client's certificate: istiod's CA signed it"), "{seen:?}");
+    only(seen.clone(), &[CLIENT, ONE, NOT_ISTIOD]);
+    assert!(seen[2].1.contains("the client's certificate: istiod's CA signed it"), "{seen:?}");
     only(
         red(|w, e| by_server(e).downstream_peer_cert = Some(Pem::of(&w.spire[1].svid(&id(0, 0))))),
-        &[CLIENT],
+        &[CLIENT, ONE],
     );
     let damaged =
         red(|w, e| by_server(e).downstream_peer_cert = Some(Pem::of(&damaged(&w.spire[0].svid(&id(0, 0))))));
-    only(damaged, &[CLIENT, NOT_ISTIOD]);
+    only(damaged, &[CLIENT, ONE, NOT_ISTIOD]);
 }
 
 /// Tampering: valid papers of somebody else at home.
 #[test]
 fn another_workload_of_the_right_trust_domain() {
     let seen = red(|w, e| by_client(e).upstream_peer_cert = Some(Pem::of(&w.spire[1].svid(&id(1, 0)))));
-    assert!(only(seen, &[SERVER]).contains("it is spiffe://cluster2.local/ns/istio-test/sa/curl, not "));
+    assert!(only(seen, &[SERVER, ONE]).contains("it is spiffe://cluster2.local/ns/istio-test/sa/curl, not "));
 }
 
 /// Tampering: the record says that no certificate was shown: plain text.
 #[test]
 fn no_certificate_at_all() {
     let seen = red(|_, e| by_client(e).upstream_peer_cert = None);
-    assert!(only(seen, &[SERVER, NOT_ISTIOD]).contains("there is no certificate"));
+    assert!(only(seen, &[SERVER, ONE, NOT_ISTIOD]).contains("there is no certificate"));
 }
 
 /// Tampering: TLS 1.2 on either side, another SNI, none, a side that called itself otherwise.
@@ -81,6 +83,80 @@ fn another_connection() {
     only(red(|_, e| by_server(e).requested_server_name = None), &[ONE]);
     only(red(|_, e| by_client(e).upstream_local_uri_san = Some(id(0, 1))), &[ONE]);
     only(red(|_, e| by_server(e).downstream_local_uri_san = Some(id(1, 0))), &[ONE]);
+}
+
+/// Tampering: a leaf of the right name and authority that the peer's proxy never held; two requests over one connection.
+#[test]
+fn a_record_of_another_connection() {
+    let twin = red(|w, e| by_client(e).upstream_peer_cert = Some(Pem::of(&w.spire[1].svid(&id(1, 1)))));
+    let observed = only(twin, &[ONE]);
+    assert!(
+        observed.starts_with("in 1 of 2 handshakes: leaf ") && observed.ends_with(" is held"),
+        "{observed}"
+    );
+    let pooled = red(|_, e| by_client(e).upstream_connection_id = Some(10));
+    assert_eq!(only(pooled, &[ONE]), "connection 10 at the client curl-7d4b-x carried two of them");
+    let reused = red(|_, e| by_server(e).connection_id = Some(20));
+    assert_eq!(only(reused, &[ONE]), "connection 20 at the server helloworld-7d4b-x carried two of them");
+    assert_eq!(unjudged(|_, e| by_server(e).connection_id = None).len(), 1);
+}
+
+/// While a leaf rotates, the one before and the one after are both the proxy's.
+#[test]
+fn a_leaf_that_rotated_meanwhile_is_still_its_own() {
+    let seen = red(|w, e| {
+        let new = Pem::of(&w.spire[1].svid(&id(1, 1)));
+        let mut after = e.clusters[1].proxies[1].clone();
+        after.held.as_mut().unwrap().secrets[1].content = Content::Certificate(new.clone());
+        e.clusters[1].proxies.push(after);
+        by_client(e).upstream_peer_cert = Some(new);
+    });
+    assert_eq!(seen, []);
+}
+
+/// A mesh under a FIPS policy is told TLS 1.2, and speaks it.
+#[test]
+fn the_version_that_the_mesh_was_told_is_right() {
+    let told = |e: &mut Evidence| e.clusters[1].proxies[1].latest_tls = Some("TLSv1_2".into());
+    assert!(only(red(|_, e| told(e)), &[ONE]).contains("TLS seen by the client: TLSv1.3"));
+    let all = |e: &mut Evidence| {
+        told(e);
+        for handshake in &mut e.handshakes {
+            handshake.by_client.as_mut().unwrap().upstream_tls_version = Some("TLSv1.2".into());
+            handshake.by_server.as_mut().unwrap().downstream_tls_version = Some("TLSv1.2".into());
+        }
+    };
+    let seen = red(|_, e| {
+        all(e);
+        e.handshakes.retain(|handshake| handshake.way == way(0));
+    });
+    assert_eq!(seen, []);
+}
+
+/// A certificate that was good when it was used stays proven after it expired, and one that was not stays red.
+#[test]
+fn a_certificate_is_judged_at_the_moment_of_its_use() {
+    let moved = |to: &str| {
+        let (to, later) = (Some(to.to_owned()), "2026-11-25T00:00:00Z");
+        red(move |_, e| {
+            e.collected_at = later.parse().unwrap();
+            e.clusters
+                .iter_mut()
+                .for_each(|seen| seen.proxies.iter_mut().for_each(|p| p.workload.pod += "-gone"));
+            e.handshakes.truncate(2);
+            for handshake in &mut e.handshakes {
+                (handshake.client.pod, handshake.server.pod) = ("x".into(), "y".into());
+                handshake.by_client.as_mut().unwrap().start_time = to.clone();
+                handshake.by_server.as_mut().unwrap().start_time = to.clone();
+            }
+            e.version = 1;
+        })
+    };
+    let ids = |seen: Vec<(String, String)>| seen.into_iter().map(|(id, _)| id).collect::<Vec<_>>();
+    let in_time = ids(moved("2026-11-21T00:10:00.000Z"));
+    assert!(!in_time.iter().any(|id| id == SERVER || id == CLIENT), "{in_time:?}");
+    let late = ids(moved("2026-11-21T02:10:00.000Z"));
+    assert!(late.iter().any(|id| id == SERVER) && late.iter().any(|id| id == CLIENT), "{late:?}");
 }
 
 /// Tampering: the request went straight to the pod, or to the client's own gateway, or to another port.
@@ -116,7 +192,12 @@ fn somebody_else_answered() {
     let near = red(|_, e| e.handshakes[0].reply = hello(0, "far-0-0"));
     assert_eq!(only(near, &[FAR]), "in 1 of 2 handshakes: v1 from helloworld-7d4b-x");
     only(red(|_, e| e.handshakes[0].reply.status = 503), &[FAR]);
-    only(red(|_, e| e.handshakes[0].server.pod = "helloworld-other".into()), &[FAR]);
+    let other = |e: &mut Evidence| {
+        e.clusters[1].proxies[1].workload.pod = "helloworld-other".into();
+        e.handshakes[0].server.pod = "helloworld-other".into();
+        e.handshakes.remove(1);
+    };
+    only(red(|_, e| other(e)), &[FAR]);
 }
 
 /// Tampering: all answers come from one cluster; the status is good every time.

@@ -47,7 +47,7 @@ fn one_real_handshake_is_vouched_for_at_both_ends() {
     assert!(!vouched(client, &home, &hello, at()).held, "not as somebody else");
     assert!(!vouched(server, &away, &hello, "2026-11-23T00:00:00Z".parse().unwrap()).held, "not for ever");
     let sni = "outbound_.5000_._.helloworld.istio-test.svc.cluster.local";
-    assert!(same_connection(&met, &curl, &hello, sni).held);
+    assert!(same_connection(&met, (&curl, &hello), sni, "TLSv1.3").held);
     assert!(passed(met.by_client, "127.0.0.1:15443").held);
 }
 
