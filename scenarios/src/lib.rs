@@ -12,6 +12,7 @@ mod objects;
 mod onlooker;
 mod pods;
 mod requests;
+mod shows;
 mod stage;
 mod strike;
 mod telling;

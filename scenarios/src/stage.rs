@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use crate::Mesh;
 use crate::moment::Moment;
 use crate::pods::Pods;
+use crate::shows::Shown;
 use crate::strike::{Undo, delete_pods, named, restart};
 use crate::telling::{Outcome, tell};
 use crate::trial::Story;
@@ -73,7 +74,13 @@ impl Stage<'_> {
         self.mesh.world().origin == harness::artifact::Origin::Packages
     }
 
-    /// Keeps an observation beside the sentence that it decides.
+    /// Keeps an observation beside the fact that it decides, which the story's table owes.
+    pub fn shows(&mut self, fact: impl Into<Shown>, must: Must, seen: impl Into<String>) {
+        let fact = fact.into();
+        self.seen.facts.push(Fact { id: fact.id(self.story), claim: fact.says(), must, seen: seen.into() });
+    }
+
+    /// Keeps an observation beside a sentence that no table has: nobody would miss it.
     pub fn fact(&mut self, claim: impl Into<String>, must: Must, seen: impl Into<String>) {
         let number = self.seen.facts.len() + 1;
         let subject = Subject::Fact { story: self.story.to_owned(), name: number.to_string() };

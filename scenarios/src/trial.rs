@@ -9,6 +9,7 @@ use proof::evidence::Evidence;
 use proof::topology::Topology;
 
 use crate::Mesh;
+use crate::shows::Shows;
 use crate::stage::{Stage, play};
 use crate::telling::{Outcome, failed, tell};
 
@@ -39,6 +40,8 @@ pub struct Story {
     pub function: &'static str,
     /// The claims that it owes beside its facts; none when facts are all that it shows.
     pub owes: &'static [fn(&Topology) -> Vec<Claim>],
+    /// What it shows: each of these is due before it begins.
+    pub facts: &'static [Shows],
     /// How it goes.
     pub tell: Tell,
 }
@@ -46,16 +49,38 @@ pub struct Story {
 /// A story's function, as a table can hold it.
 type Tell = for<'a, 'b> fn(&'a mut Stage<'b>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// The stories of a module, in a table at its top: `"name" => function`, and `"name", owes claims => function` for one
-/// that owes more than to be told to its end.
+/// The stories of a module, in a table at its top: what each is called, the function that tells it, and the facts that it
+/// owes, by name and sentence.
+///
+/// ```text
+/// stories! {
+///     "reached" => the_gateway_is_reached_from_the_other_cluster {
+///         GATEWAY_REACHED each way: "[S4-1] port 15443 of {to} is reached from {from}",
+///         NO_NEIGHBOUR: "[S4-1] the next port is refused",
+///     },
+///     "bundle-taken-away", owes bundle => without_the_bundle_the_call_is_refused {},
+/// }
+/// ```
+///
+/// `each way` and `each cluster` are owed for every one of the topology; `{from}`, `{to}` and `{cluster}` are its names.
+/// `[S4-1]` names the statements of the checklist that the fact settles. `owes` adds claims that are no facts.
 #[macro_export]
 macro_rules! stories {
-    ($($name:literal $(, owes $owes:path)? => $function:ident,)+) => {
+    ($($name:literal $(, owes $owes:path)? => $function:ident {
+        $($fact:ident $(each $each:ident)?: $says:literal,)*
+    },)+) => {
+        $($(const $fact: $crate::shows::Shows = $crate::shows::Shows {
+            name: stringify!($fact),
+            each: $crate::each!($($each)?),
+            says: $says,
+        };)*)+
+
         pub(super) const STORIES: &[$crate::trial::Story] = &[$($crate::trial::Story {
             name: $name,
             module: module_path!(),
             function: stringify!($function),
             owes: &[$($owes)?],
+            facts: &[$($fact,)*],
             tell: |stage| Box::pin($function(stage)),
         },)+];
     };
@@ -84,6 +109,7 @@ impl Trial {
         if owes.is_empty() {
             owes.push(Claim::of(Kind::StoryTold, Subject::Story(story.name.to_owned())));
         }
+        owes.extend(story.facts.iter().flat_map(|fact| fact.due(story.name, topology)));
         owes.extend(due::as_before(topology, story.name));
         let module = story.module.trim_start_matches("scenarios::trials::");
         Self {

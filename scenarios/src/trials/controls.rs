@@ -11,8 +11,8 @@ use crate::trial::Trial;
 use crate::{Withdrawn, stories};
 
 stories! {
-    "bundle-taken-away", owes bundle => without_the_peers_bundle_the_same_call_is_refused,
-    "federates-with-absent", owes federates_with => without_federates_with_the_same_call_is_refused,
+    "bundle-taken-away", owes bundle => without_the_peers_bundle_the_same_call_is_refused {},
+    "federates-with-absent", owes federates_with => without_federates_with_the_same_call_is_refused {},
 }
 
 pub(super) fn trials(topology: &Topology) -> Vec<Trial> {

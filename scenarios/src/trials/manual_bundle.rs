@@ -9,9 +9,9 @@ use proof::topology::Topology;
 use serde_json::{Value, json};
 
 stories! {
-    "manual-bundle", owes by_hand => bundles_exchanged_by_hand_federate_as_well,
-    "two-authorities" => a_bundle_with_two_authorities_needs_both_in_the_exchange,
-    "given-bundle" => a_federated_trust_domain_loads_the_bundle_that_it_carries,
+    "manual-bundle", owes by_hand => bundles_exchanged_by_hand_federate_as_well {},
+    "two-authorities" => a_bundle_with_two_authorities_needs_both_in_the_exchange {},
+    "given-bundle" => a_federated_trust_domain_loads_the_bundle_that_it_carries {},
 }
 
 /// The same claims as of a federation by its API.

@@ -5,7 +5,7 @@ use harness::{Result, spire};
 use proof::evidence::Must;
 
 stories! {
-    "single-cluster" => one_cluster_needs_nothing_of_federation,
+    "single-cluster" => one_cluster_needs_nothing_of_federation {},
 }
 
 /// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.

@@ -7,7 +7,7 @@ use proof::evidence::Must;
 use super::{BLUE, GREEN, GREEN_ENVOY, SLEEP, ask, bring_blue_envoy, id, pem, record, said, scene};
 
 stories! {
-    "blue-green-authorisation" => only_the_listed_identity_gets_through,
+    "blue-green-authorisation" => only_the_listed_identity_gets_through {},
 }
 
 /// If this fails, whoever has an SVID of the trust domain, or has none, gets at Green's service.

@@ -11,7 +11,7 @@ use proof::evidence::Must;
 use super::{BLUE, BLUE_ENVOY, GREEN, GREEN_ENVOY, SLEEP, ask, id, listed, pem, record, said, scene};
 
 stories! {
-    "blue-green-demo" => a_quote_crosses_from_blues_mesh_to_green,
+    "blue-green-demo" => a_quote_crosses_from_blues_mesh_to_green {},
 }
 
 /// Questions after which a Service of two has given both answers, but for one time in eight million.

@@ -7,7 +7,7 @@ use proof::evidence::Must;
 use super::{AGENT, Agent, BLUE, GREEN, GREEN_ENVOY, ask, bring_green_envoy, id, lines, node, said, scene};
 
 stories! {
-    "blue-green-restart" => an_agent_that_lost_its_svid_says_so_and_needs_a_new_token,
+    "blue-green-restart" => an_agent_that_lost_its_svid_says_so_and_needs_a_new_token {},
 }
 
 const USED: &str = "join token does not exist or has already been used";

@@ -13,7 +13,7 @@ use serde_json::json;
 use super::{BLUE, GREEN, ask, bring_all, said, scene};
 
 stories! {
-    "blue-green-robust" => the_set_up_can_be_repeated_and_resumed,
+    "blue-green-robust" => the_set_up_can_be_repeated_and_resumed {},
 }
 
 /// If this fails, whoever repeats the set-up, or resumes one that stopped half-way, gets something else.

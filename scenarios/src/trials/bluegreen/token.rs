@@ -8,8 +8,8 @@ use proof::identity::entries_of;
 use super::{AGENT, Agent, BLUE, GREEN, bundle_of, lines, listed, node};
 
 stories! {
-    "blue-green-bundle" => an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token,
-    "blue-green-token" => a_token_attests_one_agent_once,
+    "blue-green-bundle" => an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token {},
+    "blue-green-token" => a_token_attests_one_agent_once {},
 }
 
 const UNKNOWN: &str = "certificate signed by unknown authority";

@@ -6,9 +6,9 @@ use harness::kube::rollout::Workload;
 use proof::evidence::Must;
 
 stories! {
-    "agent-socket" => the_agents_configuration_is_ours_and_its_socket_must_be_called_socket,
-    "sds-names" => peers_bundles_reach_sidecars_only_by_the_documented_names,
-    "sds-names-again" => peers_bundles_reach_sidecars_only_by_the_documented_names_again,
+    "agent-socket" => the_agents_configuration_is_ours_and_its_socket_must_be_called_socket {},
+    "sds-names" => peers_bundles_reach_sidecars_only_by_the_documented_names {},
+    "sds-names-again" => peers_bundles_reach_sidecars_only_by_the_documented_names_again {},
 }
 
 const AGENT: Pods<'static> = Pods("spire", "app=spire-agent");

@@ -7,10 +7,10 @@ use proof::evidence::Must;
 use serde_json::json;
 
 stories! {
-    "inert-settings" => two_settings_of_the_guide_are_absent_and_not_missed,
-    "aliases" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias,
-    "identity-check" => istiods_identity_check_may_be_on_or_off,
-    "aliases-again" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again,
+    "inert-settings" => two_settings_of_the_guide_are_absent_and_not_missed {},
+    "aliases" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias {},
+    "identity-check" => istiods_identity_check_may_be_on_or_off {},
+    "aliases-again" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again {},
 }
 
 /// If this fails, a setting that people copy from the guide has begun to matter.

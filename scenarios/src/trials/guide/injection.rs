@@ -7,7 +7,7 @@ use proof::evidence::Must;
 use serde_json::{Value, json};
 
 stories! {
-    "injection" => a_volume_alone_is_what_every_sidecar_takes,
+    "injection" => a_volume_alone_is_what_every_sidecar_takes {},
 }
 
 const ANNOTATED: Pods<'static> = Pods("istio-test", "app=annotated");

@@ -7,11 +7,11 @@ use proof::topology::Cluster;
 use serde_json::json;
 
 stories! {
-    "reached" => gateway_and_bundle_endpoint_are_reached_from_the_other_cluster,
-    "far-gateway" => the_far_gateway_alone_carries_the_traffic,
-    "far-gateway-again" => the_far_gateway_alone_carries_the_traffic_again,
-    "remote-secret" => without_the_remote_secret_the_far_cluster_is_unknown,
-    "remote-secret-again" => without_the_remote_secret_the_far_cluster_is_unknown_again,
+    "reached" => gateway_and_bundle_endpoint_are_reached_from_the_other_cluster {},
+    "far-gateway" => the_far_gateway_alone_carries_the_traffic {},
+    "far-gateway-again" => the_far_gateway_alone_carries_the_traffic_again {},
+    "remote-secret" => without_the_remote_secret_the_far_cluster_is_unknown {},
+    "remote-secret-again" => without_the_remote_secret_the_far_cluster_is_unknown_again {},
 }
 
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];

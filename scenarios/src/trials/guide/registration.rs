@@ -5,7 +5,7 @@ use harness::{Result, spire};
 use proof::evidence::Must;
 
 stories! {
-    "registration" => an_identity_waits_for_the_class_and_for_the_peers_bundle,
+    "registration" => an_identity_waits_for_the_class_and_for_the_peers_bundle {},
 }
 
 const LATE: Pods<'static> = Pods("late", "app=late");

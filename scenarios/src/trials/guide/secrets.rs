@@ -6,10 +6,10 @@ use proof::evidence::Must;
 use proof::identity::Pem;
 
 stories! {
-    "names" => names_tell_spires_certificates_from_istiods_and_keys_prove_it,
-    "socket" => a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else,
-    "istiods-own-certificate" => istiods_own_certificate_is_not_spires,
-    "rotation" => svids_rotate_without_a_broken_request,
+    "names" => names_tell_spires_certificates_from_istiods_and_keys_prove_it {},
+    "socket" => a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else {},
+    "istiods-own-certificate" => istiods_own_certificate_is_not_spires {},
+    "rotation" => svids_rotate_without_a_broken_request {},
 }
 
 const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");

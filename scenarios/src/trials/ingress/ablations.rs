@@ -7,7 +7,7 @@ use proof::evidence::Must;
 use crate::trials::ingress::{NS, backends, bring, meets_by_its_svid, through, told};
 
 stories! {
-    "ingress-ablations" => the_socket_is_enough_and_nothing_else_replaces_it,
+    "ingress-ablations" => the_socket_is_enough_and_nothing_else_replaces_it {},
 }
 
 /// If this fails, a line of the patch that is thought to do nothing does something, or the other way round.

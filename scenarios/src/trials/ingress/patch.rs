@@ -11,7 +11,7 @@ use serde_json::json;
 use crate::trials::ingress::{BACKEND, NS, backends, bring, gateways, names, through, told};
 
 stories! {
-    "ingress-patch" => before_the_patch_istiod_vouches_and_after_it_spire_does,
+    "ingress-patch" => before_the_patch_istiod_vouches_and_after_it_spire_does {},
 }
 
 const NAME: &str = "istio-ingress";

@@ -10,7 +10,7 @@ use proof::evidence::Must;
 use crate::trials::ingress::{NS, bring, meets_by_its_svid, through, told};
 
 stories! {
-    "ingress-variants" => a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not,
+    "ingress-variants" => a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not {},
 }
 
 /// If this fails, a gateway needs a patch where a template would do, or a root in the mesh's configuration counts

@@ -9,8 +9,8 @@ use proof::evidence::Must;
 use serde_json::{Value, json};
 
 stories! {
-    "kiali-rights" => kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward,
-    "kiali-graph" => the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one,
+    "kiali-rights" => kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward {},
+    "kiali-graph" => the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one {},
 }
 
 const KIALI: Pods<'static> = Pods("istio-system", "app=kiali");

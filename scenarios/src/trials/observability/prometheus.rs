@@ -7,9 +7,9 @@ use proof::evidence::Must;
 use serde_json::json;
 
 stories! {
-    "prometheus-targets" => prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy,
-    "prometheus-requests" => requests_between_the_trust_domains_are_counted_as_mutual_tls,
-    "prometheus-plain-text" => a_request_in_plain_text_is_not_counted_as_mutual_tls,
+    "prometheus-targets" => prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy {},
+    "prometheus-requests" => requests_between_the_trust_domains_are_counted_as_mutual_tls {},
+    "prometheus-plain-text" => a_request_in_plain_text_is_not_counted_as_mutual_tls {},
 }
 
 const PROMETHEUS: Pods<'static> = Pods("istio-system", "app=prometheus");

@@ -7,7 +7,7 @@ use proof::evidence::Must;
 use crate::trials::registration::{GATEWAY, HTTPBIN, httpbin, waits_for};
 
 stories! {
-    "auto-registration" => each_new_pod_gets_an_entry_when_somebody_asks_for_it,
+    "auto-registration" => each_new_pod_gets_an_entry_when_somebody_asks_for_it {},
 }
 
 /// If this fails, pods are registered that nobody asked for, or those that were asked for wait for ever.

@@ -9,7 +9,7 @@ use proof::evidence::Must;
 use crate::trials::registration::{HTTPBIN, alias, httpbin, id, waits_for};
 
 stories! {
-    "manual-federation" => an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all,
+    "manual-federation" => an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all {},
 }
 
 /// A trust domain that has no cluster here; its bundle is ours under another name.

@@ -5,7 +5,7 @@ use harness::Result;
 use proof::evidence::Must;
 
 stories! {
-    "auto-injection" => a_pod_has_the_socket_when_it_names_the_template,
+    "auto-injection" => a_pod_has_the_socket_when_it_names_the_template {},
 }
 
 /// If this fails, a pod that looks like the others has papers of another authority, or a form that is refused today

@@ -11,7 +11,7 @@ use crate::trials::registration::{
 };
 
 stories! {
-    "manual-registration" => pods_wait_for_the_entries_that_are_made_by_hand,
+    "manual-registration" => pods_wait_for_the_entries_that_are_made_by_hand {},
 }
 
 /// If this fails, a pod gets ready without anybody having registered it, or an entry by hand gives it something else

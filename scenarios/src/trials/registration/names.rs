@@ -8,7 +8,7 @@ use proof::evidence::Must;
 use crate::trials::registration::{alias, id};
 
 stories! {
-    "manual-names" => a_name_off_the_pattern_may_ask_and_is_never_answered_to,
+    "manual-names" => a_name_off_the_pattern_may_ask_and_is_never_answered_to {},
 }
 
 const STRAY: Pods<'_> = Pods("default", "app=stray");

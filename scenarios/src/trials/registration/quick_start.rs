@@ -5,7 +5,7 @@ use harness::Result;
 use proof::evidence::Must;
 
 stories! {
-    "quick-start" => the_pages_installation_is_here_and_its_clean_up_would_miss_some,
+    "quick-start" => the_pages_installation_is_here_and_its_clean_up_would_miss_some {},
 }
 
 /// The page's clean-up, object by object: whether it is here.

@@ -12,8 +12,8 @@ use proof::identity::Pem;
 use super::{MYAPI, SOCKET_OF_SPIRE, scene, socket_volume};
 
 stories! {
-    "template-gateway" => the_injected_gateway_has_an_entry_and_meets_workloads_with_it,
-    "template-gateway-null" => the_null_in_the_gateways_template_makes_no_difference_any_more,
+    "template-gateway" => the_injected_gateway_has_an_entry_and_meets_workloads_with_it {},
+    "template-gateway-null" => the_null_in_the_gateways_template_makes_no_difference_any_more {},
 }
 
 const GATEWAY: Pods<'_> = Pods("istio-system", "istio=istio-ingressgateway");

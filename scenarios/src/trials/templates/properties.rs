@@ -12,10 +12,10 @@ use serde_json::{Value, json};
 use super::{CALLER, LABEL, MYAPI, containers, scene, socket_volume};
 
 stories! {
-    "template-no-inject" => without_inject_there_is_no_sidecar,
-    "template-no-label" => without_the_label_there_is_no_entry_and_the_pod_never_gets_ready,
-    "template-label-key" => the_selector_must_have_the_key_that_the_pods_have,
-    "template-no-template" => without_the_template_the_sidecar_falls_back_to_istiod,
+    "template-no-inject" => without_inject_there_is_no_sidecar {},
+    "template-no-label" => without_the_label_there_is_no_entry_and_the_pod_never_gets_ready {},
+    "template-label-key" => the_selector_must_have_the_key_that_the_pods_have {},
+    "template-no-template" => without_the_template_the_sidecar_falls_back_to_istiod {},
 }
 
 const NO_IDENTITY: &str = "workload is not authorized for the requested identities";

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::{CALLER, MYAPI, URL, scene};
 
 stories! {
-    "template-strictness" => the_policy_selects_nothing_until_its_selector_is_corrected,
+    "template-strictness" => the_policy_selects_nothing_until_its_selector_is_corrected {},
 }
 
 /// curl's status when the peer closes the connection instead of answering.

@@ -9,7 +9,7 @@ use proof::identity::Pem;
 use super::{CALLER, MYAPI, SOCKET_OF_SPIRE, URL, containers, scene, socket_volume};
 
 stories! {
-    "template-workloads" => sidecars_meet_with_the_svids_of_their_pods,
+    "template-workloads" => sidecars_meet_with_the_svids_of_their_pods {},
 }
 
 /// If this fails, the page's properties do not give sidecars the identities that it says.
