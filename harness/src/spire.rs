@@ -59,6 +59,17 @@ pub async fn delete_bundle_of_peer(client: &Client, trust_domain: &str) -> Resul
     command(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await.map(drop)
 }
 
+/// Lets the server fetch a peer's bundle now, as its poller does, and waits for the end of that: the command's status and
+/// words, good or bad. (`RefreshBundleFor` in SPIRE's bundle manager calls the updater itself.)
+///
+/// # Errors
+/// [`Code::KubeFailed`] when the command could not be run at all.
+pub async fn fetch_bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Output> {
+    let id = format!("spiffe://{trust_domain}");
+    let words = with_socket(&["federation", "refresh", "-id", &id]);
+    exec(client, NAMESPACE, POD, CONTAINER, &words).await
+}
+
 /// Any command of the server, such as `entry create …`: what it said.
 ///
 /// # Errors

@@ -13,7 +13,7 @@ use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, ResourceExt as _};
 use proof::envoy::{Counters, Held, latest_tls};
-use proof::evidence::{ClusterSeen, Evidence, Proxy, RemoteCluster, Workload, missing};
+use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, RemoteCluster, Workload, missing};
 use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
 use proof::topology::{Cluster, ClusterName, Way};
 
@@ -113,7 +113,7 @@ impl Mesh {
         .await
     }
 
-    /// Each SPIRE server's own bundle, and what it holds for the others.
+    /// Each SPIRE server's own bundle, what it holds for the others, and whether it can fetch theirs.
     pub async fn bundles(&self, seen: &mut Evidence) -> Result<()> {
         self.published(seen).await?;
         self.each(seen, async |client, one| {
@@ -124,6 +124,14 @@ impl Mesh {
                 }
             }
             one.peer_bundles = Some(held);
+            // After the look at what is held: a fetch may change it.
+            let mut fetches = Vec::new();
+            for peer in self.clusters().iter().filter(|c| c.name != one.cluster.name) {
+                let out = spire::fetch_bundle_of_peer(client, &peer.trust_domain).await?;
+                let said = format!("{} {}", out.stdout.trim(), out.stderr.trim()).trim().to_owned();
+                fetches.push(Fetch { trust_domain: domain(peer)?, status: out.status, said });
+            }
+            one.fetches = Some(fetches);
             Ok(())
         })
         .await
@@ -207,7 +215,7 @@ impl Mesh {
 /// The pod behind a selector, and the identity that Kubernetes gives it.
 pub(crate) async fn workload(client: &Client, Pods(namespace, selector): Pods<'_>) -> Result<Workload> {
     let pod = one_ready_pod(client, namespace, selector).await?;
-    Ok(Workload { namespace: namespace.to_owned(), pod: pod.name_any(), service_account: account(&pod) })
+    Ok(named(namespace, &pod))
 }
 
 /// Every ready pod behind a selector: its replicas.
@@ -218,12 +226,16 @@ pub(crate) async fn workloads(client: &Client, Pods(namespace, selector): Pods<'
         // Says why none is.
         return Ok(vec![workload(client, Pods(namespace, selector)).await?]);
     }
-    let named = |pod: &Pod| Workload {
+    Ok(ready.iter().map(|pod| named(namespace, pod)).collect())
+}
+
+fn named(namespace: &str, pod: &Pod) -> Workload {
+    Workload {
         namespace: namespace.to_owned(),
         pod: pod.name_any(),
         service_account: account(pod),
-    };
-    Ok(ready.iter().map(named).collect())
+        uid: pod.uid(),
+    }
 }
 
 /// What a pod's proxy holds now, and what it was told.

@@ -107,13 +107,15 @@ impl Stage<'_> {
         let pod = self.pod(place, of).await?;
         let account =
             pod.spec.and_then(|spec| spec.service_account_name).unwrap_or_else(|| "default".to_owned());
-        Workload { namespace: of.0.to_owned(), pod: String::new(), service_account: account }.id(&domain)
+        Workload { namespace: of.0.to_owned(), pod: String::new(), service_account: account, uid: None }
+            .id(&domain)
     }
 
     /// What its proxy holds.
     pub async fn held(&self, place: usize, of: Pods<'_>) -> Result<Held> {
         let pod = self.pod(place, of).await?.name_any();
-        let workload = Workload { namespace: of.0.to_owned(), pod, service_account: String::new() };
+        let workload =
+            Workload { namespace: of.0.to_owned(), pod, service_account: String::new(), uid: None };
         held(self.api(place)?, &workload).await
     }
 

@@ -16,12 +16,15 @@ pub fn bundles(topology: &Topology) -> Vec<Claim> {
         others.map(|other| Subject::Pair((*one).clone(), (*other).clone())).collect::<Vec<_>>()
     });
     let apart = pairs.map(|pair| Claim::of(Kind::BundlesShareNoKey, pair));
-    apart.chain(ways(topology, Kind::PeerBundleHeld)).collect()
+    apart.chain(ways(topology, Kind::PeerBundleHeld)).chain(ways(topology, Kind::PeerBundleFetched)).collect()
 }
 
 /// Is the federation set up as it should be?
 pub fn federation(topology: &Topology) -> Vec<Claim> {
-    let entries = topology.clusters.iter().map(|one| Claim::cluster(Kind::EntriesFederate, &one.name));
+    let of = |one: &crate::topology::Cluster| {
+        [Kind::OneEntryForEachPod, Kind::EntriesFederate].map(|kind| Claim::cluster(kind, &one.name))
+    };
+    let entries = topology.clusters.iter().flat_map(of);
     entries.chain(ways(topology, Kind::IstiodReadsPeer)).collect()
 }
 
@@ -122,8 +125,8 @@ mod tests {
         for clusters in 1..=4_usize {
             let topology = of_size(clusters);
             let (ways, pairs) = (clusters * (clusters - 1), clusters * (clusters - 1) / 2);
-            assert_eq!(bundles(&topology).len(), pairs + ways);
-            assert_eq!(federation(&topology).len(), clusters + ways);
+            assert_eq!(bundles(&topology).len(), pairs + 2 * ways);
+            assert_eq!(federation(&topology).len(), 2 * clusters + ways);
             assert_eq!(identities(&topology).len(), clusters * WORKLOADS.len() * 3);
             let control = withdrawn(&topology, Control::FederatesWithAbsent, "again");
             assert_eq!(control.len(), ways * 8);

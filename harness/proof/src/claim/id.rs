@@ -59,9 +59,10 @@ fn subject_of(kind: Kind, text: &str) -> Option<Subject> {
             let (one, other) = text.split_once(BETWEEN)?;
             Subject::Pair(cluster(one)?, cluster(other)?)
         }
-        Kind::EntriesFederate | Kind::EveryClusterAnswers | Kind::PlainTextRefused => {
-            Subject::Cluster(cluster(text)?)
-        }
+        Kind::OneEntryForEachPod
+        | Kind::EntriesFederate
+        | Kind::EveryClusterAnswers
+        | Kind::PlainTextRefused => Subject::Cluster(cluster(text)?),
         Kind::ProxySvid | Kind::ProxyValidationContext | Kind::ProxyNothingOfIstiod => {
             let mut parts = text.split('/').map(str::to_owned);
             let (name, namespace, account) = (parts.next()?, parts.next()?, parts.next()?);

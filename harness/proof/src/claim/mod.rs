@@ -84,6 +84,10 @@ kinds! {
     BundlesShareNoKey = "bundles-share-no-key";
     /// The SPIRE server at the way's start holds the trust bundle that the one at its end publishes.
     PeerBundleHeld = "peer-bundle-held";
+    /// The SPIRE server at the way's start can itself fetch the trust bundle of the one at its end.
+    PeerBundleFetched = "peer-bundle-fetched";
+    /// Exactly one registration entry matches each pod of a cluster that has a proxy.
+    OneEntryForEachPod = "one-entry-for-each-pod";
     /// Every workload of a cluster has a registration entry that federates with all others.
     EntriesFederate = "entries-federate";
     /// The istiod at the way's start has read the cluster at its end.

@@ -30,6 +30,11 @@ fn about_way(kind: Kind, from: &str, to: &str) -> String {
         Kind::PeerBundleHeld => {
             format!("the SPIRE server of {from} holds the trust bundle that {to} publishes")
         }
+        Kind::PeerBundleFetched => {
+            format!(
+                "the SPIRE server of {from} can itself fetch the trust bundle of {to}, as its relationship says"
+            )
+        }
         Kind::IstiodReadsPeer => format!("istiod in {from} has read {to}"),
         Kind::RemoteAnswers => format!("helloworld in {to} answers the client in {from}"),
         Kind::ThroughRemoteGateway => {
@@ -60,6 +65,7 @@ fn about_way(kind: Kind, from: &str, to: &str) -> String {
 
 fn about_cluster(kind: Kind, cluster: &str) -> String {
     match kind {
+        Kind::OneEntryForEachPod => format!("exactly one registration entry matches each pod of {cluster}"),
         Kind::EntriesFederate => {
             format!("every workload of {cluster} has an entry that federates with the other trust domains")
         }
@@ -97,9 +103,10 @@ impl Kind {
         let name = || "…".to_owned();
         let subject = match self {
             Self::BundlesShareNoKey => Subject::Pair(any(), any()),
-            Self::EntriesFederate | Self::EveryClusterAnswers | Self::PlainTextRefused => {
-                Subject::Cluster(any())
-            }
+            Self::OneEntryForEachPod
+            | Self::EntriesFederate
+            | Self::EveryClusterAnswers
+            | Self::PlainTextRefused => Subject::Cluster(any()),
             Self::ProxySvid | Self::ProxyValidationContext | Self::ProxyNothingOfIstiod => {
                 Subject::Proxy { cluster: any(), namespace: name(), service_account: name() }
             }
@@ -116,6 +123,10 @@ impl Kind {
         match self {
             Self::BundlesShareNoKey => "each trust domain can make identities of the other",
             Self::PeerBundleHeld => "handshakes fail, or succeed with a key that was withdrawn",
+            Self::PeerBundleFetched => {
+                "the federation ends when the peer's authority rotates, and nobody is told before"
+            }
+            Self::OneEntryForEachPod => "the workload gets no SVID, or one of several by chance",
             Self::EntriesFederate => {
                 "the workload never gets the peer's trust bundle and refuses everybody from there"
             }
@@ -152,6 +163,8 @@ impl Kind {
         match self {
             Self::BundlesShareNoKey => "each SPIRE server's trust bundle",
             Self::PeerBundleHeld => "each SPIRE server's trust bundle, and what it holds for its peers",
+            Self::PeerBundleFetched => "the SPIRE server's own attempt to fetch it",
+            Self::OneEntryForEachPod => "the SPIRE server's registration entries, and each pod's UID",
             Self::EntriesFederate => "the SPIRE server's registration entries, and the pods with a proxy",
             Self::IstiodReadsPeer => "istiod's list of clusters",
             Self::ProxySvid | Self::ProxyValidationContext => "the proxy's secrets, and each trust bundle",

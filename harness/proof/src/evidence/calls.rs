@@ -18,6 +18,9 @@ pub struct Workload {
     pub pod: String,
     /// The service account it runs under, as Kubernetes says: this is what its identity must name.
     pub service_account: String,
+    /// Its pod's UID, by which the controller manager's registration entries select it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub uid: Option<String>,
 }
 
 impl Workload {

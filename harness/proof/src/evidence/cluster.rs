@@ -21,6 +21,9 @@ pub struct ClusterSeen {
     pub bundle: Option<Bundle>,
     /// What its SPIRE server holds for others; empty when it holds none.
     pub peer_bundles: Option<Vec<Bundle>>,
+    /// What came of fetching each peer's bundle, by the relationship that it has with it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fetches: Option<Vec<Fetch>>,
     /// Its SPIRE server's registration entries.
     pub entries: Option<Vec<Entry>>,
     /// The root of istiod's own CA.
@@ -29,6 +32,19 @@ pub struct ClusterSeen {
     pub remote_clusters: Option<Vec<RemoteCluster>>,
     /// Its mesh proxies, sidecars and gateways.
     pub proxies: Vec<Proxy>,
+}
+
+/// A SPIRE server's attempt to fetch a peer's bundle now, as its poller does: from the URL and as the identity that its
+/// relationship names (`spire-server federation refresh`, which answers when the fetch has ended).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Fetch {
+    /// Whose bundle.
+    pub trust_domain: TrustDomain,
+    /// The command's exit status: 0 when the bundle came.
+    pub status: i32,
+    /// The server's own words.
+    pub said: String,
 }
 
 /// A proxy of the mesh.
@@ -76,6 +92,7 @@ impl ClusterSeen {
             gateway: None,
             bundle: None,
             peer_bundles: None,
+            fetches: None,
             entries: None,
             istiod_root: None,
             remote_clusters: None,

@@ -46,6 +46,21 @@ pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
     Ok((finding, "/clusters".to_owned()))
 }
 
+/// The server's own attempt to fetch its peer's bundle came to a good end. A relationship that was seeded works on the day
+/// of its making whether or not any fetch ever does; no object's status says so.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when it was not asked to.
+pub fn fetched_from_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
+    let (seen, peer) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?.trust_domain()?);
+    let what = || missing(format!("the SPIRE server of {} fetching the bundle of {peer}", way.from));
+    let fetch = seen.fetches.iter().flatten().find(|fetch| fetch.trust_domain == peer).ok_or_else(what)?;
+    let said = if fetch.said.trim().is_empty() { "nothing" } else { fetch.said.trim() };
+    let observed = format!("status {}: {said}", fetch.status);
+    let finding = Finding::new(fetch.status == 0, format!("the bundle of {peer} comes"), observed);
+    Ok((finding, format!("/clusters/{}/fetches", super::judge::index(evidence, &way.from))))
+}
+
 /// `cluster1.local: key ab12…`, for a person.
 pub(super) fn described(bundle: &Bundle) -> String {
     format!("{}: {}", bundle.trust_domain, keys(&bundle.authorities))

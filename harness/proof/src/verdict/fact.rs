@@ -2,7 +2,7 @@
 
 use super::{Finding, Located, not_from_istiod, vouched};
 use crate::Result;
-use crate::claim::Claim;
+use crate::claim::{Claim, Kind};
 use crate::evidence::{Evidence, Fact, Must, missing};
 use crate::identity::Pem;
 
@@ -67,7 +67,8 @@ pub fn of(evidence: &Evidence, claim: &Claim) -> Result<Located> {
 /// [`crate::Code::Evidence`] when it did not: what it would have shown is unknown, not false.
 pub fn told(evidence: &Evidence, story: &str) -> Result<Located> {
     let to_its_end = evidence.told.iter().any(|told| told == story);
-    let shown = evidence.facts.len() + evidence.refusals.len() + evidence.handshakes.len();
+    let facts = evidence.facts.iter().filter(|fact| fact.id.kind == Kind::Fact).count();
+    let shown = facts + evidence.refusals.len() + evidence.handshakes.len();
     match (to_its_end, shown) {
         (false, _) => Err(missing(format!("the end of the story {story}"))),
         (true, 0) => Err(missing(format!("anything that the story {story} would show"))),

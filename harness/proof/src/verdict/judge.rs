@@ -57,6 +57,7 @@ fn located(evidence: &Evidence, claim: &Claim) -> Result<Located> {
 fn of_way(evidence: &Evidence, kind: Kind, way: &Way) -> Result<Located> {
     match kind {
         Kind::PeerBundleHeld => bundles::held_for_peer(evidence, way),
+        Kind::PeerBundleFetched => bundles::fetched_from_peer(evidence, way),
         Kind::IstiodReadsPeer => mesh::istiod_watches(evidence, way),
         Kind::RemoteAnswers => path::far_answers(evidence, way),
         Kind::ThroughRemoteGateway => path::by_gateway(evidence, way),
@@ -75,6 +76,7 @@ fn of_way(evidence: &Evidence, kind: Kind, way: &Way) -> Result<Located> {
 
 fn of_cluster(evidence: &Evidence, kind: Kind, name: &ClusterName) -> Result<Located> {
     match kind {
+        Kind::OneEntryForEachPod => mesh::one_entry_for_each_pod(evidence, name),
         Kind::EntriesFederate => mesh::entries_federate(evidence, name),
         Kind::EveryClusterAnswers => path::every_version_answers(evidence, name),
         Kind::PlainTextRefused => {
@@ -105,10 +107,15 @@ fn spoken_of(evidence: &Evidence) -> Vec<Claim> {
     let any = |is_there: fn(&crate::evidence::ClusterSeen) -> bool| evidence.clusters.iter().any(is_there);
     let mut all = Vec::new();
     if any(|seen| seen.peer_bundles.is_some()) {
-        all.extend(due::bundles(&topology));
+        let fetched = any(|seen| seen.fetches.is_some());
+        all.extend(
+            due::bundles(&topology).into_iter().filter(|c| fetched || c.kind != Kind::PeerBundleFetched),
+        );
     }
+    let named = any(|seen| seen.proxies.iter().any(|proxy| proxy.workload.uid.is_some()));
     let federation = due::federation(&topology).into_iter().filter(|claim| match claim.kind {
         Kind::EntriesFederate => any(|seen| seen.entries.is_some()),
+        Kind::OneEntryForEachPod => named && any(|seen| seen.entries.is_some()),
         _ => any(|seen| seen.remote_clusters.is_some()),
     });
     all.extend(federation);

@@ -40,6 +40,57 @@ pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Locat
     Ok((finding, format!("/clusters/{}/entries", index(evidence, name))))
 }
 
+/// Exactly one entry selects each pod that has a proxy. With none it gets no SVID; of several the agent takes one, and
+/// which is nobody's choice.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when entries, proxies or a pod's UID were not collected, or an entry selects by something
+/// that was not looked at.
+pub fn one_entry_for_each_pod(evidence: &Evidence, name: &ClusterName) -> Result<Located> {
+    let seen = evidence.cluster(name)?;
+    let entries = seen.entries.as_ref().ok_or_else(|| missing(format!("registration entries in {name}")))?;
+    let findings = seen.proxies.iter().map(|proxy| {
+        let workload = &proxy.workload;
+        let pod = &workload.pod;
+        let uid = workload.uid.as_ref().ok_or_else(|| missing(format!("the UID of {pod} in {name}")))?;
+        let own = [
+            format!("k8s:pod-uid:{uid}"),
+            format!("k8s:pod-name:{pod}"),
+            format!("k8s:ns:{}", workload.namespace),
+            format!("k8s:sa:{}", workload.service_account),
+        ];
+        let mut matching = Vec::new();
+        for entry in entries {
+            match selects(&entry.selectors, &own) {
+                Some(true) => matching.push(entry.id.as_str()),
+                Some(false) => {}
+                None => return Err(missing(format!("whether entry {} selects {pod} in {name}", entry.id))),
+            }
+        }
+        let ids = if matching.is_empty() { String::new() } else { format!(": {}", matching.join(", ")) };
+        let observed = format!("{pod}: {} of {} entries match{ids}", matching.len(), entries.len());
+        Ok(Finding::new(matching.len() == 1, "exactly one entry for each pod", observed))
+    });
+    let findings: Vec<_> = findings.collect::<Result<_>>()?;
+    let finding = Finding::all("pods", findings).ok_or_else(|| missing(format!("any proxy in {name}")))?;
+    Ok((finding, format!("/clusters/{}/entries", index(evidence, name))))
+}
+
+/// Whether all selectors are among the pod's own; nothing when that hangs on one of another kind, such as a label's.
+fn selects(selectors: &[String], own: &[String]) -> Option<bool> {
+    let known = |selector: &String| {
+        ["k8s:pod-uid:", "k8s:pod-name:", "k8s:ns:", "k8s:sa:"].iter().any(|kind| selector.starts_with(kind))
+    };
+    let (known, other): (Vec<_>, Vec<_>) = selectors.iter().partition(|selector| known(selector));
+    match known.iter().all(|selector| own.contains(selector)) {
+        false => Some(false),
+        // An agent's own entry, or an alias of a node: no workload's.
+        true if known.is_empty() && other.iter().all(|selector| !selector.starts_with("k8s:")) => Some(false),
+        true if other.is_empty() => Some(true),
+        true => None,
+    }
+}
+
 /// The istiod of the way's start has read the cluster at its end.
 ///
 /// # Errors

@@ -42,7 +42,8 @@ pub fn id(i: usize, workload: usize) -> String {
 pub fn workload(which: usize) -> Workload {
     let (account, namespace) = WORKLOADS[which];
     let pod = format!("{account}-7d4b-x");
-    Workload { namespace: namespace.into(), pod, service_account: account.into() }
+    let uid = Some(format!("uid-of-{account}"));
+    Workload { namespace: namespace.into(), pod, service_account: account.into(), uid }
 }
 
 /// helloworld of one cluster alone.
@@ -78,6 +79,9 @@ impl World {
             seen.gateway = Some(gateway(i));
             seen.bundle = Some(spire[i].bundle(&domain(i)));
             seen.peer_bundles = Some(vec![spire[1 - i].bundle(&domain(1 - i))]);
+            let fetch =
+                Fetch { trust_domain: domain(1 - i).parse().unwrap(), status: 0, said: "refreshed".into() };
+            seen.fetches = Some(vec![fetch]);
             seen.istiod_root = Some(Pem::of(&istiod[i].pem));
             seen.remote_clusters =
                 Some(vec![remote(i, ""), remote(1 - i, "istio-system/istio-remote-secret")]);
@@ -110,7 +114,7 @@ fn entry(i: usize, w: usize) -> Entry {
         id: format!("cluster{}.{w}", i + 1),
         spiffe_id: id(i, w).parse::<SpiffeId>().unwrap(),
         parent_id: format!("spiffe://{}/spire/agent/k8s_psat/x/y", domain(i)).parse().unwrap(),
-        selectors: vec!["k8s:pod-uid:1".into()],
+        selectors: vec![format!("k8s:pod-uid:uid-of-{}", WORKLOADS[w].0)],
         federates_with: vec![domain(1 - i).parse().unwrap()],
     }
 }

@@ -228,7 +228,60 @@ fn entries_that_do_not_federate() {
         &[CLAIM],
     );
     let seen = red(|_, e| e.clusters[0].entries = Some(entries(e).split_off(1)));
-    assert!(only(seen, &[CLAIM]).contains("/sa/curl has no entry"));
+    let [(pods, _), (federate, observed)] = seen.as_slice() else { panic!("{seen:?}") };
+    assert_eq!((pods.as_str(), federate.as_str()), ("one-entry-for-each-pod/cluster1", CLAIM));
+    assert!(observed.contains("/sa/curl has no entry"), "{observed}");
+}
+
+/// Tampering: an entry is missing, is there twice, or selects by something that nobody looked at.
+#[test]
+fn a_pod_without_an_entry_of_its_own() {
+    const CLAIM: &str = "one-entry-for-each-pod/cluster1";
+    let entries = |e: &mut Evidence| e.clusters[0].entries.take().unwrap();
+    let changed = |change: fn(&mut Vec<crate::identity::Entry>)| {
+        red(|_, e| {
+            let mut all = entries(e);
+            change(&mut all);
+            e.clusters[0].entries = Some(all);
+        })
+    };
+    let none = changed(|all| all[0].selectors = vec!["k8s:pod-uid:another".into()]);
+    assert_eq!(only(none, &[CLAIM]), "in 1 of 3 pods: curl-7d4b-x: 0 of 3 entries match");
+    let twice = changed(|all| {
+        let again = crate::identity::Entry { id: "by-hand".into(), ..all[0].clone() };
+        all.push(again);
+        all[3].selectors = vec!["k8s:ns:istio-test".into(), "k8s:sa:curl".into()];
+    });
+    assert!(only(twice, &[CLAIM]).ends_with("curl-7d4b-x: 2 of 4 entries match: cluster1.0, by-hand"));
+    let of_a_node = changed(|all| {
+        let alias = crate::identity::Entry {
+            id: "alias".into(),
+            selectors: vec!["k8s_psat:cluster:x".into()],
+            ..all[0].clone()
+        };
+        all.push(alias);
+    });
+    assert_eq!(of_a_node, []);
+    let by_label = unjudged(|_, e| {
+        let mut all = entries(e);
+        all[0].selectors = vec!["k8s:ns:istio-test".into(), "k8s:pod-label:app:curl".into()];
+        e.clusters[0].entries = Some(all);
+    });
+    assert_eq!(by_label.len(), 1);
+    assert!(by_label[0].contains("whether entry cluster1.0 selects curl-7d4b-x in cluster1"), "{by_label:?}");
+    assert_eq!(unjudged(|_, e| e.clusters[0].proxies[0].workload.uid = None).len(), 1);
+}
+
+/// Tampering: the relationship names an identity that the peer's endpoint does not have.
+#[test]
+fn a_peer_whose_bundle_cannot_be_fetched() {
+    let seen = red(|_, e| {
+        let fetch = &mut e.clusters[0].fetches.as_mut().unwrap()[0];
+        (fetch.status, fetch.said) = (1, "unexpected ID \"spiffe://cluster2.local/spire/server\"".into());
+    });
+    let observed = only(seen, &["peer-bundle-fetched/cluster1→cluster2"]);
+    assert_eq!(observed, "status 1: unexpected ID \"spiffe://cluster2.local/spire/server\"");
+    assert_eq!(unjudged(|_, e| e.clusters[0].fetches = Some(vec![])).len(), 1);
 }
 
 /// Tampering: istiod has not read the other cluster, or does not know of it.

@@ -1,10 +1,12 @@
 //! The whole document: what holds, what is absent, and what is printed.
 
 use super::super::world::*;
-use super::super::{Verdict, judge, judge_one};
+use super::super::{Outcome, Verdict, judge, judge_one};
 use super::unjudged;
 use crate::Code;
-use crate::evidence::Evidence;
+use crate::claim::due;
+use crate::evidence::{Evidence, Fact, Must};
+use crate::topology::Topology;
 
 #[test]
 fn a_good_world_holds_in_both_directions() {
@@ -106,14 +108,14 @@ fn absent_evidence_is_an_error() {
     // Needed by: 1 disjoint, 1 of the peer's, 3 SVIDs, 6 roots, 6 + 2 istiod, 1 server and 1 client.
     assert_eq!(count(&|e| e.clusters[1].bundle = None), 1 + 1 + 3 + 6 + 6 + 2 + 2);
     assert_eq!(count(&|e| e.clusters[1].peer_bundles = None), 1);
-    assert_eq!(count(&|e| e.clusters[1].entries = None), 1);
+    assert_eq!(count(&|e| e.clusters[1].entries = None), 2);
     assert_eq!(count(&|e| e.clusters[1].remote_clusters = None), 1);
     assert_eq!(count(&|e| e.clusters[1].gateway = None), 1);
     assert_eq!(count(&|e| e.clusters[1].istiod_root = None), 3 + 2);
     assert_eq!(count(&|e| e.clusters[1].proxies[0].held = None), 3 + 1, "and one connection of curl's");
     assert_eq!(
         count(&|e| e.clusters[1].proxies.clear()),
-        1 + 2,
+        2 + 2,
         "entries of which workloads? and whose leafs?"
     );
     assert_eq!(count(&|e| e.handshakes[0].by_client = None), 5);
@@ -121,6 +123,62 @@ fn absent_evidence_is_an_error() {
     assert_eq!(count(&|e| e.replies[0].replies.clear()), 1);
     assert_eq!(count(&|e| e.refusals[0].by_client = None), 1);
     assert_eq!(count(&|e| e.refusals[2].by_server = None), 1);
+}
+
+/// Every claim that can be due, one by one: with its evidence it holds, without any it is unjudged, by name, and says what
+/// is needed. Nothing vanishes.
+#[test]
+fn a_claim_that_is_due_never_vanishes() {
+    let world = World::good();
+    let clusters: Vec<_> = world.evidence.clusters.iter().map(|seen| seen.cluster.clone()).collect();
+    let topology = Topology { clusters: clusters.clone() };
+    let judged: Vec<_> = judge(&world.evidence).into_iter().map(|verdict| verdict.id).collect();
+    for claim in due::everything(&topology) {
+        let seen = |evidence: &Evidence| {
+            let verdicts = judge(&Evidence { due: vec![claim.clone()], facts: vec![], ..evidence.clone() });
+            let [verdict] = verdicts.as_slice() else { panic!("{claim}: {verdicts:?}") };
+            assert_eq!(verdict.id, claim);
+            verdict.clone()
+        };
+        let bare = seen(&Evidence::of(&clusters, world.evidence.collected_at));
+        assert_eq!(bare.verdict, Outcome::Unjudged, "{claim}");
+        assert_eq!(bare.expected, format!("evidence: {}", claim.kind.needs()));
+        assert!(bare.observed.contains("there is no evidence of"), "{bare:?}");
+        // Controls of both ways and what follows a story are more than the good world saw.
+        if judged.iter().any(|id| id.kind == claim.kind && id.subject == claim.subject) {
+            assert!(seen(&world.evidence).held(), "{claim}");
+        }
+    }
+}
+
+/// A trial that ended early says so in each claim that it left.
+#[test]
+fn the_end_of_a_trial_is_part_of_what_is_missing() {
+    let mut evidence = World::good().evidence;
+    evidence.due = vec!["gateway-counted/cluster1→cluster2".parse().unwrap()];
+    (evidence.crossings, evidence.ended_early) = (vec![], Some("the gateway did not answer".into()));
+    let verdicts = judge(&evidence);
+    assert!(
+        verdicts[0].observed.ends_with("the trial ended early: the gateway did not answer"),
+        "{verdicts:?}"
+    );
+}
+
+/// A story that came to its end and showed nothing proves nothing.
+#[test]
+fn a_story_that_judges_nothing_is_not_told() {
+    let mut evidence = World::good().evidence;
+    (evidence.handshakes, evidence.refusals) = (vec![], vec![]);
+    evidence.due = vec!["story-told/aliases".parse().unwrap()];
+    let outcome = |evidence: &Evidence| judge(evidence)[0].verdict;
+    assert_eq!(outcome(&evidence), Outcome::Unjudged, "it never ended");
+    evidence.told.push("aliases".into());
+    let as_before = "cluster-as-before/aliases/cluster1".parse::<crate::claim::Claim>().unwrap();
+    let fact = |id| Fact { id, claim: "so".into(), must: Must::be("so"), seen: "so".into() };
+    evidence.facts = vec![fact(as_before)];
+    assert_eq!(outcome(&evidence), Outcome::Unjudged, "that nothing is left is not what it was told for");
+    evidence.facts.push(fact("fact/aliases/1".parse().unwrap()));
+    assert_eq!(outcome(&evidence), Outcome::Held);
 }
 
 /// Tampering: records of two different requests put side by side, or of none.
@@ -157,7 +215,9 @@ fn only_what_was_asked_is_judged() {
         seen.proxies.iter_mut().for_each(|proxy| proxy.held = None);
     }
     let claims: Vec<_> = judge(&evidence).into_iter().map(|verdict| verdict.id.to_string()).collect();
-    assert_eq!(claims, ["entries-federate/cluster1", "entries-federate/cluster2"]);
+    let of =
+        |i: usize| ["one-entry-for-each-pod", "entries-federate"].map(|kind| format!("{kind}/cluster{i}"));
+    assert_eq!(claims, [of(1), of(2)].concat());
 }
 
 #[test]
