@@ -40,7 +40,7 @@ use trust::Withdrawn;
 /// Where the world that is visited is written down, and where a topology is when none is up yet.
 pub const WORLD: &str = "VOUCHSAFE_WORLD";
 /// A topology as JSON, for listing trials before their world is made.
-pub const TOPOLOGY: &str = "VOUCHSAFE_TOPOLOGY";
+pub const CLUSTERS: &str = "VOUCHSAFE_CLUSTERS";
 
 /// Every trial of the world that the environment names: of one that is up, of one that is to be made, or of the main
 /// set-up's.
@@ -55,7 +55,7 @@ fn this_world() -> Result<Topology> {
     if let Some(world) = std::env::var_os(WORLD) {
         return Ok(World::at(Path::new(&world))?.topology);
     }
-    if let Ok(json) = std::env::var(TOPOLOGY) {
+    if let Ok(json) = std::env::var(CLUSTERS) {
         return serde_json::from_str(&json).map_err(|e| Error::internal("the topology").because(e));
     }
     let mut main = Setup::read(&Layout::find()?.manifests(), &["federated"], None, false)?;

@@ -56,7 +56,7 @@ impl Runner {
         let out = self
             .command(layout, "list")
             .args(["--message-format", "oneline", "-E", &expression(&modules, Some(filter))])
-            .env(scenarios::TOPOLOGY, topology)
+            .env(scenarios::CLUSTERS, topology)
             .env_remove(scenarios::WORLD)
             .limit(patience::BUILD)
             .output()

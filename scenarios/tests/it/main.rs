@@ -1,5 +1,5 @@
 //! Every trial as a test of its own, so that nextest runs each in a process, names it and bounds its time. Which trials
-//! there are depends on the world: `VOUCHSAFE_WORLD` names one that is up, `VOUCHSAFE_TOPOLOGY` has one as JSON.
+//! there are depends on the world: `VOUCHSAFE_WORLD` names one that is up, `VOUCHSAFE_CLUSTERS` has a topology as JSON.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 
