@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use harness::kube::conditions::Standing;
 use harness::kube::pod::pod;
 use harness::kube::pods::{one_ready_pod, pods};
@@ -12,7 +12,7 @@ use harness::world::{Place, World};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod};
 use kube::{Api, Client, ResourceExt as _};
-use proof::envoy::{Counters, Held, latest_tls};
+use proof::envoy::{Counters, Held, maximum_tls};
 use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, RemoteCluster, Workload, missing};
 use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
 use proof::topology::{Cluster, ClusterName, Way};
@@ -149,9 +149,19 @@ impl Mesh {
     /// What every mesh proxy holds, by its own admin interface.
     pub async fn proxies(&self, seen: &mut Evidence) -> Result<()> {
         self.each(seen, async |client, one| {
-            let pods = try_join_all(PROXIES.map(|pods| workloads(client, pods))).await?;
-            one.proxies = try_join_all(pods.into_iter().flatten().map(|one| proxy(client, one))).await?;
-            Ok(())
+            let looks = PROXIES.map(async |pods| {
+                let replicas = workloads(client, pods).await?;
+                try_join_all(replicas.into_iter().map(|one| proxy(client, one))).await
+            });
+            // One kind that is not there says nothing about the others.
+            let mut missing = Ok(());
+            for look in join_all(looks).await {
+                match look {
+                    Ok(proxies) => one.proxies.extend(proxies),
+                    Err(e) => missing = missing.and(Err(e)),
+                }
+            }
+            missing
         })
         .await
     }
@@ -201,6 +211,7 @@ impl Mesh {
         Ok(try_join_all(looks).await?.into_iter().fold(Counters::default(), Counters::plus))
     }
 
+    /// Looks at every cluster, also when one look fails: what the others saw is judged all the same.
     async fn each(
         &self,
         seen: &mut Evidence,
@@ -208,7 +219,7 @@ impl Mesh {
     ) -> Result<()> {
         let looks =
             seen.clusters.iter_mut().map(async |one| look(self.api(&one.cluster.name.clone())?, one).await);
-        try_join_all(looks).await.map(drop)
+        join_all(looks).await.into_iter().collect()
     }
 }
 
@@ -245,7 +256,7 @@ pub(crate) async fn proxy(client: &Client, workload: Workload) -> Result<Proxy> 
         held(client, &workload),
         forward::get(client, &workload.namespace, &workload.pod, ENVOY_ADMIN, path)
     )?;
-    Ok(Proxy { workload, held: Some(held), latest_tls: latest_tls(&listener) })
+    Ok(Proxy { workload, held: Some(held), latest_tls: maximum_tls(&listener) })
 }
 
 /// What a proxy holds now.

@@ -16,12 +16,9 @@ use proof::topology::Cluster;
 use serde_json::{Value, json};
 
 use crate::Mesh;
-use crate::moment::Moment;
 use crate::pods::Pods;
 use crate::shows::Shown;
 use crate::strike::{Undo, delete_pods, named, restart};
-use crate::telling::{Outcome, tell};
-use crate::trial::Story;
 
 /// Where a story is played.
 pub struct Stage<'a> {
@@ -34,28 +31,11 @@ pub struct Stage<'a> {
     undo: Vec<(usize, Undo)>,
 }
 
-/// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
-///
-/// # Errors
-/// As [`tell`].
-pub(crate) async fn play(story: &'static Story, owes: Vec<Claim>) -> Outcome {
-    let name = story.name;
-    tell(name, &owes, async |mesh, seen| {
-        let before = Moment::of_all(mesh).await?;
-        let mut stage = Stage { mesh, seen, story: name, undo: Vec::new() };
-        let played = (story.tell)(&mut stage).await;
-        let struck = stage.strike().await;
-        for (before, cluster) in before.iter().zip(mesh.clusters()) {
-            let subject = Subject::After { story: name.to_owned(), cluster: cluster.name.clone() };
-            let id = Claim::of(Kind::ClusterAsBefore, subject);
-            let left = before.left_over(mesh.api(&cluster.name)?).await?;
-            seen.facts.push(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left });
-        }
-        mesh.published(seen).await?;
-        mesh.istiod_roots(seen).await?;
-        played.and(struck)
-    })
-    .await
+impl<'a> Stage<'a> {
+    /// Where that story is played; nothing is brought yet.
+    pub(crate) fn of(story: &'static str, mesh: &'a Mesh, seen: &'a mut Evidence) -> Self {
+        Self { mesh, seen, story, undo: Vec::new() }
+    }
 }
 
 impl Stage<'_> {
@@ -239,7 +219,7 @@ impl Stage<'_> {
     }
 
     /// Undoes everything, last first; goes on when one thing resists.
-    async fn strike(&mut self) -> Result<()> {
+    pub(crate) async fn strike(&mut self) -> Result<()> {
         let mut struck = Ok(());
         while let Some((place, undo)) = self.undo.pop() {
             struck = struck.and(undo.run(self.api(place)?).await);

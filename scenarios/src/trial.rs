@@ -5,12 +5,13 @@ use std::pin::Pin;
 
 use harness::{Error, Result};
 use proof::claim::{Claim, Kind, Subject, due};
-use proof::evidence::Evidence;
+use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Topology;
 
 use crate::Mesh;
+use crate::moment::Moment;
 use crate::shows::Shows;
-use crate::stage::{Stage, play};
+use crate::stage::Stage;
 use crate::telling::{Outcome, failed, tell};
 
 /// The stack of a trial, in bytes: without optimisation the frames of one deep future do not fit into a thread's usual
@@ -141,4 +142,28 @@ impl Trial {
         }
         outcome
     }
+}
+
+/// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
+///
+/// # Errors
+/// As [`tell`].
+async fn play(story: &'static Story, owes: Vec<Claim>) -> Outcome {
+    let name = story.name;
+    tell(name, &owes, async |mesh, seen| {
+        let before = Moment::of_all(mesh).await?;
+        let mut stage = Stage::of(name, mesh, seen);
+        let played = (story.tell)(&mut stage).await;
+        let struck = stage.strike().await;
+        for (before, cluster) in before.iter().zip(mesh.clusters()) {
+            let subject = Subject::After { story: name.to_owned(), cluster: cluster.name.clone() };
+            let id = Claim::of(Kind::ClusterAsBefore, subject);
+            let left = before.left_over(mesh.api(&cluster.name)?).await?;
+            seen.facts.push(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left });
+        }
+        mesh.published(seen).await?;
+        mesh.istiod_roots(seen).await?;
+        played.and(struck)
+    })
+    .await
 }

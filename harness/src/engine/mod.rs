@@ -8,6 +8,7 @@ mod cgroups;
 pub mod images;
 pub mod kernel;
 mod link;
+mod marks;
 pub mod objects;
 pub mod private;
 pub mod processes;

@@ -9,9 +9,9 @@
 use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
-use sha2::{Digest as _, Sha256};
 
 use super::block::Block;
+use super::marks::{Marks, data, socket};
 use super::processes::{self, MARK};
 use super::{Engine, Record, answering, kernel, link, routes, sweep};
 use crate::cmd::{Child, Cmd, tail};
@@ -27,22 +27,6 @@ pub struct Programs {
     pub root: PathBuf,
     /// The `oci-shim` program, used only on a machine that withholds a capability.
     pub shim: PathBuf,
-}
-
-/// The names by which the kernel's objects of one engine are known to be its own.
-#[derive(Clone, Debug)]
-pub(super) struct Marks {
-    pub link: String,
-    pub cgroup: String,
-    seed: u8,
-}
-
-impl Marks {
-    pub(super) fn of(state: &Path) -> Self {
-        let hash = Sha256::digest(state.as_os_str().as_encoded_bytes());
-        let short: String = hash.iter().take(4).map(|byte| format!("{byte:02x}")).collect();
-        Self { link: format!("vs-{short}"), cgroup: format!("vouchsafe-{short}"), seed: hash[0] }
-    }
 }
 
 /// Refuses where a private engine cannot run; touches nothing.
@@ -149,14 +133,6 @@ pub(super) fn host(state: &Path) -> String {
 pub(super) fn search_paths(programs: &Path) -> Vec<(String, String)> {
     let own = format!("{0}/usr/sbin:{0}/usr/bin", programs.display());
     vec![("PATH".to_owned(), format!("{own}:{}", std::env::var("PATH").unwrap_or_default()))]
-}
-
-pub(super) fn socket(state: &Path) -> PathBuf {
-    state.join("docker.sock")
-}
-
-pub(super) fn data(state: &Path) -> PathBuf {
-    state.join("data")
 }
 
 fn log(state: &Path) -> PathBuf {

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::process::Signal;
 
-use super::private::{Marks, data, socket};
+use super::marks::{Marks, data, socket};
 use super::{cgroups, link, processes};
 use crate::error::Context as _;
 use crate::progress::Note;

@@ -2,6 +2,7 @@
 //!
 //! A rule is a pure function over one file; [`rules`] has them with a sample that each must object to.
 
+mod circles;
 mod codes;
 mod foreign;
 mod manifests;
@@ -34,6 +35,7 @@ fn the_tree_keeps_the_house_rules() {
     assert!(tree.get("Cargo.lock").is_some(), "the test was compiled in another place than it reads");
     let mut offences: Vec<Offence> = tree.files.iter().flat_map(rules::all).collect();
     offences.extend(manifests::check(&tree));
+    offences.extend(circles::check(&tree));
     offences.extend(codes::check(&tree));
     offences.extend(setups::check(&tree));
     offences.extend(foreign::check(&tree, &foreign::hosts_of_this_machine()));

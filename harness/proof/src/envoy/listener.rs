@@ -7,7 +7,7 @@ use serde_json::Value;
 ///
 /// Istio says it for traffic within the mesh: 1.3 by default, 1.2 under its FIPS policy (`COMPLIANCE_POLICY` of istiod).
 /// Of chains that differ the earliest counts: whoever speaks it was told so.
-pub fn latest_tls(dump: &str) -> Option<String> {
+pub fn maximum_tls(dump: &str) -> Option<String> {
     let dump: Value = serde_json::from_str(dump).ok()?;
     let mut told = Vec::new();
     collect(&dump, &mut told);
@@ -42,9 +42,9 @@ mod tests {
         let dump =
             |chains: Value| serde_json::json!({ "configs": [{ "filter_chains": chains }] }).to_string();
         let all = |versions: &[&str]| dump(versions.iter().map(|version| chain(version)).collect());
-        assert_eq!(latest_tls(&all(&["TLSv1_3"])).as_deref(), Some("TLSv1_3"));
-        assert_eq!(latest_tls(&all(&["TLSv1_3", "TLSv1_2"])).as_deref(), Some("TLSv1_2"));
-        assert_eq!(latest_tls(&dump(serde_json::json!([{}]))), None, "nobody said anything");
-        assert_eq!(latest_tls("not a dump"), None);
+        assert_eq!(maximum_tls(&all(&["TLSv1_3"])).as_deref(), Some("TLSv1_3"));
+        assert_eq!(maximum_tls(&all(&["TLSv1_3", "TLSv1_2"])).as_deref(), Some("TLSv1_2"));
+        assert_eq!(maximum_tls(&dump(serde_json::json!([{}]))), None, "nobody said anything");
+        assert_eq!(maximum_tls("not a dump"), None);
     }
 }

@@ -14,6 +14,6 @@ pub mod stats;
 
 pub use access_log::Record;
 pub use cause::Cause;
-pub use listener::latest_tls;
+pub use listener::maximum_tls;
 pub use secrets::{Held, Secret, Trust};
 pub use stats::Counters;

@@ -124,6 +124,11 @@ impl Evidence {
         found.ok_or_else(|| missing(format!("cluster {name}")))
     }
 
+    /// The cluster's place in the document, for pointers into it.
+    pub(crate) fn index(&self, name: &ClusterName) -> usize {
+        self.clusters.iter().position(|seen| seen.cluster.name == *name).unwrap_or_default()
+    }
+
     /// All clusters but that one.
     pub fn peers(&self, name: &ClusterName) -> impl Iterator<Item = &ClusterSeen> {
         self.clusters.iter().filter(move |seen| seen.cluster.name != *name)

@@ -58,7 +58,7 @@ pub fn fetched_from_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
     let said = if fetch.said.trim().is_empty() { "nothing" } else { fetch.said.trim() };
     let observed = format!("status {}: {said}", fetch.status);
     let finding = Finding::new(fetch.status == 0, format!("the bundle of {peer} comes"), observed);
-    Ok((finding, format!("/clusters/{}/fetches", super::judge::index(evidence, &way.from))))
+    Ok((finding, format!("/clusters/{}/fetches", evidence.index(&way.from))))
 }
 
 /// `cluster1.local: key ab12…`, for a person.

@@ -50,7 +50,7 @@ pub fn each_replica(
     let finding = Finding::all("replicas", found.into_iter().map(|(_, finding)| finding));
     match (finding, told) {
         (Some(finding), Some(i)) => {
-            let cluster = super::judge::index(evidence, cluster);
+            let cluster = evidence.index(cluster);
             Ok((finding, format!("/clusters/{cluster}/proxies/{i}/held")))
         }
         _ => Err(missing(format!("any proxy of {account} in {cluster}"))),

@@ -158,8 +158,3 @@ fn proxies(evidence: &Evidence) -> Vec<Claim> {
     }
     all
 }
-
-/// The cluster's place in the document.
-pub(super) fn index(evidence: &Evidence, name: &ClusterName) -> usize {
-    evidence.clusters.iter().position(|seen| seen.cluster.name == *name).unwrap_or_default()
-}

@@ -1,7 +1,6 @@
 //! The federation is set up as it should be: registration entries federate, and each istiod watches the
 //! other cluster.
 
-use super::judge::index;
 use super::{Finding, Located};
 use crate::Result;
 use crate::evidence::{ClusterSeen, Evidence, missing};
@@ -37,7 +36,7 @@ pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Locat
         judged.collect()
     });
     let finding = Finding::all("entries", findings).ok_or_else(|| missing(format!("any proxy in {name}")))?;
-    Ok((finding, format!("/clusters/{}/entries", index(evidence, name))))
+    Ok((finding, format!("/clusters/{}/entries", evidence.index(name))))
 }
 
 /// Exactly one entry selects each pod that has a proxy. With none it gets no SVID; of several the agent takes one, and
@@ -73,7 +72,7 @@ pub fn one_entry_for_each_pod(evidence: &Evidence, name: &ClusterName) -> Result
     });
     let findings: Vec<_> = findings.collect::<Result<_>>()?;
     let finding = Finding::all("pods", findings).ok_or_else(|| missing(format!("any proxy in {name}")))?;
-    Ok((finding, format!("/clusters/{}/entries", index(evidence, name))))
+    Ok((finding, format!("/clusters/{}/entries", evidence.index(name))))
 }
 
 /// Whether all selectors are among the pod's own; nothing when that hangs on one of another kind, such as a label's.
@@ -110,7 +109,7 @@ pub fn istiod_watches(evidence: &Evidence, way: &Way) -> Result<Located> {
             Finding::new(false, expected, format!("istiod watches {}", ids.join(", ")))
         }
     };
-    Ok((finding, format!("/clusters/{}/remote_clusters", index(evidence, &way.from))))
+    Ok((finding, format!("/clusters/{}/remote_clusters", evidence.index(&way.from))))
 }
 
 fn list(ids: &[SpiffeId]) -> String {
