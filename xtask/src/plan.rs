@@ -25,7 +25,11 @@ pub fn run(args: &Args) -> Result<()> {
         if args.json {
             show::json(&graph)?;
         } else {
-            println!("{} (world {})\n\n{}", setup.name, setup.world, graph.text());
+            println!("{} (world {})", setup.name, setup.world);
+            for (name, value) in &setup.otherwise {
+                println!("  with {name} = {value}");
+            }
+            println!("\n{}", graph.text());
         }
     }
     Ok(())

@@ -36,7 +36,7 @@ impl Shown {
     }
 
     /// Evidence is kept in files named after its world.
-    fn judged(&self, verdict: &Verdict) -> bool {
+    fn may_have_judged(&self, verdict: &Verdict) -> bool {
         verdict.evidence.starts_with(&format!("evidence/{}-", self.name))
     }
 }
@@ -108,7 +108,12 @@ impl Run {
 
     /// The verdicts of a world: tags, sentence and all.
     fn of<'a>(&'a self, world: &Shown) -> impl Iterator<Item = (Vec<&'a str>, &'a str, &'a Verdict)> {
-        self.verdicts.iter().filter(|verdict| world.judged(verdict)).map(|verdict| {
+        // One world's name may begin another's, which is then the one that is meant.
+        let home = |verdict: &Verdict| {
+            let worlds = self.worlds.iter().filter(|world| world.may_have_judged(verdict));
+            worlds.map(|world| world.name.as_str()).max_by_key(|name| name.len())
+        };
+        self.verdicts.iter().filter(move |verdict| home(verdict) == Some(&world.name)).map(|verdict| {
             let (tags, sentence) = tagged(&verdict.claim);
             (tags, sentence, verdict)
         })

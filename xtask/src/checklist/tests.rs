@@ -133,7 +133,7 @@ fn the_tests_that_settle_something_exist() {
 }
 
 const DOCUMENTS: &str = "documents:\n  - { key: S4, title: T, file: 004_x.txt, statements: 3 }\n";
-const SETUPS: [(&str, &str); 1] = [("federated", "004, the guide")];
+const SETUPS: [(&str, Option<&str>); 2] = [("federated", Some("004, the guide")), ("of-none", None)];
 
 fn parsed(items: &str) -> Result<Checklist, String> {
     let text = format!("{DOCUMENTS}items:\n{items}");
@@ -163,7 +163,7 @@ fn what_is_wrong_with_a_list_is_named() {
         flaws("proven: { setup: federated", "proven: { setup: x"),
         "S4-1 names the set-up `x`, which does not exist"
     );
-    let elsewhere = parsed(ITEMS).unwrap().flaws(&[SETUPS[0], ("y", "005, none")]);
+    let elsewhere = parsed(ITEMS).unwrap().flaws(&[SETUPS[0], ("y", Some("005, none"))]);
     assert_eq!(elsewhere, ["the set-up y is of `005, none`, which is no document here"]);
     let refused = |from: &str, to: &str| parsed(&ITEMS.replace(from, to)).unwrap_err();
     assert!(refused("open: not yet", "opens: x").contains("unknown field `opens`"));
@@ -234,4 +234,24 @@ fn filling_changes_the_open_line_alone() {
     let (text, _) = filled(&["[S4-3] a", "[S4-2, S4-3] b"]);
     assert!(text.contains("claim: [\"a\",\"b\"] }"), "{text}");
     assert_eq!(filled(&["[S4-3] a", "-[S4-3] b"]).0, ITEMS, "one that is broken settles nothing");
+}
+
+#[test]
+fn a_world_whose_name_begins_with_another_s_keeps_its_verdicts() {
+    let (dir, _) = report(&["[S4-2] it is not so"]);
+    let world = std::fs::read_to_string(dir.path().join("world-federated.json")).unwrap();
+    let other = world.replace("\"name\":\"federated\"", "\"name\":\"federated-x\"");
+    assert_ne!(world, other);
+    std::fs::write(dir.path().join("world-federated-x.json"), other).unwrap();
+    let lines = std::fs::read_to_string(dir.path().join("verdicts.jsonl")).unwrap();
+    let theirs = lines.replace("evidence/federated-x.json", "evidence/federated-x-story.json");
+    let theirs = theirs.replace("it is not so", "it is theirs");
+    std::fs::write(dir.path().join("verdicts.jsonl"), format!("{lines}{theirs}")).unwrap();
+    let run = Run::read(dir.path()).unwrap();
+    let held = |name: &str| {
+        let world = run.worlds.iter().find(|world| world.name == name).unwrap();
+        run.held_for(world, "S4-2")
+    };
+    assert_eq!(held("federated"), ["it is not so"]);
+    assert_eq!(held("federated-x"), ["it is theirs"]);
 }

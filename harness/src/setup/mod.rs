@@ -1,9 +1,14 @@
-//! Set-ups: what a source document describes, by name, each a file under `manifests/setups/`. It says in which world
-//! it is shown (a topology under `manifests/worlds/`) and which scenarios prove it; set-ups of one world share it.
+//! Set-ups: what a source document describes, or a mesh that is configured otherwise, by name, each a file under
+//! `manifests/setups/`. It says in which world it is shown (a topology under `manifests/worlds/`) and which scenarios
+//! prove it. Set-ups of one world share it; one that gives other `values` to manifests has its world to itself.
+
+mod file;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+
+pub use file::{About, list};
 
 use crate::render::{self, Values};
 use crate::{Code, Error, Result};
@@ -17,7 +22,7 @@ pub const ALL: &str = "all";
 pub struct Setup {
     /// As `--setup` takes it: the file's name, or several with commas between when they share the world.
     pub name: String,
-    /// The world that it is shown in: the topology's file.
+    /// The world that it is shown in: the topology's file, or its own name where it has the world to itself.
     pub world: String,
     /// Its clusters.
     pub topology: Topology,
@@ -27,9 +32,11 @@ pub struct Setup {
     pub images: Vec<String>,
     /// Documents for istioctl that it adds, below `manifests/`.
     pub istio: Vec<String>,
-    /// Probe and sync intervals, by the names that manifests use.
-    pub tuning: Values,
-    /// Whether `tuning` holds upstream's values.
+    /// What manifests name, and in which way it is configured otherwise than other set-ups.
+    pub values: Values,
+    /// Those of `values` that are its own.
+    pub otherwise: Values,
+    /// Whether probe and sync intervals are upstream's.
     pub defaults: bool,
 }
 
@@ -40,32 +47,6 @@ pub struct Scenarios {
     pub reads: Vec<String>,
     /// They change the world and put it back, one at a time, after the others.
     pub changes: Vec<String>,
-}
-
-/// A set-up's file.
-#[derive(Clone, Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct About {
-    /// One sentence for lists.
-    pub about: String,
-    /// The source document.
-    pub document: String,
-    world: String,
-    #[serde(default)]
-    reads: Vec<String>,
-    #[serde(default)]
-    changes: Vec<String>,
-    #[serde(default)]
-    images: Vec<String>,
-    #[serde(default)]
-    istio: Vec<String>,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Tuning {
-    tuned: Values,
-    defaults: Values,
 }
 
 impl Setup {
@@ -81,7 +62,7 @@ impl Setup {
         topology: Option<&Path>,
         defaults: bool,
     ) -> Result<Vec<Self>> {
-        let known = names_of(manifests)?;
+        let known = file::names(manifests)?;
         let mut wanted: Vec<&str> = Vec::new();
         for name in names {
             match known.iter().any(|k| k == name) {
@@ -96,8 +77,8 @@ impl Setup {
         }
         let mut setups: Vec<Self> = Vec::new();
         for name in wanted {
-            let file = about(manifests, name)?;
-            match setups.iter_mut().find(|setup| setup.world == file.world) {
+            let file = About::read(manifests, name)?;
+            match setups.iter_mut().find(|setup| setup.world == file.world_of(name)) {
                 Some(setup) => setup.join(name, file),
                 None => setups.push(Self::new(manifests, name, file, topology, defaults)?),
             }
@@ -115,15 +96,15 @@ impl Setup {
         let world = manifests.join(format!("worlds/{}.yaml", file.world));
         let clusters: Topology = render::read(topology.unwrap_or(&world), Code::Topology)?;
         clusters.validate()?;
-        let tuning: Tuning = render::read(&manifests.join("tuning.yaml"), Code::Internal)?;
         Ok(Self {
             name: name.to_owned(),
-            world: file.world,
+            world: file.world_of(name),
+            values: file::values(manifests, name, &file, defaults)?,
+            otherwise: file.values,
             topology: clusters,
             scenarios: Scenarios { reads: file.reads, changes: file.changes },
             images: file.images,
             istio: file.istio,
-            tuning: if defaults { tuning.defaults } else { tuning.tuned },
             defaults,
         })
     }
@@ -147,37 +128,10 @@ impl Setup {
     }
 }
 
-/// Every set-up with its sentence and its document, by name.
-///
-/// # Errors
-/// [`Code::Internal`] when the folder is missing from the checkout or a file of it is malformed.
-pub fn list(manifests: &Path) -> Result<Vec<(String, About)>> {
-    names_of(manifests)?
-        .into_iter()
-        .map(|name| {
-            let file = about(manifests, &name)?;
-            Ok((name, file))
-        })
-        .collect()
-}
-
-fn about(manifests: &Path, name: &str) -> Result<About> {
-    render::read(&manifests.join(format!("setups/{name}.yaml")), Code::Internal)
-}
-
-fn names_of(manifests: &Path) -> Result<Vec<String>> {
-    let dir = manifests.join("setups");
-    let listing = std::fs::read_dir(&dir)
-        .map_err(|e| Error::internal(format!("cannot list {}", dir.display())).because(e))?;
-    let mut names: Vec<_> = listing
-        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_suffix(".yaml").map(str::to_owned))
-        .collect();
-    names.sort();
-    Ok(names)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const MANIFESTS: &str = "../manifests";
@@ -190,15 +144,14 @@ mod tests {
     fn every_set_up_can_be_read_and_says_what_it_is_of() {
         for (name, file) in list(Path::new(MANIFESTS)).unwrap() {
             assert_eq!(read(&[&name]).len(), 1);
-            assert!(!file.about.is_empty() && !file.document.is_empty(), "{name}");
+            assert!(!file.about.is_empty() && file.document.is_none_or(|it| !it.is_empty()), "{name}");
         }
     }
 
     #[test]
     fn set_ups_of_one_world_share_it_and_none_is_shown_twice() {
         let all = read(&[ALL]);
-        let mut worlds: Vec<_> = all.iter().map(|setup| &setup.world).collect();
-        worlds.dedup();
+        let worlds: BTreeSet<_> = all.iter().map(|setup| &setup.world).collect();
         assert_eq!(worlds.len(), all.len());
         let shown: usize = all.iter().map(|setup| setup.name.split(',').count()).sum();
         assert_eq!(shown, list(Path::new(MANIFESTS)).unwrap().len());
@@ -206,10 +159,62 @@ mod tests {
     }
 
     #[test]
+    fn what_has_no_document_changes_nothing_for_what_has_one() {
+        let documented = |name: &str| {
+            list(Path::new(MANIFESTS))
+                .unwrap()
+                .iter()
+                .any(|(known, file)| known == name && file.document.is_some())
+        };
+        for setup in read(&[ALL]) {
+            let names: Vec<_> = setup.name.split(',').collect();
+            assert!(names.len() == 1 || names.into_iter().all(documented), "{} share a world", setup.name);
+        }
+    }
+
+    /// Two set-ups, of which the second has `values`.
+    fn with_values(values: &str) -> Result<Vec<Setup>> {
+        let dir = tempfile::tempdir().unwrap();
+        for sub in ["setups", "worlds"] {
+            std::fs::create_dir(dir.path().join(sub)).unwrap();
+        }
+        for file in ["tuning.yaml", "worlds/example.yaml"] {
+            std::fs::copy(Path::new(MANIFESTS).join(file), dir.path().join(file)).unwrap();
+        }
+        let setup = |name: &str, more: &str| {
+            let text = format!("about: a\nworld: example\n{more}");
+            std::fs::write(dir.path().join(format!("setups/{name}.yaml")), text).unwrap();
+        };
+        setup("plain", "");
+        setup("varied", &format!("values: {values}\n"));
+        Setup::read(dir.path(), &[ALL], None, false)
+    }
+
+    #[test]
+    fn values_replace_those_of_the_lane_in_a_world_of_their_own() {
+        let setups = with_values("{ HELLOWORLD_REPLICAS: \"2\", SPIRE_REFRESH_HINT: 5s }").unwrap();
+        let seen: Vec<_> =
+            setups.iter().map(|s| (s.world.as_str(), &*s.values["HELLOWORLD_REPLICAS"])).collect();
+        assert_eq!(seen, [("example", "1"), ("varied", "2")]);
+        assert_eq!(setups[1].values["SPIRE_REFRESH_HINT"], "5s");
+        assert_eq!(setups[0].values.len(), setups[1].values.len());
+        assert_eq!((setups[0].otherwise.len(), setups[1].otherwise.len()), (0, 2));
+        assert_eq!(with_values("{}").unwrap().len(), 1, "without values they share their world");
+    }
+
+    #[test]
+    fn a_value_that_no_manifest_names_is_refused_with_those_that_exist() {
+        let e = with_values("{ HELLOWORLD_REPLICA: \"2\" }").unwrap_err();
+        assert_eq!(e.code(), Code::Usage);
+        assert!(e.what().contains("the set-up varied gives a value to `HELLOWORLD_REPLICA`"), "{e}");
+        assert!(e.to_string().contains(", HELLOWORLD_REPLICAS, "), "{e}");
+    }
+
+    #[test]
     fn both_lanes_set_the_same_names() {
         let names = |defaults| {
             let setups = Setup::read(Path::new(MANIFESTS), &["federated"], None, defaults).unwrap();
-            setups[0].tuning.keys().cloned().collect::<Vec<_>>()
+            setups[0].values.keys().cloned().collect::<Vec<_>>()
         };
         assert_eq!(names(true), names(false));
     }
