@@ -88,8 +88,8 @@ fn memory(m: &Measured, wanted: &Wanted) -> Option<Finding> {
 fn kernel(m: &Measured) -> Vec<Finding> {
     if m.machine.os == "linux" && m.machine.too_low.is_empty() {
         let check =
-            Check::new("kernel-settings", "none too low", "room for the file watches of two clusters");
-        return vec![check.ok("the kernel lets two clusters watch their files")];
+            Check::new("kernel-settings", "none too low", "room for the file watches of all clusters");
+        return vec![check.ok("the kernel lets the clusters watch their files")];
     }
     let one = |low: &Setting| {
         let Setting { name, have, need, why } = low;
