@@ -1,8 +1,9 @@
-//! The facade that a scenario reads with: it visits a world that `xtask` made, fills in what its question needs,
-//! and is judged.
+//! What Vouchsafe proves, and the fixtures and probes that it is proven with.
 //!
-//! A scenario is a process of its own (nextest's model), so nothing is shared but the world itself. It observes;
-//! [`proof::verdict`] judges. A claim is never tried again: what settles by itself is waited for before.
+//! [`trials`] has a module for each question; which trials there are, and what each of them owes, follows from the
+//! topology. A trial visits a world that `xtask` made, fills in what its question needs, and is judged by [`proof`]. It
+//! is a process of its own (nextest's model), so nothing is shared but the world itself. A claim is never tried again:
+//! what settles by itself is waited for before.
 
 mod look;
 mod metrics;
@@ -12,32 +13,50 @@ mod onlooker;
 mod pods;
 mod requests;
 mod stage;
-mod story;
 mod strike;
+mod telling;
+mod trial;
+pub mod trials;
 mod trust;
 
-pub use look::Mesh;
-pub use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
-pub use onlooker::read_out;
-pub use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
-pub use stage::{Stage, play, play_again};
-pub use story::{Outcome, tell};
-pub use trust::Withdrawn;
+use std::path::Path;
 
-/// One test for each way between two clusters, named after it.
-#[macro_export]
-macro_rules! each_way {
-    ($story:ident) => {
-        mod $story {
-            #[tokio::test]
-            async fn cluster1_to_cluster2() -> $crate::Outcome {
-                super::$story(0, 1).await
-            }
+use harness::layout::Layout;
+use harness::setup::Setup;
+use harness::world::World;
+use harness::{Error, Result};
+use proof::topology::Topology;
 
-            #[tokio::test]
-            async fn cluster2_to_cluster1() -> $crate::Outcome {
-                super::$story(1, 0).await
-            }
-        }
-    };
+use look::Mesh;
+use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
+use onlooker::read_out;
+use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
+use stage::Stage;
+pub use telling::{Failure, Line, Outcome};
+pub use trial::Trial;
+use trust::Withdrawn;
+
+/// Where the world that is visited is written down, and where a topology is when none is up yet.
+pub const WORLD: &str = "VOUCHSAFE_WORLD";
+/// A topology as JSON, for listing trials before their world is made.
+pub const TOPOLOGY: &str = "VOUCHSAFE_TOPOLOGY";
+
+/// Every trial of the world that the environment names: of one that is up, of one that is to be made, or of the main
+/// set-up's.
+///
+/// # Errors
+/// What the environment names cannot be read.
+pub fn of_this_world() -> Result<Vec<Trial>> {
+    Ok(trials::everything(&this_world()?))
+}
+
+fn this_world() -> Result<Topology> {
+    if let Some(world) = std::env::var_os(WORLD) {
+        return Ok(World::at(Path::new(&world))?.topology);
+    }
+    if let Ok(json) = std::env::var(TOPOLOGY) {
+        return serde_json::from_str(&json).map_err(|e| Error::internal("the topology").because(e));
+    }
+    let mut main = Setup::read(&Layout::find()?.manifests(), &["federated"], None, false)?;
+    main.pop().map(|setup| setup.topology).ok_or_else(|| Error::internal("no main set-up"))
 }

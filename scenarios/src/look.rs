@@ -13,7 +13,7 @@ use kube::{Api, Client, ResourceExt as _};
 use proof::envoy::Held;
 use proof::evidence::{ClusterSeen, Evidence, Proxy, RemoteCluster, Workload, missing};
 use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
-use proof::topology::{Cluster, ClusterName};
+use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::pods::{GATEWAY, PROXIES, Pods};
 
@@ -34,7 +34,7 @@ impl Mesh {
     /// # Errors
     /// [`Code::Usage`] when none is up.
     pub async fn visit() -> Result<Self> {
-        let path = std::env::var_os("VOUCHSAFE_WORLD").map(PathBuf::from);
+        let path = std::env::var_os(crate::WORLD).map(PathBuf::from);
         let path =
             path.ok_or_else(|| Error::new(Code::Usage, "no world is named").next("cargo xtask verify"))?;
         let world = World::at(&path)?;
@@ -72,11 +72,29 @@ impl Mesh {
     /// The cluster at that place of the topology.
     ///
     /// # Errors
-    /// [`Code::Usage`]: the world is smaller than the scenario needs.
+    /// [`Code::Internal`]: a module of stories says how many clusters it needs.
     pub fn cluster(&self, place: usize) -> Result<&Cluster> {
         self.clusters()
             .get(place)
-            .ok_or_else(|| Error::new(Code::Usage, "this scenario needs a world of two clusters"))
+            .ok_or_else(|| Error::internal(format!("the world has no cluster at place {place}")))
+    }
+
+    /// Every ordered pair of clusters.
+    pub fn ways(&self) -> Vec<Way> {
+        self.world.topology.ways()
+    }
+
+    /// The way between the clusters at these places.
+    ///
+    /// # Errors
+    /// As [`Mesh::cluster`].
+    pub fn way(&self, from: usize, to: usize) -> Result<Way> {
+        Ok(Way { from: self.cluster(from)?.name.clone(), to: self.cluster(to)?.name.clone() })
+    }
+
+    /// The cluster of that name, as data.
+    pub(crate) fn named(&self, name: &ClusterName) -> Result<&Cluster> {
+        self.world.topology.get(name)
     }
 
     /// A cluster's API.

@@ -10,7 +10,7 @@ use kube::Client;
 use kube::api::LogParams;
 use proof::envoy::{Cause, Record};
 use proof::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload};
-use proof::topology::{Cluster, Way};
+use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::Mesh;
 use crate::look::workload;
@@ -23,8 +23,8 @@ const SAMPLE: usize = 24;
 
 impl Mesh {
     /// Asks the service that exists in every cluster until each has answered, or the sample is spent.
-    pub async fn replies(&self, seen: &mut Evidence, from: usize) -> Result<()> {
-        let from = self.cluster(from)?;
+    pub async fn replies(&self, seen: &mut Evidence, from: &ClusterName) -> Result<()> {
+        let from = self.named(from)?;
         let client = self.api(&from.name)?;
         let mut replies: Vec<proof::evidence::Reply> = Vec::new();
         let answered = |replies: &[proof::evidence::Reply], by: &Cluster| {
@@ -38,9 +38,8 @@ impl Mesh {
     }
 
     /// Asks the far version alone, each time on a new connection, and joins both sidecars' records.
-    pub async fn handshakes(&self, seen: &mut Evidence, from: usize, to: usize) -> Result<()> {
-        let (from, to) = (self.cluster(from)?, self.cluster(to)?);
-        let way = Way { from: from.name.clone(), to: to.name.clone() };
+    pub async fn handshakes(&self, seen: &mut Evidence, way: &Way) -> Result<()> {
+        let (from, to) = (self.named(&way.from)?, self.named(&way.to)?);
         let (near, far) = (self.api(&from.name)?, self.api(&to.name)?);
         let service = far_service(to);
         let before = self.counters(&to.name).await?;
@@ -64,26 +63,25 @@ impl Mesh {
             });
         }
         let after = self.counters(&to.name).await?;
-        seen.crossings.push(Crossing { way, service, before, after });
+        seen.crossings.push(Crossing { way: way.clone(), service, before, after });
         Ok(())
     }
 
     /// Asks the far version once, expecting to be refused, and keeps what the client's sidecar wrote.
-    pub async fn refused(&self, control: Control, from: usize, to: usize) -> Result<Refusal> {
-        let (from, to) = (self.cluster(from)?, self.cluster(to)?);
+    pub async fn refused(&self, control: Control, way: &Way) -> Result<Refusal> {
+        let (from, to) = (self.named(&way.from)?, self.named(&way.to)?);
         let near = self.api(&from.name)?;
         let client = workload(near, CURL).await?;
         let service = far_service(to);
         let reply = mesh::ask(near, &service.name, &request_id(0)).await?;
         let written = records(near, &client, std::slice::from_ref(&reply.request)).await?;
         let by_client = Record::by_client(&written, &reply.request).cloned();
-        let way = Way { from: from.name.clone(), to: to.name.clone() };
-        Ok(Refusal { control, way, service, reply, by_client, by_server: None })
+        Ok(Refusal { control, way: way.clone(), service, reply, by_client, by_server: None })
     }
 
     /// Asks in plain text, from outside the mesh, and keeps what the server's sidecar wrote about the connection.
-    pub async fn plain_text(&self, place: usize) -> Result<Refusal> {
-        let here = self.cluster(place)?;
+    pub async fn plain_text(&self, cluster: &ClusterName) -> Result<Refusal> {
+        let here = self.named(cluster)?;
         let api = self.api(&here.name)?;
         let server = workload(api, HELLOWORLD).await?;
         let service = far_service(here);
@@ -97,8 +95,8 @@ impl Mesh {
     }
 
     /// Waits until the far version answers: what a mesh does by itself after its trust was put back.
-    pub async fn answers_again(&self, from: usize, to: usize) -> Result<()> {
-        let (from, to) = (self.cluster(from)?, self.cluster(to)?);
+    pub async fn answers_again(&self, way: &Way) -> Result<()> {
+        let (from, to) = (self.named(&way.from)?, self.named(&way.to)?);
         let client = self.api(&from.name)?;
         let service = far_service(to).name;
         let what = format!("an answer of {} to {}", to.name, from.name);

@@ -10,6 +10,7 @@ use harness::progress::Note;
 use harness::{Code, Error, Result, patience, render, spire};
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
+use proof::claim::{Claim, Kind, Subject};
 use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Cluster;
 use serde_json::{Value, json};
@@ -17,8 +18,9 @@ use serde_json::{Value, json};
 use crate::Mesh;
 use crate::moment::Moment;
 use crate::pods::Pods;
-use crate::story::{Outcome, tell_again};
 use crate::strike::{Undo, delete_pods, named, restart};
+use crate::telling::{Outcome, tell};
+use crate::trial::Story;
 
 /// Where a story is played.
 pub struct Stage<'a> {
@@ -26,36 +28,27 @@ pub struct Stage<'a> {
     pub mesh: &'a Mesh,
     /// What was seen so far.
     pub seen: &'a mut Evidence,
+    /// Which story is played.
+    story: &'static str,
     undo: Vec<(usize, Undo)>,
 }
 
 /// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
 ///
 /// # Errors
-/// As [`crate::tell`].
-pub async fn play(name: &str, story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>) -> Outcome {
-    play_again(name, "", story).await
-}
-
-/// As [`play`]; claims that other stories make too say `again`, such as "with the bundles exchanged by hand".
-///
-/// # Errors
-/// As [`crate::tell`].
-pub async fn play_again(
-    name: &str,
-    again: &str,
-    story: impl AsyncFnOnce(&mut Stage<'_>) -> Result<()>,
-) -> Outcome {
-    tell_again(name, again, async |mesh, seen| {
+/// As [`tell`].
+pub(crate) async fn play(story: &'static Story, owes: Vec<Claim>) -> Outcome {
+    let name = story.name;
+    tell(name, &owes, async |mesh, seen| {
         let before = Moment::of_all(mesh).await?;
-        let mut stage = Stage { mesh, seen, undo: Vec::new() };
-        let played = story(&mut stage).await;
+        let mut stage = Stage { mesh, seen, story: name, undo: Vec::new() };
+        let played = (story.tell)(&mut stage).await;
         let struck = stage.strike().await;
-        for (i, before) in before.iter().enumerate() {
-            let cluster = &mesh.cluster(i)?.name;
-            let left = before.left_over(mesh.api(cluster)?).await?;
-            let claim = format!("after {name} everything in {cluster} is as it was before");
-            seen.facts.push(Fact { claim, must: Must::be("as before"), seen: left });
+        for (before, cluster) in before.iter().zip(mesh.clusters()) {
+            let subject = Subject::After { story: name.to_owned(), cluster: cluster.name.clone() };
+            let id = Claim::of(Kind::ClusterAsBefore, subject);
+            let left = before.left_over(mesh.api(&cluster.name)?).await?;
+            seen.facts.push(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left });
         }
         mesh.published(seen).await?;
         mesh.istiod_roots(seen).await?;
@@ -82,7 +75,10 @@ impl Stage<'_> {
 
     /// Keeps an observation beside the sentence that it decides.
     pub fn fact(&mut self, claim: impl Into<String>, must: Must, seen: impl Into<String>) {
-        self.seen.facts.push(Fact { claim: claim.into(), must, seen: seen.into() });
+        let number = self.seen.facts.len() + 1;
+        let subject = Subject::Fact { story: self.story.to_owned(), name: number.to_string() };
+        let id = Claim::of(Kind::Fact, subject);
+        self.seen.facts.push(Fact { id, claim: claim.into(), must, seen: seen.into() });
     }
 
     /// Fills one of our manifests for the cluster at that place, with `extra` values beside its own.

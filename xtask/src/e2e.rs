@@ -4,8 +4,10 @@ use harness::artifact::source;
 use harness::component::Order;
 use harness::layout::Layout;
 use harness::progress::Note;
+use harness::setup::Setup;
 use harness::{Code, Error, Result, lifecycle, world};
 
+use crate::due::Due;
 use crate::report::Report;
 use crate::runner::{self, Runner};
 use crate::show::Show;
@@ -21,7 +23,7 @@ pub struct Args {
     /// Whether to leave the world up afterwards.
     #[arg(long, env = "VOUCHSAFE_KEEP", value_enum, default_value_t = args::Keep::Never)]
     keep: args::Keep,
-    /// A nextest filter over scenarios, such as `test(stranger)`.
+    /// A nextest filter over scenarios, such as `test(handshake)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
     /// One JSON object a line on stdout: progress, then a line for each claim.
@@ -35,7 +37,7 @@ pub async fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let setups = args.world.setups(&layout)?;
-    let orders = setups.into_iter().map(|setup| args.means.order(setup)).collect::<Result<Vec<_>>>()?;
+    let orders = setups.into_iter().map(|setup| owing(args, setup)).collect::<Result<Vec<_>>>()?;
     if args.keep == args::Keep::Always && orders.len() > 1 {
         return Err(Error::new(Code::Usage, "of several worlds only one can be kept")
             .next("name set-ups of one world with --keep always; nothing was touched"));
@@ -56,11 +58,16 @@ pub async fn run(args: &Args) -> Result<()> {
     let mut outcome = Ok(());
     let mut kept = false;
     let several = orders.len() > 1;
-    for order in orders {
+    for (order, due) in orders {
+        let left_out = match due.left_out {
+            0 => String::new(),
+            some => format!("; the filter leaves out {some}"),
+        };
+        note.tell(format!("{} claims are due in {}{left_out}", due.count(), due.world));
         if several {
             note.tell(format!("world {}, which shows {}", order.setup.world, order.setup.name));
         }
-        let judged = interrupt::or_stop(one_world(args, order, &layout, &report, &note)).await;
+        let judged = interrupt::or_stop(one_world(args, order, due, &layout, &report, &note)).await;
         if let Err(e) = &judged {
             report.failure(&layout, e, &note).await;
         }
@@ -87,18 +94,31 @@ pub async fn run(args: &Args) -> Result<()> {
     outcome
 }
 
+/// An order, and what is owed when it is made: a topology in which a scenario would prove less than it says is refused
+/// here.
+fn owing(args: &Args, setup: Setup) -> Result<(Order, Due)> {
+    let due = Due::of(&setup.world, &setup.scenarios, &setup.topology)?;
+    Ok((args.means.order(setup)?, due))
+}
+
 /// The worlds in which the filter leaves something to judge, known before anything is made.
-async fn selected(args: &Args, orders: Vec<Order>, layout: &Layout, note: &Note) -> Result<Vec<Order>> {
+async fn selected(
+    args: &Args,
+    orders: Vec<(Order, Due)>,
+    layout: &Layout,
+    note: &Note,
+) -> Result<Vec<(Order, Due)>> {
     let Some(filter) = &args.filter else { return Ok(orders) };
-    if orders.iter().any(brings_runner) {
+    if orders.iter().any(|(order, _)| brings_runner(order)) {
         return Ok(orders);
     }
     let runner = Runner::prepare(layout, note).await?;
-    let names: Vec<_> = orders.iter().map(|order| order.setup.name.clone()).collect();
+    let names: Vec<_> = orders.iter().map(|(order, _)| order.setup.name.clone()).collect();
     let mut left = Vec::new();
-    for order in orders {
-        if runner.selects(layout, &order.setup.scenarios, filter).await? {
-            left.push(order);
+    for (order, due) in orders {
+        let due = runner.narrowed(layout, due, &order.setup.scenarios, &order.setup.topology, filter).await?;
+        if !due.trials.is_empty() {
+            left.push((order, due));
         }
     }
     if left.is_empty() { Err(runner::selects_nothing(filter, &names.join(","))) } else { Ok(left) }
@@ -109,15 +129,30 @@ fn brings_runner(order: &Order) -> bool {
     matches!(order.source, source::Choice::Archive(_))
 }
 
-async fn one_world(args: &Args, order: Order, layout: &Layout, report: &Report, note: &Note) -> Result<()> {
+async fn one_world(
+    args: &Args,
+    order: Order,
+    due: Due,
+    layout: &Layout,
+    report: &Report,
+    note: &Note,
+) -> Result<()> {
     let brings_runner = brings_runner(&order);
     let made = async { lifecycle::up(order, layout, note).await };
-    let (world, runner) = if brings_runner {
-        (made.await?, Runner::prepare(layout, note).await?)
+    let filter = args.filter.as_deref();
+    let (world, runner, due) = if brings_runner {
+        let (world, runner) = (made.await?, Runner::prepare(layout, note).await?);
+        let due = match filter {
+            Some(filter) => runner.narrowed(layout, due, &world.scenarios, &world.topology, filter).await?,
+            None => due,
+        };
+        (world, runner, due)
     } else {
         // The scenarios are compiled while the nodes boot.
-        tokio::try_join!(made, Runner::prepare(layout, note))?
+        let (world, runner) = tokio::try_join!(made, Runner::prepare(layout, note))?;
+        (world, runner, due)
     };
     report.world(&world)?;
-    verify::judge(&runner, &world, layout, report, args.filter.as_deref(), args.json, note).await
+    let run = verify::Run { layout, report, filter, json: args.json };
+    verify::judge(&runner, &world, &due, &run, note).await
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use harness::{Code, Error, Result};
 use proof::evidence::Evidence;
-use proof::verdict::{Judgement, Verdict, judge};
+use proof::verdict::{Outcome, Verdict, judge};
 
 /// Flags of `judge`.
 #[derive(clap::Args)]
@@ -27,22 +27,18 @@ pub fn run(args: &Args) -> Result<()> {
 fn run_to(args: &Args, out: &mut impl Write) -> Result<()> {
     // All are read before the first is judged: a mistyped name tells nothing about a claim.
     let documents: Vec<_> = args.files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<_>>()?;
-    let (mut verdicts, mut missing) = (Vec::new(), Vec::new());
-    for (file, evidence) in documents {
-        let judgement = judge(&evidence);
-        let file = file.display().to_string();
-        verdicts.extend(judgement.verdicts.into_iter().map(|verdict| verdict.kept_in(&file)));
-        missing.extend(judgement.missing);
-    }
-    let judgement = Judgement { verdicts, missing };
-    for verdict in &judgement.verdicts {
+    let verdicts: Vec<_> = documents
+        .into_iter()
+        .flat_map(|(file, evidence)| {
+            let file = file.display().to_string();
+            judge(&evidence).into_iter().map(move |verdict| verdict.kept_in(&file))
+        })
+        .collect();
+    for verdict in &verdicts {
         // A reader that has gone away is no fault of ours.
         let _ = writeln!(out, "{}", told(verdict, args.json)?);
     }
-    for error in &judgement.missing {
-        eprintln!("not judged: {error}");
-    }
-    outcome(judgement)
+    outcome(&verdicts)
 }
 
 fn read(file: &Path) -> Result<Evidence> {
@@ -58,7 +54,11 @@ fn told(verdict: &Verdict, json: bool) -> Result<String> {
         return serde_json::to_string(verdict)
             .map_err(|e| Error::internal("a verdict cannot be written").because(e));
     }
-    let word = if verdict.held() { "held  " } else { "BROKEN" };
+    let word = match verdict.verdict {
+        Outcome::Held => "held    ",
+        Outcome::Broken => "BROKEN  ",
+        Outcome::Unjudged => "UNJUDGED",
+    };
     let way = verdict.way.as_ref().map(|way| format!("{way}: ")).unwrap_or_default();
     let line = format!("{word}  {way}{}", verdict.claim);
     if verdict.held() {
@@ -66,26 +66,29 @@ fn told(verdict: &Verdict, json: bool) -> Result<String> {
     }
     let Verdict { expected, observed, evidence, .. } = verdict;
     Ok(format!(
-        "{line}\n        expected: {expected}\n        observed: {observed}\n        evidence: {evidence}"
+        "{line}\n          claim:    {}\n          expected: {expected}\n          observed: {observed}\n          \
+         evidence: {evidence}",
+        verdict.id
     ))
 }
 
-/// A broken claim weighs more than one that could not be judged.
-fn outcome(Judgement { verdicts, missing }: Judgement) -> Result<()> {
-    let broken = verdicts.iter().filter(|verdict| !verdict.held()).count();
-    if broken > 0 {
-        let what = format!("{broken} of {} claims did not hold", verdicts.len());
-        return Err(Error::new(Code::ClaimBroken, what).next("read expected and observed above"));
-    }
-    let unjudged = missing.len();
-    match missing.into_iter().next() {
-        Some(first) => {
-            let claims = if unjudged == 1 { "1 claim".to_owned() } else { format!("{unjudged} claims") };
-            let what = format!("{claims} could be judged neither way, {} held", verdicts.len());
-            Err(Error::new(Code::Evidence, what).because(first))
+/// A broken claim weighs more than one that could not be judged; both are told.
+fn outcome(verdicts: &[Verdict]) -> Result<()> {
+    let of = |wanted: Outcome| verdicts.iter().filter(move |verdict| verdict.verdict == wanted);
+    let (broken, unjudged) = (of(Outcome::Broken).count(), of(Outcome::Unjudged).count());
+    let neither = || {
+        let ids: Vec<_> = of(Outcome::Unjudged).map(|verdict| verdict.id.to_string()).collect();
+        format!("{unjudged} of {} claims could not be judged: {}", verdicts.len(), ids.join(", "))
+    };
+    match (broken, unjudged) {
+        (0, 0) if verdicts.is_empty() => Err(Error::new(Code::Evidence, "the evidence speaks of no claim")),
+        (0, 0) => Ok(()),
+        (0, _) => Err(Error::new(Code::Evidence, neither())),
+        _ => {
+            let what = format!("{broken} of {} claims did not hold", verdicts.len());
+            let error = Error::new(Code::ClaimBroken, what).next("read expected and observed above");
+            Err(if unjudged == 0 { error } else { error.seen(neither()) })
         }
-        None if verdicts.is_empty() => Err(Error::new(Code::Evidence, "the evidence speaks of no claim")),
-        None => Ok(()),
     }
 }
 
@@ -130,7 +133,8 @@ mod tests {
     fn missing_evidence_has_exit_code_4() {
         let e = judged(|json| json.replace("\"gateway\": \"172.18.0.3:15443\"", "\"gateway\": null"))
             .unwrap_err();
-        assert_eq!((e.code().exit(), e.what()), (4, "1 claim could be judged neither way, 43 held"));
+        let what = "1 of 44 claims could not be judged: through-remote-gateway/cluster1→cluster2";
+        assert_eq!((e.code().exit(), e.what()), (4, what));
     }
 
     #[test]
@@ -147,13 +151,14 @@ mod tests {
     #[test]
     fn a_person_reads_what_was_expected_and_seen() {
         let verdict: Verdict = serde_json::from_str(
-            r#"{"claim":"it holds","way":"a→b","verdict":"broken","expected":"this","observed":"that",
+            r#"{"id":"one-connection/a→b","claim":"it holds","way":"a→b","verdict":"broken","expected":"this","observed":"that",
                 "issuer_key":null,"evidence":"f#/x"}"#,
         )
         .unwrap();
         assert_eq!(
             told(&verdict, false).unwrap(),
-            "BROKEN  a→b: it holds\n        expected: this\n        observed: that\n        evidence: f#/x"
+            "BROKEN    a→b: it holds\n          claim:    one-connection/a→b\n          expected: this\n          \
+             observed: that\n          evidence: f#/x"
         );
     }
 }

@@ -8,6 +8,7 @@ mod checklist;
 mod completions;
 mod doctor;
 mod down;
+mod due;
 mod e2e;
 mod explain;
 mod images;

@@ -1,8 +1,11 @@
-//! `plan`: the set-up's steps, without an engine.
+//! `plan`: the set-up's steps and the claims that it will prove, without an engine.
 
 use harness::layout::Layout;
 use harness::{Result, component};
 
+use serde_json::json;
+
+use crate::due::Due;
 use crate::{args, show};
 
 /// Flags of `plan`.
@@ -21,15 +24,18 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     for setup in args.world.setups(&layout)? {
+        let due = Due::of(&setup.world, &setup.scenarios, &setup.topology)?;
         let graph = component::plan(&setup).graph()?;
         if args.json {
-            show::json(&graph)?;
+            show::json(
+                &json!({ "world": setup.world, "setup": setup.name, "steps": graph, "claims": due.claims() }),
+            )?;
         } else {
             println!("{} (world {})", setup.name, setup.world);
             for (name, value) in &setup.otherwise {
                 println!("  with {name} = {value}");
             }
-            println!("\n{}", graph.text());
+            println!("\n{}\n{}", graph.text(), due.text());
         }
     }
     Ok(())

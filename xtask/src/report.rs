@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -13,12 +14,15 @@ use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
 use harness::{Error, Result};
-use serde::Deserialize;
+use proof::verdict::Outcome;
+use scenarios::Line;
 use serde_json::Value;
 
+use crate::due::Due;
 use crate::show;
 
 mod collect;
+mod junit;
 
 /// One run's report.
 pub struct Report {
@@ -27,33 +31,34 @@ pub struct Report {
     began: Instant,
 }
 
-/// A verdict, as scenarios write it.
-#[derive(Clone, Debug, Deserialize)]
-struct Line {
-    claim: String,
-    way: Option<String>,
-    verdict: String,
-    expected: Value,
-    observed: Value,
-    issuer_key: Option<String>,
-}
-
-/// What the scenarios came to.
+/// What came of the claims of a run, or of one world.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// The report's folder.
-    pub dir: PathBuf,
     /// Claims that held.
     pub held: usize,
     /// Claims that did not.
     pub broken: usize,
-    /// Claims that could be judged neither way.
-    pub errors: Vec<String>,
+    /// Claims that were due and could be judged neither way.
+    pub unjudged: usize,
 }
 
 impl Tally {
-    /// All that were judged.
-    pub fn all(&self) -> usize {
-        self.held + self.broken
+    /// Counts.
+    pub fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
+        let mut tally = Self::default();
+        for line in lines {
+            match line.verdict.verdict {
+                Outcome::Held => tally.held += 1,
+                Outcome::Broken => tally.broken += 1,
+                Outcome::Unjudged => tally.unjudged += 1,
+            }
+        }
+        tally
+    }
+
+    /// All that were due.
+    pub fn all(self) -> usize {
+        self.held + self.broken + self.unjudged
     }
 }
 
@@ -120,23 +125,32 @@ impl Report {
         }
     }
 
-    /// Counts.
+    /// Holds what was due in a world against what was judged there: writes a line for each claim that got no verdict, and
+    /// hands back all lines of the world.
     ///
     /// # Errors
-    /// A verdict that cannot be read back.
-    pub fn tally(&self) -> Result<Tally> {
-        let verdicts = self.verdicts()?;
-        let broken = verdicts.iter().filter(|v| v.verdict != "held").count();
-        let errors = std::fs::read_to_string(self.dir.join("errors.txt")).unwrap_or_default();
-        Ok(Tally {
-            dir: self.dir.clone(),
-            held: verdicts.len() - broken,
-            broken,
-            errors: errors.split_terminator('\0').map(str::to_owned).collect(),
-        })
+    /// A verdict that cannot be read back, or not be written.
+    pub fn settle(&self, due: &Due, json: bool) -> Result<Vec<Line>> {
+        let mut lines = self.verdicts()?;
+        let failures = std::fs::read_to_string(self.dir.join("failures.jsonl")).unwrap_or_default();
+        let failures: Vec<_> = failures.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+        let missed = due.never_judged(&lines, &failures);
+        let path = self.dir.join("verdicts.jsonl");
+        let fail = |e| Error::internal(format!("cannot write {}", path.display())).because(e);
+        let mut file = std::fs::File::options().create(true).append(true).open(&path).map_err(fail)?;
+        for line in &missed {
+            let text = serde_json::to_string(line).map_err(|e| Error::internal("a verdict").because(e))?;
+            writeln!(file, "{text}").map_err(fail)?;
+            if json {
+                show::json(line)?;
+            }
+        }
+        lines.extend(missed);
+        lines.retain(|line| line.world == due.world);
+        Ok(lines)
     }
 
-    /// Writes `report.md` and tells the end of the story.
+    /// Writes `report.md` and `junit.xml`, and tells the end of the story.
     ///
     /// # Errors
     /// [`harness::Code::Internal`].
@@ -144,6 +158,7 @@ impl Report {
         let verdicts = self.verdicts()?;
         let story = self.story(&verdicts, judged);
         self.write("report.md", &story)?;
+        self.write("junit.xml", &junit::of(&verdicts)?)?;
         if !json {
             eprint!("\n{story}");
         }
@@ -153,33 +168,21 @@ impl Report {
         Ok(())
     }
 
-    fn story(&self, verdicts: &[Line], judged: &Result<()>) -> String {
+    fn story(&self, lines: &[Line], judged: &Result<()>) -> String {
         let mut out = String::new();
-        let mut ways: Vec<_> = verdicts.iter().map(|v| v.way.clone()).collect();
-        ways.sort();
-        ways.dedup();
-        for way in ways {
-            let _ = writeln!(out, "{}", way.as_deref().unwrap_or("everywhere"));
-            for v in verdicts.iter().filter(|v| v.way == way) {
-                let key =
-                    v.issuer_key.as_deref().map(|k| format!("  [key {}]", shorter(k))).unwrap_or_default();
-                if v.verdict == "held" {
-                    let _ = writeln!(out, "  held    {}{key}", v.claim);
-                } else {
-                    let _ = writeln!(out, "  BROKEN  {}{key}", v.claim);
-                    let _ = writeln!(out, "          expected: {}", plain(&v.expected));
-                    let _ = writeln!(out, "          observed: {}", plain(&v.observed));
-                }
+        let mut worlds: Vec<_> = lines.iter().map(|line| &line.world).collect();
+        worlds.dedup();
+        for world in &worlds {
+            let of_world: Vec<_> = lines.iter().filter(|line| line.world == **world).collect();
+            if worlds.len() > 1 {
+                let _ = writeln!(out, "world {world}: {}\n", Tally::of(of_world.iter().copied()));
             }
-            out.push('\n');
+            told(&of_world, &mut out);
         }
         for timing in self.timings() {
             let _ = writeln!(out, "{timing}");
         }
-        let broken = verdicts.iter().filter(|v| v.verdict != "held").count();
-        let seconds = self.began.elapsed().as_secs_f64();
-        let _ =
-            writeln!(out, "{} claims held, {broken} broken, {seconds:.1} s in all", verdicts.len() - broken);
+        let _ = writeln!(out, "{}, {:.1} s in all", Tally::of(lines), self.began.elapsed().as_secs_f64());
         if let Err(e) = judged {
             let _ = writeln!(
                 out,
@@ -199,6 +202,7 @@ impl Report {
         worlds.iter().filter_map(|path| timing(&World::at(path).ok()?)).collect()
     }
 
+    /// Every verdict of the run, in the order in which they fell.
     fn verdicts(&self) -> Result<Vec<Line>> {
         let read = |line| {
             serde_json::from_value(line).map_err(|e| Error::internal("a verdict is malformed").because(e))
@@ -225,6 +229,37 @@ impl Report {
     }
 }
 
+impl std::fmt::Display for Tally {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} claims held, {} broken, {} unjudged", self.held, self.broken, self.unjudged)
+    }
+}
+
+/// Every verdict of a world, way by way.
+fn told(lines: &[&Line], out: &mut String) {
+    let mut ways: Vec<_> = lines.iter().map(|line| line.verdict.way.clone()).collect();
+    ways.sort();
+    ways.dedup();
+    for way in ways {
+        let _ = writeln!(out, "{}", way.as_deref().unwrap_or("everywhere"));
+        for v in lines.iter().map(|line| &line.verdict).filter(|v| v.way == way) {
+            let key = v.issuer_key.as_deref().map(|k| format!("  [key {}]", shorter(k))).unwrap_or_default();
+            let word = match v.verdict {
+                Outcome::Held => "held    ",
+                Outcome::Broken => "BROKEN  ",
+                Outcome::Unjudged => "UNJUDGED",
+            };
+            let _ = writeln!(out, "  {word}  {}{key}", v.claim);
+            if !v.held() {
+                let _ = writeln!(out, "            claim:    {} ({})", v.id, v.id.kind.if_broken());
+                let _ = writeln!(out, "            expected: {}", v.expected);
+                let _ = writeln!(out, "            observed: {}", v.observed);
+            }
+        }
+        out.push('\n');
+    }
+}
+
 /// What a set-up's time went to: its slowest step, and the chain that decided the total.
 fn timing(world: &World) -> Option<String> {
     let end: BTreeMap<_, _> = world.timings.iter().map(|t| (t.id.clone(), t.end)).collect();
@@ -247,8 +282,4 @@ fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
 
 fn shorter(key: &str) -> &str {
     key.get(..16).unwrap_or(key)
-}
-
-fn plain(value: &Value) -> String {
-    value.as_str().map_or_else(|| value.to_string(), str::to_owned)
 }

@@ -11,10 +11,10 @@ use harness::progress::Note;
 use harness::setup::Scenarios;
 use harness::{Code, Error, Result, patience, world};
 
-use crate::report::Report;
+use proof::topology::Topology;
 
-/// The stack of a scenario, in bytes.
-const STACK: u32 = 32 << 20;
+use crate::due::Due;
+use crate::report::Report;
 
 /// The test runner, with the scenarios compiled.
 pub struct Runner {
@@ -38,23 +38,37 @@ impl Runner {
         Ok(runner)
     }
 
-    /// Whether `filter` leaves any of these scenarios.
+    /// Of what is due in that topology, what `filter` leaves.
     ///
     /// # Errors
     /// [`Code::Usage`] when it is no filter, with nextest's words.
-    pub async fn selects(&self, layout: &Layout, scenarios: &Scenarios, filter: &str) -> Result<bool> {
-        let modules = [scenarios.reads.as_slice(), &scenarios.changes].concat();
+    pub async fn narrowed(
+        &self,
+        layout: &Layout,
+        due: Due,
+        of: &Scenarios,
+        topology: &Topology,
+        filter: &str,
+    ) -> Result<Due> {
+        let modules = [of.reads.as_slice(), &of.changes].concat();
+        let topology =
+            serde_json::to_string(topology).map_err(|e| Error::internal("a topology").because(e))?;
         let out = self
             .command(layout, "list")
-            .args(["--message-format", "oneline", "-E", &of(&modules, Some(filter))])
+            .args(["--message-format", "oneline", "-E", &expression(&modules, Some(filter))])
+            .env(scenarios::TOPOLOGY, topology)
+            .env_remove(scenarios::WORLD)
             .limit(patience::BUILD)
             .output()
             .await?;
         match out.status {
-            0 => Ok(!out.stdout.trim().is_empty()),
+            // `scenarios::it handshake::cluster1→cluster2`
+            0 => Ok(due.only(
+                &out.stdout.lines().filter_map(|line| Some(line.split_once(' ')?.1.to_owned())).collect(),
+            )),
             _ => Err(Error::new(Code::Usage, format!("`{filter}` is no filter over scenarios"))
                 .seen(harness::cmd::tail(&out.stderr))
-                .next("nextest's filters are such as test(stranger); nothing was touched")),
+                .next("nextest's filters are such as test(handshake); nothing was touched")),
         }
     }
 
@@ -77,10 +91,8 @@ impl Runner {
             .command(layout, "run")
             .args(["-E", filter, "--no-tests=pass"])
             .args(width.iter().copied())
-            .env("VOUCHSAFE_WORLD", world::file(layout))
+            .env(scenarios::WORLD, world::file(layout))
             .env("VOUCHSAFE_REPORT", &report.dir)
-            // A story is one deep future, and without optimisation its frames do not fit into a test's 2 MiB.
-            .env("RUST_MIN_STACK", STACK.to_string())
             .limit(patience::SCENARIOS)
             .log_to(log)
             .output()
@@ -96,7 +108,7 @@ impl Runner {
 }
 
 /// Those of the modules that `filter` leaves, in nextest's words.
-pub fn of(modules: &[String], filter: Option<&str>) -> String {
+pub fn expression(modules: &[String], filter: Option<&str>) -> String {
     let chosen = filter.map(|filter| format!(" and ({filter})")).unwrap_or_default();
     format!("test(/^({})::/){chosen}", modules.join("|"))
 }
@@ -104,5 +116,5 @@ pub fn of(modules: &[String], filter: Option<&str>) -> String {
 /// What to say when a filter leaves nothing.
 pub fn selects_nothing(filter: &str, setups: &str) -> Error {
     Error::new(Code::Usage, format!("the filter `{filter}` selects no scenario of {setups}"))
-        .next("nextest's filters are such as test(stranger); nothing was touched")
+        .next("nextest's filters are such as test(handshake); nothing was touched")
 }

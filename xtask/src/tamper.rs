@@ -46,6 +46,6 @@ pub async fn run(args: &Args) -> Result<()> {
     show.end().await;
     drop(claimed);
     broken?;
-    eprintln!("broken. next: cargo xtask verify --filter 'not test(disturbing)', then cargo xtask down");
+    eprintln!("broken. next: cargo xtask verify --filter 'not test(controls)', then cargo xtask down");
     Ok(())
 }

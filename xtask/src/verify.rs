@@ -1,5 +1,6 @@
 //! `verify`: judges every claim in the world that is up, by running the scenarios.
 
+use std::path::Path;
 use std::time::Instant;
 
 use harness::engine::Engine;
@@ -9,13 +10,19 @@ use harness::setup::{Scenarios, Setup};
 use harness::world::{self, World};
 use harness::{Code, Error, Result};
 
+use proof::verdict::Outcome;
+use scenarios::Line;
+
+use crate::due::Due;
 use crate::interrupt;
 use crate::report::{Report, Tally};
-use crate::runner::{Runner, of, selects_nothing};
+use crate::runner::{Runner, expression, selects_nothing};
 use crate::show::Show;
 
 /// For scenarios that change the world.
 const ONE_BY_ONE: [&str; 1] = ["--test-threads=1"];
+/// How many unjudged claims an error names; the report has all.
+const TOLD: usize = 12;
 
 /// Flags of `verify`.
 #[derive(clap::Args)]
@@ -23,7 +30,7 @@ pub struct Args {
     /// Set-ups of the world that is up, other than those that it was made for; commas between several.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     setup: Vec<String>,
-    /// A nextest filter over scenarios, such as `test(stranger)`.
+    /// A nextest filter over scenarios, such as `test(handshake)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
     /// One JSON object a line on stdout.
@@ -37,6 +44,7 @@ pub async fn run(args: &Args) -> Result<()> {
     if !args.setup.is_empty() {
         (world.setup, world.scenarios) = of_the_same_world(&layout, &world, &args.setup)?;
     }
+    let due = Due::of(&world.name, &world.scenarios, &world.topology)?;
     let claimed = world::claim(&layout)?;
     // Without it every look would fail by itself, and none would say why.
     Engine::attach(&world.engine).await?;
@@ -46,12 +54,16 @@ pub async fn run(args: &Args) -> Result<()> {
     let note = show.note();
     let work = async {
         let runner = Runner::prepare(&layout, &note).await?;
-        if let Some(filter) = &args.filter
-            && !runner.selects(&layout, &world.scenarios, filter).await?
-        {
+        let filter = args.filter.as_deref();
+        let due = match filter {
+            Some(filter) => runner.narrowed(&layout, due, &world.scenarios, &world.topology, filter).await?,
+            None => due,
+        };
+        if let Some(filter) = filter.filter(|_| due.trials.is_empty()) {
             return Err(selects_nothing(filter, &world.setup));
         }
-        judge(&runner, &world, &layout, &report, args.filter.as_deref(), args.json, &note).await
+        let run = Run { layout: &layout, report: &report, filter, json: args.json };
+        judge(&runner, &world, &due, &run, &note).await
     };
     let judged = interrupt::or_stop(work).await.map_err(|e| match e.code() {
         Code::Interrupted => e.next(
@@ -94,69 +106,138 @@ fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result
     Ok((shown.join(","), scenarios))
 }
 
-/// Reads the world in parallel, then disturbs it, one scenario at a time, and tells every verdict as it falls.
+/// Reads the world in parallel, then disturbs it, one scenario at a time, and tells every verdict as it falls. At the
+/// end what was due is held against what was judged.
 ///
 /// # Errors
-/// [`Code::ClaimBroken`] when a claim did not hold, [`Code::Evidence`] when one could not be judged.
-pub async fn judge(
-    runner: &Runner,
-    world: &World,
-    layout: &Layout,
-    report: &Report,
-    filter: Option<&str>,
-    json: bool,
-    note: &Note,
-) -> Result<()> {
+/// [`Code::ClaimBroken`] when a claim did not hold, [`Code::Evidence`] when one that is due could not be judged.
+pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, note: &Note) -> Result<()> {
     let Scenarios { reads, changes } = &world.scenarios;
     let runs = [
         ("claims", "claims judged", reads, &[] as &[&str]),
         ("controls", "controls judged", changes, &ONE_BY_ONE),
     ];
-    let mut passed = true;
+    let mut passed = Ok(true);
     for (id, what, modules, width) in runs {
-        if modules.is_empty() {
+        if modules.is_empty() || passed.is_err() {
             continue;
         }
         let (note, began) = (note.of(id), Instant::now());
         note.started("", what, None);
         let name = format!("{}-{id}", world.name);
-        let filter = of(modules, filter);
-        let log = report.dir.join(format!("{name}.log"));
-        let running = runner.scenarios(layout, report, &filter, width, &log);
-        passed &= report.told_while(running, json, &note).await?;
-        keep_junit(layout, report, &name);
+        let filter = expression(modules, run.filter);
+        let log = run.report.dir.join(format!("{name}.log"));
+        let running = runner.scenarios(run.layout, run.report, &filter, width, &log);
+        passed = run
+            .report
+            .told_while(running, run.json, &note)
+            .await
+            .map(|now| now && matches!(passed, Ok(true)));
+        keep_junit(run.layout, run.report, &name);
         note.finished(began.elapsed());
     }
-    report.tally()?.judge(passed)
+    // Also after a runner that died: what it left unjudged is named.
+    let lines = run.report.settle(due, run.json)?;
+    passed.and_then(|passed| outcome(&lines, passed, &run.report.dir))
+}
+
+/// What a judging is told, of the run that it is part of.
+#[derive(Clone, Copy)]
+pub struct Run<'a> {
+    /// The checkout and the cache.
+    pub layout: &'a Layout,
+    /// Where verdicts go.
+    pub report: &'a Report,
+    /// nextest's filter, if there is one.
+    pub filter: Option<&'a str>,
+    /// Whether each verdict is told as JSON.
+    pub json: bool,
 }
 
 /// nextest writes its JUnit file below `target/`, anew each time.
 fn keep_junit(layout: &Layout, report: &Report, id: &str) {
     let made = layout.repo.join("target/nextest/e2e/junit.xml");
     // Missing when no scenario was selected.
-    let _ = std::fs::rename(made, report.dir.join(format!("junit-{id}.xml")));
+    let _ = std::fs::rename(made, report.dir.join(format!("trials-{id}.xml")));
 }
 
-impl Tally {
-    /// The run's own verdict.
-    fn judge(&self, passed: bool) -> Result<()> {
-        if self.broken > 0 {
-            return Err(Error::new(
-                Code::ClaimBroken,
-                format!("{} of {} claims did not hold", self.broken, self.all()),
-            )
-            .next(format!("read expected and observed above, or {}", self.dir.display())));
+/// A world's own verdict. Broken weighs more than unjudged; both are told.
+fn outcome(lines: &[Line], passed: bool, report: &Path) -> Result<()> {
+    let tally = Tally::of(lines);
+    let unjudged: Vec<_> = lines.iter().filter(|line| line.verdict.verdict == Outcome::Unjudged).collect();
+    let absent = || {
+        let named = |line: &&Line| format!("{}: {}", line.verdict.id, line.verdict.observed);
+        let mut told: Vec<_> = unjudged.iter().take(TOLD).map(named).collect();
+        if unjudged.len() > TOLD {
+            told.push(format!("and {} more in {}", unjudged.len() - TOLD, report.display()));
         }
-        match (passed, self.errors.first()) {
-            (true, None) if self.all() == 0 => {
-                Err(Error::new(Code::Usage, "the filter selects no scenario, so nothing was judged"))
-            }
-            (true, None) => Ok(()),
-            (_, Some(first)) => {
-                Err(Error::new(Code::Evidence, "a claim could be judged neither way").seen(first))
-            }
-            (false, None) => Err(Error::new(Code::Evidence, "a scenario ended without a verdict")
-                .next(format!("read the logs in {}", self.dir.display()))),
+        told.join("\n    ")
+    };
+    let neither = format!("{} of {} claims were due and could not be judged", unjudged.len(), tally.all());
+    match (tally.broken, unjudged.len()) {
+        (0, 0) if tally.all() == 0 => {
+            Err(Error::new(Code::Usage, "the filter selects no scenario, so nothing was judged"))
         }
+        (0, 0) if passed => Ok(()),
+        (0, 0) => Err(Error::new(Code::Evidence, "a scenario ended without a verdict")
+            .next(format!("read the logs in {}", report.display()))),
+        (0, _) => Err(Error::new(Code::Evidence, neither).seen(absent())),
+        (broken, none) => {
+            let error =
+                Error::new(Code::ClaimBroken, format!("{broken} of {} claims did not hold", tally.all()))
+                    .next(format!("read expected and observed above, or {}", report.display()));
+            Err(if none == 0 { error } else { error.seen(format!("{neither}\n    {}", absent())) })
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::due::tests::{all_held, main_set_up};
+
+    fn ended(lines: &[Line], passed: bool) -> Error {
+        outcome(lines, passed, Path::new("report")).unwrap_err()
+    }
+
+    /// Each claim of the main set-up without its evidence: the run ends with 4 and names exactly that one.
+    #[test]
+    fn absence_is_never_green() {
+        let due = main_set_up();
+        let lines = all_held(&due);
+        outcome(&lines, true, Path::new("report")).unwrap();
+        for (i, line) in lines.iter().enumerate() {
+            let mut all = lines.clone();
+            all.remove(i);
+            let missed = due.never_judged(&all, &[]);
+            all.extend(missed);
+            let e = ended(&all, false);
+            assert_eq!(e.code().exit(), 4);
+            assert_eq!(e.what(), format!("1 of {} claims were due and could not be judged", lines.len()));
+            let seen = e.to_string();
+            assert!(seen.contains(&format!("last seen: {}: its trial", line.verdict.id)), "{seen}");
+            assert!(
+                lines.iter().filter(|one| seen.contains(&format!("{}: ", one.verdict.id))).count() == 1,
+                "{seen}"
+            );
+        }
+    }
+
+    #[test]
+    fn broken_weighs_more_and_both_are_told() {
+        let mut lines = all_held(&main_set_up());
+        lines[0].verdict.verdict = Outcome::Broken;
+        assert_eq!(ended(&lines, false).code().exit(), 5);
+        lines[1].verdict.verdict = Outcome::Unjudged;
+        let e = ended(&lines, false);
+        assert_eq!((e.code().exit(), e.what()), (5, &*format!("1 of {} claims did not hold", lines.len())));
+        assert!(e.to_string().contains("were due and could not be judged"), "{e}");
+    }
+
+    #[test]
+    fn a_trial_that_fails_without_a_verdict_is_not_green() {
+        let lines = all_held(&main_set_up());
+        assert_eq!(ended(&lines, false).what(), "a scenario ended without a verdict");
+        assert_eq!(ended(&[], true).code(), Code::Usage);
     }
 }

@@ -10,8 +10,10 @@
 //! | when is a certificate good, and whose is it | [`identity`] |
 //! | what did a proxy hold, what did it use, why did it refuse | [`envoy`] |
 //! | what was observed | [`evidence`] |
+//! | what does a run owe | [`claim`] |
 //! | what makes a claim hold | [`verdict`] |
 
+pub mod claim;
 pub mod envoy;
 pub mod error;
 pub mod evidence;

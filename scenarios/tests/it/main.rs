@@ -1,14 +1,19 @@
-//! What Vouchsafe proves, a module for each question. `cargo xtask verify` runs them against a world.
+//! Every trial as a test of its own, so that nextest runs each in a process, names it and bounds its time. Which trials
+//! there are depends on the world: `VOUCHSAFE_WORLD` names one that is up, `VOUCHSAFE_TOPOLOGY` has one as JSON.
 
-mod bluegreen;
-mod disturbing;
-mod federation;
-mod guide;
-mod identities;
-mod ingress;
-mod manual_bundle;
-mod observability;
-mod registration;
-mod single_cluster;
-mod stranger;
-mod templates;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() {
+    let args = Arguments::from_args();
+    let trials = match scenarios::of_this_world() {
+        Ok(trials) => trials,
+        Err(e) => {
+            eprintln!("error[{}]: {e}", e.code().name());
+            std::process::exit(i32::from(e.code().exit()));
+        }
+    };
+    let test = |trial: scenarios::Trial| {
+        Trial::test(trial.name.clone(), move || trial.run().map_err(|e| Failed::from(e.to_string())))
+    };
+    libtest_mimic::run(&args, trials.into_iter().map(test).collect()).exit();
+}

@@ -94,7 +94,7 @@ fn home<'a>(
 
 /// The text of a set-up's modules: files, or folders of them.
 fn scenarios_of(layout: &Layout, name: &str) -> Result<String> {
-    let tests = layout.repo.join("scenarios/tests/it");
+    let tests = layout.repo.join("scenarios/src/trials");
     let mut text = String::new();
     for setup in Setup::read(&layout.manifests(), &[name], None, false)? {
         for module in setup.scenarios.reads.iter().chain(&setup.scenarios.changes) {

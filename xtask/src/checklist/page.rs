@@ -5,6 +5,8 @@ use std::fmt::Write as _;
 use harness::layout::Layout;
 use harness::{Result, setup};
 
+use proof::claim::Kind;
+
 use super::data::{Checklist, Claims, Document, Item, State};
 use super::sentence::told;
 
@@ -78,7 +80,13 @@ fn counted<'a>(items: impl IntoIterator<Item = &'a Item>, name: &str) -> usize {
 
 fn settles(state: &State) -> String {
     let quoted = |Claims { setup, sentences }: &Claims| {
-        let told: Vec<_> = sentences.iter().map(|sentence| format!("“{}”", told(sentence))).collect();
+        let told: Vec<_> = sentences
+            .iter()
+            .map(|sentence| match Kind::named(sentence) {
+                Some(kind) => format!("`{}` ({})", kind.name(), kind.in_general()),
+                None => format!("“{}”", told(sentence)),
+            })
+            .collect();
         format!("`{setup}`: {}", told.join("; "))
     };
     match state {

@@ -3,8 +3,10 @@
 use std::path::Path;
 
 use harness::{Code, Error, Result};
+use proof::claim::Kind;
 use proof::topology::Topology;
-use proof::verdict::Verdict;
+use proof::verdict::{Outcome, Verdict};
+use scenarios::Line;
 use serde::Deserialize;
 
 use super::data::{Checklist, Claims};
@@ -15,7 +17,7 @@ use super::sentence::{says, tagged};
 pub struct Run {
     /// Its worlds.
     pub worlds: Vec<Shown>,
-    verdicts: Vec<Verdict>,
+    verdicts: Vec<Line>,
 }
 
 /// A world of the run; its file says more than is needed here.
@@ -33,11 +35,6 @@ impl Shown {
     /// The set-ups that were shown in it.
     pub fn setups(&self) -> impl Iterator<Item = &str> {
         self.setup.split(',')
-    }
-
-    /// Evidence is kept in files named after its world.
-    fn may_have_judged(&self, verdict: &Verdict) -> bool {
-        verdict.evidence.starts_with(&format!("evidence/{}-", self.name))
     }
 }
 
@@ -94,11 +91,17 @@ impl Run {
     /// What is wrong with a sentence that settles a statement, if anything is.
     fn wrong(&self, world: &Shown, id: &str, sentence: &str) -> Option<String> {
         let said = || {
-            self.of(world)
-                .filter(|(tags, claim, _)| (tags.is_empty() || tags.contains(&id)) && says(claim, sentence))
+            let kind = Kind::named(sentence);
+            self.of(world).filter(move |(tags, claim, verdict)| match kind {
+                Some(kind) => verdict.id.kind == kind,
+                None => (tags.is_empty() || tags.contains(&id)) && says(claim, sentence),
+            })
         };
         match said().find(|(_, _, verdict)| !verdict.held()) {
-            Some((_, _, broken)) => Some(format!("broken: {}, observed {}", broken.claim, broken.observed)),
+            Some((_, _, v)) => {
+                let word = if v.verdict == Outcome::Broken { "broken" } else { "unjudged" };
+                Some(format!("{word}: {}, observed {}", v.claim, v.observed))
+            }
             None if said().next().is_none() => {
                 Some(format!("no verdict in the world {} says `{sentence}`", world.name))
             }
@@ -108,14 +111,9 @@ impl Run {
 
     /// The verdicts of a world: tags, sentence and all.
     fn of<'a>(&'a self, world: &Shown) -> impl Iterator<Item = (Vec<&'a str>, &'a str, &'a Verdict)> {
-        // One world's name may begin another's, which is then the one that is meant.
-        let home = |verdict: &Verdict| {
-            let worlds = self.worlds.iter().filter(|world| world.may_have_judged(verdict));
-            worlds.map(|world| world.name.as_str()).max_by_key(|name| name.len())
-        };
-        self.verdicts.iter().filter(move |verdict| home(verdict) == Some(&world.name)).map(|verdict| {
-            let (tags, sentence) = tagged(&verdict.claim);
-            (tags, sentence, verdict)
+        self.verdicts.iter().filter(|line| line.world == world.name).map(|line| {
+            let (tags, sentence) = tagged(&line.verdict.claim);
+            (tags, sentence, &line.verdict)
         })
     }
 }

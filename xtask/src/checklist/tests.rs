@@ -1,5 +1,6 @@
 //! The list of this checkout, held against its sources; then reading, comparing and filling, with samples.
 
+use proof::claim::Kind;
 use std::path::{Path, PathBuf};
 
 use harness::layout::Layout;
@@ -32,7 +33,7 @@ fn sources(folder: &str) -> Vec<(PathBuf, String)> {
 
 /// All that scenarios can say.
 fn scenarios() -> Vec<(PathBuf, String)> {
-    ["scenarios/tests/it", "scenarios/src"].map(sources).concat()
+    sources("scenarios/src")
 }
 
 #[test]
@@ -64,7 +65,7 @@ fn the_page_is_what_the_list_makes() {
 /// A run would tell too, but only at its end, and a run of another set-up would not.
 #[test]
 fn what_is_settled_is_said_in_that_set_up() {
-    let (scenarios, verdicts) = (scenarios(), sources("harness/proof/src/verdict"));
+    let scenarios = scenarios();
     let mut silent = Vec::new();
     for item in list().items {
         let Some(claims) = item.state.claims() else { continue };
@@ -77,17 +78,25 @@ fn what_is_settled_is_said_in_that_set_up() {
         if tagged.iter().any(|module| played.iter().any(|part| belongs(module, part))) {
             continue;
         }
+        let owed = kinds_owed(&claims.setup);
         let unsaid = claims
             .sentences
             .iter()
-            .filter(|sentence| !verdicts.iter().any(|(_, text)| text.contains(sentence.as_str())));
+            .filter(|name| !Kind::named(name).is_some_and(|kind| owed.contains(&kind)));
         silent.extend(unsaid.map(|sentence| format!("\n  {} by {}: {sentence}", item.id, claims.setup)));
     }
     assert!(
         silent.is_empty(),
-        "no scenario of the set-up tags the statement, and no verdict of harness/proof/src/verdict has the sentence:{}",
+        "no scenario of the set-up tags the statement, and the set-up owes no claim of that kind:{}",
         silent.concat()
     );
+}
+
+/// The kinds of claim that a set-up owes.
+fn kinds_owed(setup: &str) -> Vec<Kind> {
+    let read = Setup::read(&layout().manifests(), &[setup], None, false).unwrap();
+    let trials = read.iter().flat_map(|one| scenarios::trials::of(&one.scenarios, &one.topology).unwrap());
+    trials.flat_map(|trial| trial.owes.into_iter().map(|claim| claim.kind)).collect()
 }
 
 /// The modules of scenarios that a set-up plays.
@@ -99,7 +108,7 @@ fn modules(setup: &str) -> Vec<String> {
 
 /// The module that a file of scenarios is: `guide::paths`.
 fn module(path: &Path) -> String {
-    let below = path.to_str().unwrap().rsplit_once("/tests/it/").map_or("", |(_, below)| below);
+    let below = path.to_str().unwrap().rsplit_once("/src/trials/").map_or("", |(_, below)| below);
     below.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::")
 }
 
@@ -187,7 +196,7 @@ fn report(claims: &[&str]) -> (tempfile::TempDir, Run) {
     std::fs::write(dir.path().join("world-federated.json"), world.to_string()).unwrap();
     let line = |claim: &&str| {
         let (verdict, claim) = claim.strip_prefix('-').map_or(("held", *claim), |claim| ("broken", claim));
-        let line = serde_json::json!({ "claim": claim, "way": null, "verdict": verdict, "expected": "e",
+        let line = serde_json::json!({ "world": "federated", "trial": "x", "id": "fact/x/1", "claim": claim, "way": null, "verdict": verdict, "expected": "e",
             "observed": "o", "issuer_key": null, "evidence": "evidence/federated-x.json#/facts/0" });
         format!("{line}\n")
     };
@@ -234,24 +243,4 @@ fn filling_changes_the_open_line_alone() {
     let (text, _) = filled(&["[S4-3] a", "[S4-2, S4-3] b"]);
     assert!(text.contains("claim: [\"a\",\"b\"] }"), "{text}");
     assert_eq!(filled(&["[S4-3] a", "-[S4-3] b"]).0, ITEMS, "one that is broken settles nothing");
-}
-
-#[test]
-fn a_world_whose_name_begins_with_another_s_keeps_its_verdicts() {
-    let (dir, _) = report(&["[S4-2] it is not so"]);
-    let world = std::fs::read_to_string(dir.path().join("world-federated.json")).unwrap();
-    let other = world.replace("\"name\":\"federated\"", "\"name\":\"federated-x\"");
-    assert_ne!(world, other);
-    std::fs::write(dir.path().join("world-federated-x.json"), other).unwrap();
-    let lines = std::fs::read_to_string(dir.path().join("verdicts.jsonl")).unwrap();
-    let theirs = lines.replace("evidence/federated-x.json", "evidence/federated-x-story.json");
-    let theirs = theirs.replace("it is not so", "it is theirs");
-    std::fs::write(dir.path().join("verdicts.jsonl"), format!("{lines}{theirs}")).unwrap();
-    let run = Run::read(dir.path()).unwrap();
-    let held = |name: &str| {
-        let world = run.worlds.iter().find(|world| world.name == name).unwrap();
-        run.held_for(world, "S4-2")
-    };
-    assert_eq!(held("federated"), ["it is not so"]);
-    assert_eq!(held("federated-x"), ["it is theirs"]);
 }

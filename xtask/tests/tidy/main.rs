@@ -7,7 +7,6 @@ mod foreign;
 mod manifests;
 mod rules;
 mod setups;
-mod stories;
 mod tree;
 
 use tree::{File, Tree};
@@ -37,7 +36,6 @@ fn the_tree_keeps_the_house_rules() {
     offences.extend(manifests::check(&tree));
     offences.extend(codes::check(&tree));
     offences.extend(setups::check(&tree));
-    offences.extend(stories::check(&tree));
     offences.extend(foreign::check(&tree, &foreign::hosts_of_this_machine()));
     offences.sort();
     let list: String = offences.iter().map(|o| format!("\n  {}: {}", o.place, o.advice)).collect();

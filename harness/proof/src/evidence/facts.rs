@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::claim::{Claim, Kind, Subject};
 use crate::identity::SpiffeId;
 use crate::topology::ClusterName;
 
@@ -10,6 +11,9 @@ use crate::topology::ClusterName;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
+    /// The claim that it decides.
+    #[serde(default = "undeclared")]
+    pub id: Claim,
     /// The sentence. `[S0-10]` before it names the items of the source documents that it settles.
     pub claim: String,
     /// What must have been seen for it to be true.
@@ -57,4 +61,16 @@ impl Must {
     pub fn lack<S: Into<String>>(parts: impl IntoIterator<Item = S>) -> Self {
         Self::Lack(parts.into_iter().map(Into::into).collect())
     }
+}
+
+/// Facts had no names in the first documents: there they are called by their place.
+pub(super) fn name_all(facts: &mut [Fact]) {
+    let nameless = undeclared();
+    for (i, fact) in facts.iter_mut().enumerate().filter(|(_, fact)| fact.id == nameless) {
+        fact.id = Claim::of(Kind::Fact, Subject::Fact { story: String::new(), name: i.to_string() });
+    }
+}
+
+fn undeclared() -> Claim {
+    Claim::of(Kind::Fact, Subject::Fact { story: String::new(), name: String::new() })
 }

@@ -19,6 +19,7 @@ pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, 
 pub use cluster::{ClusterSeen, Proxy, RemoteCluster};
 pub use facts::{Fact, Must};
 
+use crate::claim::Claim;
 use crate::error::Context;
 use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result};
@@ -34,6 +35,12 @@ pub struct Evidence {
     pub version: u32,
     /// When it was collected: the moment at which validity is judged.
     pub collected_at: Timestamp,
+    /// What the question owed before anything was observed: each of these gets a verdict, whatever else is here.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub due: Vec<Claim>,
+    /// Why observing ended before its end, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ended_early: Option<String>,
     /// Each cluster, in the order of the topology.
     pub clusters: Vec<ClusterSeen>,
     /// Answers to one client from wherever the mesh sent it.
@@ -47,6 +54,9 @@ pub struct Evidence {
     /// Whatever else was seen, each beside the sentence that it decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Fact>,
+    /// The stories that came to their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub told: Vec<String>,
 }
 
 impl Evidence {
@@ -55,12 +65,15 @@ impl Evidence {
         Self {
             version: VERSION,
             collected_at,
+            due: Vec::new(),
+            ended_early: None,
             clusters: clusters.iter().cloned().map(ClusterSeen::of).collect(),
             replies: Vec::new(),
             handshakes: Vec::new(),
             crossings: Vec::new(),
             refusals: Vec::new(),
             facts: Vec::new(),
+            told: Vec::new(),
         }
     }
 
@@ -82,7 +95,9 @@ impl Evidence {
             )
             .next("judge it with the release that collected it"));
         }
-        serde_json::from_str(json).or_fail(Code::Evidence, what)
+        let mut evidence: Self = serde_json::from_str(json).or_fail(Code::Evidence, what)?;
+        facts::name_all(&mut evidence.facts);
+        Ok(evidence)
     }
 
     /// The document as stored.

@@ -56,7 +56,7 @@ pub struct Topology {
 }
 
 /// From one cluster to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Way {
     /// Where the client is.
     pub from: ClusterName,
@@ -146,10 +146,16 @@ fn refuse(why: impl fmt::Display) -> Error {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    pub fn cluster(i: u8) -> Cluster {
+    /// So many clusters, with names in order.
+    pub(crate) fn of_size(clusters: usize) -> Topology {
+        let numbers = 1..=u8::try_from(clusters).unwrap();
+        Topology { clusters: numbers.map(cluster).collect() }
+    }
+
+    pub(crate) fn cluster(i: u8) -> Cluster {
         Cluster {
             name: ClusterName(format!("cluster{i}")),
             trust_domain: format!("cluster{i}.local"),

@@ -1,20 +1,18 @@
 //! The two servers' bundles share no key, and each is what the other holds for it.
 
-use super::judge::ways;
-use super::{Finding, Verdict};
+use super::{Finding, Located};
 use crate::evidence::{ClusterSeen, Evidence, missing};
 use crate::identity::{Authority, Bundle};
-use crate::topology::Way;
+use crate::topology::{ClusterName, Way};
 use crate::{Error, Result};
 
-/// `one` and `other` share no key. If they do, each trust domain can make identities of the other.
+/// The bundles of the two clusters share no key.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a bundle was not collected.
-pub fn share_no_key(one: &ClusterSeen, other: &ClusterSeen) -> Result<Verdict> {
-    let (a, b) = (one.published()?, other.published()?);
-    let names = format!("{} and {}", one.cluster.name, other.cluster.name);
-    Ok(disjoint(a, b).claim(format!("the trust bundles of {names} share no key"), None, "/clusters"))
+pub fn share_no_key(evidence: &Evidence, one: &ClusterName, other: &ClusterName) -> Result<Located> {
+    let (one, other) = (evidence.cluster(one)?.published()?, evidence.cluster(other)?.published()?);
+    Ok((disjoint(one, other), "/clusters".to_owned()))
 }
 
 /// No key is in both bundles.
@@ -29,12 +27,11 @@ pub fn disjoint(one: &Bundle, other: &Bundle) -> Finding {
     Finding::new(true, expected, format!("{}; {}", described(one), described(other)))
 }
 
-/// What the client's SPIRE server holds for the server's trust domain is what that one publishes. If not,
-/// handshakes fail, or worse, succeed with a key that was withdrawn.
+/// What the client's SPIRE server holds for the server's trust domain is what that one publishes.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a bundle was not collected.
-pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (holder, owner) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?);
     let published = owner.published()?;
     let domain = &published.trust_domain;
@@ -46,21 +43,7 @@ pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Verdict> {
         None => Finding::new(false, expected, format!("{} holds no bundle for {domain}", way.from)),
         Some(held) => Finding::new(published.same_keys(&held.authorities), expected, described(held)),
     };
-    let claim = format!("the SPIRE server of {} holds the bundle that {} publishes", way.from, way.to);
-    Ok(finding.claim(claim, Some(way), "/clusters"))
-}
-
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    let all = &evidence.clusters;
-    // Published bundles are what other claims are judged by; the question is about them where the peers' were
-    // looked at too.
-    if all.iter().any(|seen| seen.peer_bundles.is_some()) {
-        for (i, one) in all.iter().enumerate() {
-            found.extend(all[i + 1..].iter().map(|other| share_no_key(one, other)));
-        }
-        found.extend(ways(evidence).iter().map(|way| held_for_peer(evidence, way)));
-    }
+    Ok((finding, "/clusters".to_owned()))
 }
 
 /// `cluster1.local: key ab12…`, for a person.

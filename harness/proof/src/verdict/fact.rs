@@ -1,8 +1,9 @@
 //! Plain observations: what was seen is what the sentence says.
 
-use super::{Finding, Verdict, not_from_istiod, vouched};
+use super::{Finding, Located, not_from_istiod, vouched};
 use crate::Result;
-use crate::evidence::{Evidence, Fact, Must};
+use crate::claim::Claim;
+use crate::evidence::{Evidence, Fact, Must, missing};
 use crate::identity::Pem;
 
 /// How much of what was seen is told; the rest is in the evidence.
@@ -50,14 +51,32 @@ pub fn is_so(evidence: &Evidence, fact: &Fact) -> Result<Finding> {
     })
 }
 
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    let judged = evidence
-        .facts
-        .iter()
-        .enumerate()
-        .map(|(i, fact)| Ok(is_so(evidence, fact)?.claim(&fact.claim, None, format!("/facts/{i}"))));
-    found.extend(judged);
+/// The fact of that id is so.
+///
+/// # Errors
+/// As [`is_so`], and when the story never came to it.
+pub fn of(evidence: &Evidence, claim: &Claim) -> Result<Located> {
+    let at = evidence.facts.iter().position(|fact| fact.id == *claim);
+    let at = at.ok_or_else(|| missing(format!("`{}`", claim.sentence())))?;
+    Ok((is_so(evidence, &evidence.facts[at])?, format!("/facts/{at}")))
+}
+
+/// A story came to its end and showed something: one that judged nothing proves nothing.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when it did not: what it would have shown is unknown, not false.
+pub fn told(evidence: &Evidence, story: &str) -> Result<Located> {
+    let to_its_end = evidence.told.iter().any(|told| told == story);
+    let shown = evidence.facts.len() + evidence.refusals.len() + evidence.handshakes.len();
+    match (to_its_end, shown) {
+        (false, _) => Err(missing(format!("the end of the story {story}"))),
+        (true, 0) => Err(missing(format!("anything that the story {story} would show"))),
+        (true, shown) => {
+            let finding =
+                Finding::new(true, "its end, with something shown", format!("{shown} observations"));
+            Ok((finding, "/told".to_owned()))
+        }
+    }
 }
 
 fn shortened(text: &str) -> String {
@@ -82,7 +101,8 @@ mod tests {
     use crate::verdict::world::{World, id, name};
 
     fn holds(world: &World, must: Must, seen: &str) -> bool {
-        let fact = Fact { claim: "it is so".into(), must, seen: seen.into() };
+        let id = "fact/story/it-is-so".parse().unwrap();
+        let fact = Fact { id, claim: "it is so".into(), must, seen: seen.into() };
         is_so(&world.evidence, &fact).unwrap().held
     }
 

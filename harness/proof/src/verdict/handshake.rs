@@ -3,8 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::judge::ways_met;
-use super::{Finding, Verdict};
+use super::{Finding, Located};
 use crate::Result;
 use crate::envoy::Record;
 use crate::evidence::{Evidence, Handshake, missing};
@@ -88,59 +87,46 @@ impl<'a> Met<'a> {
     }
 }
 
-/// The certificate that the server showed was made by its own trust domain. If not, federation leaked, or
-/// istiod's CA is in use instead of SPIRE.
+/// The certificate that the server showed was made by its own trust domain.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a record or bundle is missing.
-pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
     let home = evidence.cluster(&way.to)?;
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.server.id(&home.trust_domain()?)?;
         let shown = Met::of(handshake)?.by_client.upstream_peer_cert.as_ref();
         Ok(vouched(shown, home.published()?, &id, evidence.collected_at))
     })?;
-    let claim = format!("the server in {} showed the client a certificate from its own SPIRE", way.to);
-    Ok(finding.claim(claim, Some(way), format!("{at}/by_client/upstream_peer_cert")))
+    Ok((finding, format!("{at}/by_client/upstream_peer_cert")))
 }
 
 /// The same of the certificate that the client showed.
 ///
 /// # Errors
 /// As [`server_vouched`].
-pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
     let home = evidence.cluster(&way.from)?;
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.client.id(&home.trust_domain()?)?;
         let shown = Met::of(handshake)?.by_server.downstream_peer_cert.as_ref();
         Ok(vouched(shown, home.published()?, &id, evidence.collected_at))
     })?;
-    let claim = format!("the client in {} showed the server a certificate from its own SPIRE", way.from);
-    Ok(finding.claim(claim, Some(way), format!("{at}/by_server/downstream_peer_cert")))
+    Ok((finding, format!("{at}/by_server/downstream_peer_cert")))
 }
 
-/// Both sidecars recorded the same mutual TLS 1.3 connection. If not, something in between opened it.
+/// Both sidecars recorded the same mutual TLS 1.3 connection.
 ///
 /// # Errors
 /// As [`server_vouched`].
-pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (from, to) =
         (evidence.cluster(&way.from)?.trust_domain()?, evidence.cluster(&way.to)?.trust_domain()?);
     let (finding, at) = each(evidence, way, |handshake| {
         let (client, server) = (handshake.client.id(&from)?, handshake.server.id(&to)?);
         Ok(same_connection(&Met::of(handshake)?, &client, &server, &handshake.service.sni()))
     })?;
-    let claim = "client and server recorded one TLS 1.3 connection, with the far service's SNI";
-    Ok(finding.claim(claim, Some(way), at))
-}
-
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    for way in ways_met(evidence) {
-        found.push(server_vouched(evidence, &way));
-        found.push(client_vouched(evidence, &way));
-        found.push(one_connection(evidence, &way));
-    }
+    Ok((finding, at))
 }
 
 /// One finding over every handshake of a way, and the place of the one that it tells of.

@@ -1,40 +1,60 @@
 //! Every proxy of the mesh holds exactly its own SVID, and believes exactly the trust domains of the mesh.
 
 use super::bundles::{all_published, described, keys};
-use super::{Finding, Verdict, vouched};
+use super::{Finding, Located, vouched};
 use crate::Result;
 use crate::envoy::{Held, Trust};
 use crate::evidence::{ClusterSeen, Evidence, Proxy, missing};
 use crate::identity::{Authority, Bundle};
+use crate::topology::ClusterName;
 
 /// SDS names as istiod's TLS contexts ask for them and SPIRE's agent answers to them.
 const SVID: &str = "default";
 const ROOTS: &str = "ROOTCA";
 
 /// The proxy's `default` certificate names its own service account and was made by its own trust domain.
-/// If not, the workload would meet others as somebody else, or as a creature of istiod.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when the proxy was not asked, or a bundle is missing.
-pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Verdict> {
+pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
     let id = proxy.workload.id(&seen.trust_domain()?)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
-    let finding = vouched(shown, seen.published()?, &id, evidence.collected_at);
-    let claim = format!("the proxy of {} holds an SVID of its own SPIRE", name(seen, proxy));
-    Ok(finding.claim(claim, None, pointer(evidence, seen, proxy)))
+    Ok(vouched(shown, seen.published()?, &id, evidence.collected_at))
 }
 
 /// The proxy's `ROOTCA` holds the published keys of every trust domain of the mesh, and no other.
 ///
 /// # Errors
 /// As [`holds_its_svid`].
-pub fn believes_the_mesh(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Verdict> {
-    let finding = trusts(held_by(seen, proxy)?.trust(ROOTS), &all_published(evidence)?);
-    let claim = format!(
-        "the proxy of {} believes exactly the published keys of every trust domain",
-        name(seen, proxy)
-    );
-    Ok(finding.claim(claim, None, pointer(evidence, seen, proxy)))
+pub fn believes_the_mesh(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
+    Ok(trusts(held_by(seen, proxy)?.trust(ROOTS), &all_published(evidence)?))
+}
+
+/// One finding over the proxies of every pod that runs under a service account, and the place of the one that it
+/// tells of: any of a workload's replicas may answer.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when there is none, or one of them was not asked.
+pub fn each_replica(
+    evidence: &Evidence,
+    (cluster, namespace, account): (&ClusterName, &str, &str),
+    find: impl Fn(&Evidence, &ClusterSeen, &Proxy) -> Result<Finding>,
+) -> Result<Located> {
+    let seen = evidence.cluster(cluster)?;
+    let is_one =
+        |proxy: &Proxy| proxy.workload.namespace == namespace && proxy.workload.service_account == account;
+    let replicas = seen.proxies.iter().enumerate().filter(|(_, proxy)| is_one(proxy));
+    let found: Vec<_> =
+        replicas.map(|(i, proxy)| Ok((i, find(evidence, seen, proxy)?))).collect::<Result<_>>()?;
+    let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(i, _)| *i);
+    let finding = Finding::all("replicas", found.into_iter().map(|(_, finding)| finding));
+    match (finding, told) {
+        (Some(finding), Some(i)) => {
+            let cluster = super::judge::index(evidence, cluster);
+            Ok((finding, format!("/clusters/{cluster}/proxies/{i}/held")))
+        }
+        _ => Err(missing(format!("any proxy of {account} in {cluster}"))),
+    }
 }
 
 /// What a proxy believes covers exactly these bundles' trust domains, with exactly their keys.
@@ -71,37 +91,12 @@ pub fn trusts(held: Option<&Trust>, bundles: &[&Bundle]) -> Finding {
     Finding::new(true, all.join("; "), all.join("; "))
 }
 
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    if !asked(evidence) {
-        return;
-    }
-    for seen in &evidence.clusters {
-        for proxy in &seen.proxies {
-            found.push(holds_its_svid(evidence, seen, proxy));
-            found.push(believes_the_mesh(evidence, seen, proxy));
-        }
-    }
-}
-
-/// Whether any proxy was asked: then all must have been. Proxies may also be listed as workloads alone.
-pub(super) fn asked(evidence: &Evidence) -> bool {
-    evidence.clusters.iter().flat_map(|seen| &seen.proxies).any(|proxy| proxy.held.is_some())
-}
-
 /// What the proxy held when it was asked.
 pub(super) fn held_by<'a>(seen: &ClusterSeen, proxy: &'a Proxy) -> Result<&'a Held> {
     proxy.held.as_ref().ok_or_else(|| missing(format!("what the proxy of {} holds", name(seen, proxy))))
 }
 
 /// `helloworld in cluster2`: the pod's service account tells more than its generated name.
-pub(super) fn name(seen: &ClusterSeen, proxy: &Proxy) -> String {
+fn name(seen: &ClusterSeen, proxy: &Proxy) -> String {
     format!("{} in {}", proxy.workload.service_account, seen.cluster.name)
-}
-
-pub(super) fn pointer(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> String {
-    let cluster =
-        evidence.clusters.iter().position(|c| c.cluster.name == seen.cluster.name).unwrap_or_default();
-    let index = seen.proxies.iter().position(|p| p.workload == proxy.workload).unwrap_or_default();
-    format!("/clusters/{cluster}/proxies/{index}/held")
 }

@@ -5,8 +5,7 @@
 
 use super::bundles::keys;
 use super::handshake::{Met, each};
-use super::judge::ways_met;
-use super::{Finding, Verdict, bundles, held};
+use super::{Finding, Located, bundles, held};
 use crate::Result;
 use crate::envoy::Trust;
 use crate::envoy::secrets::Content;
@@ -42,7 +41,7 @@ pub fn not_from_istiod(shown: Option<&Pem>, istiod: &[Authority], spire: &[&Bund
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when the proxy was not asked, or a bundle or istiod's root is missing.
-pub fn holds_nothing_of_istiod(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Verdict> {
+pub fn holds_nothing_of_istiod(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
     let (held, istiod, spire) =
         (held::held_by(seen, proxy)?, seen.istiod()?, bundles::all_published(evidence)?);
     let findings = held.secrets.iter().flat_map(|secret| match &secret.content {
@@ -55,16 +54,14 @@ pub fn holds_nothing_of_istiod(evidence: &Evidence, seen: &ClusterSeen, proxy: &
     });
     // Whoever holds nothing holds nothing of istiod's; that it holds nothing is another claim's finding.
     let nothing = || Finding::new(true, "nothing of istiod's", "it holds no certificate at all");
-    let finding = Finding::all("secrets", findings).unwrap_or_else(nothing);
-    let claim = format!("the proxy of {} holds nothing from istiod's CA", held::name(seen, proxy));
-    Ok(finding.claim(claim, None, held::pointer(evidence, seen, proxy)))
+    Ok(Finding::all("secrets", findings).unwrap_or_else(nothing))
 }
 
 /// Neither end of any handshake of the way showed a certificate of istiod's.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a record, a bundle or istiod's root is missing.
-pub fn used_nothing_of_istiod(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn used_nothing_of_istiod(evidence: &Evidence, way: &Way) -> Result<Located> {
     let spire = bundles::all_published(evidence)?;
     // An istiod of either cluster would be wrong at either end.
     let mut istiod = evidence.cluster(&way.from)?.istiod()?;
@@ -75,8 +72,7 @@ pub fn used_nothing_of_istiod(evidence: &Evidence, way: &Way) -> Result<Verdict>
         let client = not_from_istiod(met.by_server.downstream_peer_cert.as_ref(), &istiod, &spire);
         Ok(side("the server's", server).and(side("the client's", client)))
     })?;
-    let claim = "neither end of the handshake showed a certificate from istiod's CA";
-    Ok(finding.claim(claim, Some(way), at))
+    Ok((finding, at))
 }
 
 fn no_root_of(istiod: &[Authority], roots: &Pem) -> Finding {
@@ -93,15 +89,4 @@ fn no_root_of(istiod: &[Authority], roots: &Pem) -> Finding {
 
 fn side(whose: &str, finding: Finding) -> Finding {
     Finding { observed: format!("{whose} certificate: {}", finding.observed), ..finding }
-}
-
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    if evidence.clusters.iter().all(|seen| seen.istiod_root.is_none()) {
-        return;
-    }
-    for seen in evidence.clusters.iter().filter(|_| held::asked(evidence)) {
-        found.extend(seen.proxies.iter().map(|proxy| holds_nothing_of_istiod(evidence, seen, proxy)));
-    }
-    found.extend(ways_met(evidence).iter().map(|way| used_nothing_of_istiod(evidence, way)));
 }

@@ -1,55 +1,153 @@
-//! Every claim that a document of evidence speaks of.
+//! A verdict on every claim that a document of evidence owes, and on every other that it speaks of.
 
-use super::{Verdict, bundles, fact, handshake, held, istiod, mesh, path, refusal};
-use crate::Error;
-use crate::evidence::Evidence;
-use crate::topology::{ClusterName, Way};
+use super::{Located, Verdict, bundles, fact, handshake, held, istiod, mesh, path, refusal};
+use crate::claim::{Claim, Kind, Subject, due};
+use crate::evidence::{Control, Evidence};
+use crate::topology::{ClusterName, Topology, Way};
+use crate::{Code, Error, Result};
 
-/// What came of judging a document.
-#[derive(Debug)]
-pub struct Judgement {
-    /// The claims that could be judged.
-    pub verdicts: Vec<Verdict>,
-    /// Why others could not.
-    pub missing: Vec<Error>,
-}
-
-/// Judges every claim for which the document has something to say. One that lacks a part of its evidence is
-/// an error and does not keep the others from being judged.
-pub fn judge(evidence: &Evidence) -> Judgement {
-    let mut found = Vec::new();
-    bundles::claims(evidence, &mut found);
-    held::claims(evidence, &mut found);
-    mesh::claims(evidence, &mut found);
-    path::claims(evidence, &mut found);
-    handshake::claims(evidence, &mut found);
-    istiod::claims(evidence, &mut found);
-    fact::claims(evidence, &mut found);
-    found.extend(evidence.refusals.iter().map(|one| refusal::was_refused(evidence, one)));
-    let (mut verdicts, mut missing) = (Vec::new(), Vec::new());
-    for one in found {
-        match one {
-            Ok(verdict) => verdicts.push(verdict),
-            Err(error) => missing.push(error),
+/// Judges every claim that is due, and whatever else the document has something to say of. A claim that lacks its
+/// evidence is unjudged, with what was missing, and does not keep the others from being judged.
+pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
+    let mut claims = evidence.due.clone();
+    for spoken in spoken_of(evidence) {
+        let owed = |claim: &Claim| claim.kind == spoken.kind && claim.subject == spoken.subject;
+        if !claims.iter().any(owed) {
+            claims.push(spoken);
         }
     }
-    Judgement { verdicts, missing }
+    claims.iter().map(|claim| judge_one(evidence, claim)).collect()
 }
 
-/// Every ordered pair of clusters.
-pub(super) fn ways(evidence: &Evidence) -> Vec<Way> {
-    let names = || evidence.clusters.iter().map(|seen| &seen.cluster.name);
-    let from = |from: &ClusterName| {
-        let to = names().filter(|to| *to != from).cloned().collect::<Vec<_>>();
-        to.into_iter().map(|to| Way { from: from.clone(), to }).collect::<Vec<_>>()
-    };
-    names().flat_map(from).collect()
+/// One verdict.
+pub fn judge_one(evidence: &Evidence, claim: &Claim) -> Verdict {
+    match located(evidence, claim) {
+        Ok((finding, at)) => finding.verdict(claim, sentence(evidence, claim), at),
+        Err(missing) => {
+            let missing = match &evidence.ended_early {
+                Some(why) => missing.seen(format!("the trial ended early: {why}")),
+                None => missing,
+            };
+            Verdict::unjudged(claim, sentence(evidence, claim), &missing)
+        }
+    }
 }
 
-/// Those of them in which a request was made.
-pub(super) fn ways_met(evidence: &Evidence) -> Vec<Way> {
-    let met = |way: &Way| evidence.handshakes.iter().any(|handshake| handshake.way == *way);
-    ways(evidence).into_iter().filter(met).collect()
+/// A fact brings its own sentence.
+fn sentence(evidence: &Evidence, claim: &Claim) -> String {
+    let own = evidence.facts.iter().find(|fact| fact.id == *claim).map(|fact| fact.claim.clone());
+    own.unwrap_or_else(|| claim.sentence())
+}
+
+fn located(evidence: &Evidence, claim: &Claim) -> Result<Located> {
+    match &claim.subject {
+        Subject::Way(way) => of_way(evidence, claim.kind, way),
+        Subject::Pair(one, other) => bundles::share_no_key(evidence, one, other),
+        Subject::Cluster(name) => of_cluster(evidence, claim.kind, name),
+        Subject::Proxy { cluster, namespace, service_account } => {
+            of_proxy(evidence, claim.kind, (cluster, namespace, service_account))
+        }
+        Subject::After { .. } | Subject::Fact { .. } => fact::of(evidence, claim),
+        Subject::Story(story) => fact::told(evidence, story),
+    }
+}
+
+fn of_way(evidence: &Evidence, kind: Kind, way: &Way) -> Result<Located> {
+    match kind {
+        Kind::PeerBundleHeld => bundles::held_for_peer(evidence, way),
+        Kind::IstiodReadsPeer => mesh::istiod_watches(evidence, way),
+        Kind::RemoteAnswers => path::far_answers(evidence, way),
+        Kind::ThroughRemoteGateway => path::by_gateway(evidence, way),
+        Kind::GatewayCounted => path::gateway_counted(evidence, way),
+        Kind::ServerSvid => handshake::server_vouched(evidence, way),
+        Kind::ClientSvid => handshake::client_vouched(evidence, way),
+        Kind::OneConnection => handshake::one_connection(evidence, way),
+        Kind::NothingOfIstiodUsed => istiod::used_nothing_of_istiod(evidence, way),
+        Kind::RefusedWithoutPeerBundle => refusal::was_refused(evidence, Control::PeerBundleTakenAway, way),
+        Kind::RefusedWithoutFederatesWith => {
+            refusal::was_refused(evidence, Control::FederatesWithAbsent, way)
+        }
+        other => Err(not_about(other)),
+    }
+}
+
+fn of_cluster(evidence: &Evidence, kind: Kind, name: &ClusterName) -> Result<Located> {
+    match kind {
+        Kind::EntriesFederate => mesh::entries_federate(evidence, name),
+        Kind::EveryClusterAnswers => path::every_version_answers(evidence, name),
+        Kind::PlainTextRefused => {
+            let within = Way { from: name.clone(), to: name.clone() };
+            refusal::was_refused(evidence, Control::PlainText, &within)
+        }
+        other => Err(not_about(other)),
+    }
+}
+
+fn of_proxy(evidence: &Evidence, kind: Kind, proxy: (&ClusterName, &str, &str)) -> Result<Located> {
+    match kind {
+        Kind::ProxySvid => held::each_replica(evidence, proxy, held::holds_its_svid),
+        Kind::ProxyValidationContext => held::each_replica(evidence, proxy, held::believes_the_mesh),
+        Kind::ProxyNothingOfIstiod => held::each_replica(evidence, proxy, istiod::holds_nothing_of_istiod),
+        other => Err(not_about(other)),
+    }
+}
+
+fn not_about(kind: Kind) -> Error {
+    Error::new(Code::Evidence, format!("`{}` is not a claim about that", kind.name()))
+}
+
+/// The claims that the document has something to say of, due or not: all that was ever owed by documents that do not
+/// say what they owed.
+fn spoken_of(evidence: &Evidence) -> Vec<Claim> {
+    let topology = Topology { clusters: evidence.clusters.iter().map(|seen| seen.cluster.clone()).collect() };
+    let any = |is_there: fn(&crate::evidence::ClusterSeen) -> bool| evidence.clusters.iter().any(is_there);
+    let mut all = Vec::new();
+    if any(|seen| seen.peer_bundles.is_some()) {
+        all.extend(due::bundles(&topology));
+    }
+    let federation = due::federation(&topology).into_iter().filter(|claim| match claim.kind {
+        Kind::EntriesFederate => any(|seen| seen.entries.is_some()),
+        _ => any(|seen| seen.remote_clusters.is_some()),
+    });
+    all.extend(federation);
+    let istiod = any(|seen| seen.istiod_root.is_some());
+    if any(|seen| seen.proxies.iter().any(|proxy| proxy.held.is_some())) {
+        all.extend(proxies(evidence).into_iter().filter(|c| istiod || c.kind != Kind::ProxyNothingOfIstiod));
+    }
+    all.extend(evidence.replies.iter().flat_map(|replies| due::replies(&replies.from)));
+    for way in topology.ways() {
+        let met = evidence.handshakes.iter().any(|handshake| handshake.way == way);
+        let counted = evidence.crossings.iter().any(|crossing| crossing.way == way);
+        all.extend(due::handshake(&way).into_iter().filter(|claim| match claim.kind {
+            Kind::GatewayCounted => counted,
+            Kind::NothingOfIstiodUsed => met && istiod,
+            _ => met,
+        }));
+    }
+    all.extend(evidence.facts.iter().map(|fact| fact.id.clone()));
+    all.extend(evidence.refusals.iter().map(|refusal| match refusal.control {
+        Control::PlainText => Claim::cluster(Kind::PlainTextRefused, &refusal.way.from),
+        control => Claim::way(control.kind(), &refusal.way),
+    }));
+    all
+}
+
+/// The proxies that the document lists, a claim of each kind for each service account.
+fn proxies(evidence: &Evidence) -> Vec<Claim> {
+    let kinds = [Kind::ProxySvid, Kind::ProxyValidationContext, Kind::ProxyNothingOfIstiod];
+    let mut all = Vec::new();
+    for (seen, proxy) in
+        evidence.clusters.iter().flat_map(|seen| seen.proxies.iter().map(move |one| (seen, one)))
+    {
+        let subject = Subject::Proxy {
+            cluster: seen.cluster.name.clone(),
+            namespace: proxy.workload.namespace.clone(),
+            service_account: proxy.workload.service_account.clone(),
+        };
+        let claims = kinds.map(|kind| Claim::of(kind, subject.clone()));
+        all.extend(claims.into_iter().filter(|claim| !all.contains(claim)).collect::<Vec<_>>());
+    }
+    all
 }
 
 /// The cluster's place in the document.

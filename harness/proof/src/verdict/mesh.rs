@@ -1,20 +1,19 @@
 //! The federation is set up as it should be: registration entries federate, and each istiod watches the
 //! other cluster.
 
-use super::judge::{index, ways};
-use super::{Finding, Verdict};
+use super::judge::index;
+use super::{Finding, Located};
 use crate::Result;
 use crate::evidence::{ClusterSeen, Evidence, missing};
 use crate::identity::SpiffeId;
-use crate::topology::Way;
+use crate::topology::{ClusterName, Way};
 
-/// Every workload with a proxy has an entry, and each of them federates with every other trust domain. If
-/// not, the workload never gets the peer's bundle and refuses everybody from there.
+/// Every workload with a proxy has an entry, and each of them federates with every other trust domain.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when entries or proxies were not collected.
-pub fn entries_federate(evidence: &Evidence, seen: &ClusterSeen) -> Result<Verdict> {
-    let name = &seen.cluster.name;
+pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Located> {
+    let seen = evidence.cluster(name)?;
     let entries = seen.entries.as_ref().ok_or_else(|| missing(format!("registration entries in {name}")))?;
     let domain = seen.trust_domain()?;
     let peers: Vec<_> = evidence.peers(name).map(ClusterSeen::trust_domain).collect::<Result<_>>()?;
@@ -38,15 +37,14 @@ pub fn entries_federate(evidence: &Evidence, seen: &ClusterSeen) -> Result<Verdi
         judged.collect()
     });
     let finding = Finding::all("entries", findings).ok_or_else(|| missing(format!("any proxy in {name}")))?;
-    let claim = format!("every workload of {name} has an entry that federates with the other trust domains");
-    Ok(finding.claim(claim, None, format!("/clusters/{}/entries", index(evidence, name))))
+    Ok((finding, format!("/clusters/{}/entries", index(evidence, name))))
 }
 
-/// The istiod of the way's start has read the cluster at its end. If not, clients there know no far endpoint.
+/// The istiod of the way's start has read the cluster at its end.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when istiod was not asked.
-pub fn istiod_watches(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn istiod_watches(evidence: &Evidence, way: &Way) -> Result<Located> {
     let seen = evidence.cluster(&way.from)?;
     let what = || missing(format!("the clusters that istiod in {} watches", way.from));
     let remotes = seen.remote_clusters.as_ref().ok_or_else(what)?;
@@ -61,20 +59,7 @@ pub fn istiod_watches(evidence: &Evidence, way: &Way) -> Result<Verdict> {
             Finding::new(false, expected, format!("istiod watches {}", ids.join(", ")))
         }
     };
-    let claim = format!("istiod in {} has read {}", way.from, way.to);
-    let at = format!("/clusters/{}/remote_clusters", index(evidence, &way.from));
-    Ok(finding.claim(claim, Some(way), at))
-}
-
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    let all = &evidence.clusters;
-    if all.iter().any(|seen| seen.entries.is_some()) {
-        found.extend(all.iter().map(|seen| entries_federate(evidence, seen)));
-    }
-    if all.iter().any(|seen| seen.remote_clusters.is_some()) {
-        found.extend(ways(evidence).iter().map(|way| istiod_watches(evidence, way)));
-    }
+    Ok((finding, format!("/clusters/{}/remote_clusters", index(evidence, &way.from))))
 }
 
 fn list(ids: &[SpiffeId]) -> String {

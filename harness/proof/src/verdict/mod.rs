@@ -2,10 +2,10 @@
 //!
 //! A [`Finding`] says whether something is as it must be, in words fit for a ticket; a [`Verdict`] is a
 //! finding about a claim. The small findings (`vouched`, `passed`, `refused` …) can be used by themselves;
-//! the claims of the files below put them together over a document of [`crate::evidence`], and [`judge()`]
-//! goes through all of them.
+//! the judgements of the files below put them together over a document of [`crate::evidence`], and
+//! [`judge()`] asks for each [`crate::claim`] that is due.
 //!
-//! A claim whose evidence is missing neither holds nor breaks: it is an error with `Code::Evidence`.
+//! A claim whose evidence is missing neither holds nor breaks: it is unjudged, and the verdict says what was missing.
 //!
 //! | file | claims |
 //! | --- | --- |
@@ -38,10 +38,12 @@ use serde::{Deserialize, Serialize};
 pub use handshake::{same_connection, vouched};
 pub use held::trusts;
 pub use istiod::not_from_istiod;
-pub use judge::{Judgement, judge};
+pub use judge::{judge, judge_one};
 pub use path::{moved, passed};
 pub use refusal::refused;
 
+use crate::Error;
+use crate::claim::Claim;
 use crate::topology::Way;
 
 /// Whether something is as it must be, and how that was seen.
@@ -102,34 +104,40 @@ impl Finding {
         }
     }
 
-    /// The verdict on a claim: a sentence that is true when this held. `evidence` points to what it was
-    /// judged from, as a JSON pointer into the evidence document.
-    pub fn claim(self, claim: impl Into<String>, way: Option<&Way>, evidence: impl Into<String>) -> Verdict {
+    /// The verdict on a claim: its sentence is true when this held. `evidence` points to what it was judged from, as a
+    /// JSON pointer into the evidence document.
+    pub fn verdict(self, claim: &Claim, sentence: String, evidence: String) -> Verdict {
         Verdict {
-            claim: claim.into(),
-            way: way.map(Way::to_string),
+            id: claim.clone(),
+            claim: sentence,
+            way: claim.about().map(Way::to_string),
             verdict: if self.held { Outcome::Held } else { Outcome::Broken },
             expected: self.expected,
             observed: self.observed,
             issuer_key: self.issuer_key,
-            evidence: evidence.into(),
+            evidence,
         }
     }
 }
+
+/// A finding, and where in the document it was found, as a JSON pointer.
+pub type Located = (Finding, String);
 
 /// A judged claim; one line of `cargo xtask e2e --json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
-    /// A sentence.
+    /// Which claim.
+    pub id: Claim,
+    /// Its sentence.
     pub claim: String,
     /// `cluster1→cluster2`, where it is about one.
     pub way: Option<String>,
     /// Whether the sentence is true.
     pub verdict: Outcome,
-    /// What makes it true.
+    /// What makes it true; of one that is unjudged, what must have been observed.
     pub expected: String,
-    /// What was seen.
+    /// What was seen; of one that is unjudged, what was missing.
     pub observed: String,
     /// The key of the authority that signed the certificate in question, in hex.
     pub issuer_key: Option<String>,
@@ -137,20 +145,36 @@ pub struct Verdict {
     pub evidence: String,
 }
 
-/// Whether a claim held.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+/// What came of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is true.
     Held,
     /// It is not.
     Broken,
+    /// It was due, and what it is judged from was not observed. It may be either.
+    Unjudged,
 }
 
 impl Verdict {
     /// Whether the claim held.
     pub fn held(&self) -> bool {
         self.verdict == Outcome::Held
+    }
+
+    /// On a claim whose evidence is missing.
+    pub fn unjudged(claim: &Claim, sentence: String, missing: &Error) -> Self {
+        Self {
+            id: claim.clone(),
+            claim: sentence,
+            way: claim.about().map(Way::to_string),
+            verdict: Outcome::Unjudged,
+            expected: format!("evidence: {}", claim.kind.needs()),
+            observed: missing.to_string().replace("\n  ", "; "),
+            issuer_key: None,
+            evidence: String::new(),
+        }
     }
 
     /// Says in which file the evidence is kept.

@@ -4,23 +4,21 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
 use super::handshake::{Met, each};
-use super::judge::ways_met;
-use super::{Finding, Verdict};
+use super::{Finding, Located};
 use crate::Result;
 use crate::envoy::Record;
 use crate::evidence::{Crossing, Evidence, Handshake, Replies, missing};
-use crate::topology::Way;
+use crate::topology::{ClusterName, Way};
 
-/// A client that asks again and again gets answers from every cluster. If only its own answers, the mesh is
-/// two meshes, and nobody who looks at status codes would notice.
+/// A client that asks again and again gets answers from every cluster.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when nothing was asked.
-pub fn every_version_answers(evidence: &Evidence, replies: &Replies) -> Result<Verdict> {
-    let from = &replies.from;
-    if replies.replies.is_empty() {
-        return Err(missing(format!("replies to the client in {from}")));
-    }
+pub fn every_version_answers(evidence: &Evidence, from: &ClusterName) -> Result<Located> {
+    let asked = |replies: &Replies| replies.from == *from && !replies.replies.is_empty();
+    let at = evidence.replies.iter().position(asked);
+    let at = at.ok_or_else(|| missing(format!("replies to the client in {from}")))?;
+    let replies = &evidence.replies[at];
     let mut counts = BTreeMap::<&str, usize>::new();
     for reply in &replies.replies {
         *counts.entry(reply.version().unwrap_or("no version")).or_default() += 1;
@@ -29,16 +27,14 @@ pub fn every_version_answers(evidence: &Evidence, replies: &Replies) -> Result<V
     let held = versions.iter().all(|version| counts.contains_key(version));
     let seen: Vec<_> = counts.iter().map(|(version, count)| format!("{count} × {version}")).collect();
     let expected = format!("answers of {}", versions.join(" and "));
-    let at = evidence.replies.iter().position(|r| r == replies).unwrap_or_default();
-    let claim = format!("the client in {from} gets answers from every cluster");
-    Ok(Finding::new(held, expected, seen.join(", ")).claim(claim, None, format!("/replies/{at}")))
+    Ok((Finding::new(held, expected, seen.join(", ")), format!("/replies/{at}")))
 }
 
 /// The far cluster answered each request that was addressed to it alone.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when nothing was asked.
-pub fn far_answers(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn far_answers(evidence: &Evidence, way: &Way) -> Result<Located> {
     let version = &evidence.cluster(&way.to)?.cluster.version;
     let (finding, at) = each(evidence, way, |handshake| {
         let reply = &handshake.reply;
@@ -50,15 +46,14 @@ pub fn far_answers(evidence: &Evidence, way: &Way) -> Result<Verdict> {
         let held = reply.version() == Some(version) && reply.instance() == Some(server);
         Ok(Finding::new(held, format!("{version} from {server}"), observed))
     })?;
-    let claim = format!("helloworld in {} answers the client in {}", way.to, way.from);
-    Ok(finding.claim(claim, Some(way), format!("{at}/reply")))
+    Ok((finding, format!("{at}/reply")))
 }
 
 /// The client's sidecar connected to the far gateway, and to nothing behind it.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a record or the gateway's address is missing.
-pub fn by_gateway(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn by_gateway(evidence: &Evidence, way: &Way) -> Result<Located> {
     let far = evidence.cluster(&way.to)?;
     let gateway =
         far.gateway.as_ref().ok_or_else(|| missing(format!("the gateway's address of {}", way.to)))?;
@@ -66,8 +61,7 @@ pub fn by_gateway(evidence: &Evidence, way: &Way) -> Result<Verdict> {
         let finding = passed(Met::of(handshake)?.by_client, gateway);
         Ok(Finding { observed: format!("{}{}", finding.observed, whose(evidence, handshake)), ..finding })
     })?;
-    let claim = format!("the client's sidecar connected to the east-west gateway of {}", way.to);
-    Ok(finding.claim(claim, Some(way), format!("{at}/by_client/upstream_host")))
+    Ok((finding, format!("{at}/by_client/upstream_host")))
 }
 
 /// The request was sent to that address and port.
@@ -88,11 +82,10 @@ fn whose(evidence: &Evidence, handshake: &Handshake) -> String {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when its counters were not collected.
-pub fn gateway_counted(evidence: &Evidence, way: &Way) -> Result<Verdict> {
+pub fn gateway_counted(evidence: &Evidence, way: &Way) -> Result<Located> {
     let at = evidence.crossings.iter().position(|crossing| crossing.way == *way);
     let at = at.ok_or_else(|| missing(format!("the gateway's counters {way}")))?;
-    let claim = format!("the east-west gateway of {} counted the traffic", way.to);
-    Ok(moved(&evidence.crossings[at])?.claim(claim, Some(way), format!("/crossings/{at}")))
+    Ok((moved(&evidence.crossings[at])?, format!("/crossings/{at}")))
 }
 
 /// Counters that only traffic moves rose between the two looks.
@@ -109,14 +102,4 @@ pub fn moved(crossing: &Crossing) -> Result<Finding> {
     let risen: Vec<_> = after.risen_since(&before).iter().map(|(name, by)| format!("{name} +{by}")).collect();
     let observed = if risen.is_empty() { "no counter moved".to_owned() } else { risen.join(", ") };
     Ok(Finding::new(!risen.is_empty(), format!("counters of {sni} rose"), observed))
-}
-
-/// All claims of this file that the evidence speaks of.
-pub(super) fn claims(evidence: &Evidence, found: &mut Vec<Result<Verdict>>) {
-    found.extend(evidence.replies.iter().map(|replies| every_version_answers(evidence, replies)));
-    for way in ways_met(evidence) {
-        found.push(far_answers(evidence, &way));
-        found.push(by_gateway(evidence, &way));
-    }
-    found.extend(evidence.crossings.iter().map(|crossing| gateway_counted(evidence, &crossing.way)));
 }

@@ -1,29 +1,27 @@
 //! Controls: what must be refused is refused, and for the stated reason. A gateway that is down refuses too,
 //! and proves nothing.
 
-use super::{Finding, Verdict};
+use super::{Finding, Located};
 use crate::Result;
 use crate::envoy::Cause;
 use crate::envoy::cause::CertificateFault;
 use crate::evidence::{Control, Evidence, Refusal, missing};
+use crate::topology::Way;
 
-/// The call was refused, and a sidecar recorded the reason that the control is to show.
+/// The call under that control was refused, and a sidecar recorded the reason that the control is to show.
 ///
 /// # Errors
-/// [`crate::Code::Evidence`] when no sidecar recorded it.
-pub fn was_refused(evidence: &Evidence, refusal: &Refusal) -> Result<Verdict> {
-    let at = evidence.refusals.iter().position(|r| r == refusal).unwrap_or_default();
-    let claim = match refusal.control {
-        Control::PeerBundleTakenAway => {
-            "without the peer's bundle the call is refused, because of the certificate"
-        }
-        Control::FederatesWithAbsent => {
-            "without federatesWith the call is refused, because of the certificate"
-        }
-        Control::PlainText => "a plain-text client outside the mesh is refused",
-    };
-    let way = Some(&refusal.way).filter(|way| way.from != way.to);
-    Ok(refused(refusal)?.claim(claim, way, format!("/refusals/{at}")))
+/// [`crate::Code::Evidence`] when no such call was made, or no sidecar recorded it.
+pub fn was_refused(evidence: &Evidence, control: Control, way: &Way) -> Result<Located> {
+    let is_one = |refusal: &Refusal| refusal.control == control && refusal.way == *way;
+    let calls = evidence.refusals.iter().enumerate().filter(|(_, refusal)| is_one(refusal));
+    let found: Vec<_> = calls.map(|(i, refusal)| Ok((i, refused(refusal)?))).collect::<Result<_>>()?;
+    let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(i, _)| *i);
+    let finding = Finding::all("calls", found.into_iter().map(|(_, finding)| finding));
+    match (finding, told) {
+        (Some(finding), Some(i)) => Ok((finding, format!("/refusals/{i}"))),
+        _ => Err(missing(format!("a call {way} under the control"))),
+    }
 }
 
 /// The finding alone.

@@ -10,10 +10,9 @@ use crate::evidence::Evidence;
 use crate::identity::Pem;
 use crate::identity::forge::{Ca, chain, published, uri};
 
-const SVID: &str = "the proxy of helloworld in cluster2 holds an SVID of its own SPIRE";
-const ROOTS: &str =
-    "the proxy of helloworld in cluster2 believes exactly the published keys of every trust domain";
-const NOT_ISTIOD: &str = "the proxy of helloworld in cluster2 holds nothing from istiod's CA";
+const SVID: &str = "proxy-svid/cluster2/istio-test/helloworld";
+const ROOTS: &str = "proxy-validation-context/cluster2/istio-test/helloworld";
+const NOT_ISTIOD: &str = "proxy-nothing-of-istiod/cluster2/istio-test/helloworld";
 
 /// Gives helloworld of cluster2 another certificate.
 fn shows(evidence: &mut Evidence, pem: Pem) {
@@ -169,15 +168,14 @@ fn a_shared_key() {
         e.clusters[1].bundle = Some(w.spire[0].bundle(&domain(1)));
         e.clusters[0].peer_bundles = e.clusters[1].bundle.clone().map(|b| vec![b]);
     });
-    assert!(seen[0].0 == "the trust bundles of cluster1 and cluster2 share no key", "{seen:?}");
+    assert!(seen[0].0 == "bundles-share-no-key/cluster1↔cluster2", "{seen:?}");
     assert!(seen[0].1.contains("1 shared: key "), "{seen:?}");
 }
 
 /// Tampering: the server holds an old key for its peer, one key too many, or nothing.
 #[test]
 fn a_stale_bundle_of_the_peer() {
-    const CLAIM: &str =
-        "cluster1→cluster2 the SPIRE server of cluster1 holds the bundle that cluster2 publishes";
+    const CLAIM: &str = "peer-bundle-held/cluster1→cluster2";
     let old = Ca::named("cluster2.local");
     only(red(|_, e| e.clusters[0].peer_bundles = Some(vec![old.bundle(&domain(1))])), &[CLAIM]);
     let both = |w: &World| {

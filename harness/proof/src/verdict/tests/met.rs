@@ -7,17 +7,13 @@ use crate::evidence::{Evidence, Refusal};
 use crate::identity::Pem;
 use crate::identity::forge::{Ca, damaged};
 
-const SERVER: &str =
-    "cluster1→cluster2 the server in cluster2 showed the client a certificate from its own SPIRE";
-const CLIENT: &str =
-    "cluster1→cluster2 the client in cluster1 showed the server a certificate from its own SPIRE";
-const ONE: &str =
-    "cluster1→cluster2 client and server recorded one TLS 1.3 connection, with the far service's SNI";
-const GATEWAY: &str = "cluster1→cluster2 the client's sidecar connected to the east-west gateway of cluster2";
-const COUNTED: &str = "cluster1→cluster2 the east-west gateway of cluster2 counted the traffic";
-const FAR: &str = "cluster1→cluster2 helloworld in cluster2 answers the client in cluster1";
-const NOT_ISTIOD: &str =
-    "cluster1→cluster2 neither end of the handshake showed a certificate from istiod's CA";
+const SERVER: &str = "server-svid/cluster1→cluster2";
+const CLIENT: &str = "client-svid/cluster1→cluster2";
+const ONE: &str = "one-connection/cluster1→cluster2";
+const GATEWAY: &str = "through-remote-gateway/cluster1→cluster2";
+const COUNTED: &str = "gateway-counted/cluster1→cluster2";
+const FAR: &str = "remote-answers/cluster1→cluster2";
+const NOT_ISTIOD: &str = "nothing-of-istiod-used/cluster1→cluster2";
 
 /// The client's record of the second of two handshakes: a flaw in one must not hide behind the other.
 fn by_client(evidence: &mut Evidence) -> &mut Record {
@@ -127,13 +123,13 @@ fn somebody_else_answered() {
 #[test]
 fn two_meshes() {
     let seen = red(|_, e| e.replies[0].replies.retain(|reply| reply.version() == Some("v1")));
-    assert_eq!(only(seen, &["the client in cluster1 gets answers from every cluster"]), "2 × v1");
+    assert_eq!(only(seen, &["every-cluster-answers/cluster1"]), "2 × v1");
 }
 
 /// Tampering: an entry federates with nobody, with another, or is missing.
 #[test]
 fn entries_that_do_not_federate() {
-    const CLAIM: &str = "every workload of cluster1 has an entry that federates with the other trust domains";
+    const CLAIM: &str = "entries-federate/cluster1";
     let entries = |e: &mut Evidence| e.clusters[0].entries.take().unwrap();
     let seen = red(|_, e| {
         let mut all = entries(e);
@@ -157,7 +153,7 @@ fn entries_that_do_not_federate() {
 /// Tampering: istiod has not read the other cluster, or does not know of it.
 #[test]
 fn an_istiod_that_sees_its_own_cluster_only() {
-    const CLAIM: &str = "cluster1→cluster2 istiod in cluster1 has read cluster2";
+    const CLAIM: &str = "istiod-reads-peer/cluster1→cluster2";
     let remotes = |e: &mut Evidence| e.clusters[0].remote_clusters.take().unwrap();
     let seen = red(|_, e| {
         let mut all = remotes(e);
@@ -172,8 +168,7 @@ fn an_istiod_that_sees_its_own_cluster_only() {
 /// Tampering: the control was answered after all, or refused for a reason that proves nothing.
 #[test]
 fn a_refusal_for_another_reason_is_no_refusal() {
-    const CLAIM: &str =
-        "cluster1→cluster2 without the peer's bundle the call is refused, because of the certificate";
+    const CLAIM: &str = "refused-without-peer-bundle/cluster1→cluster2";
     let answered = red(|_, e| e.refusals[0].reply = hello(1, "refused"));
     assert!(only(answered, &[CLAIM]).starts_with("answered with status 200: Hello version: v2"));
     let told = |flags: &str, details: &str| {
@@ -222,7 +217,7 @@ fn the_server_may_be_the_witness() {
 /// Tampering: the plain-text client was let in; or something else dropped it.
 #[test]
 fn plain_text_let_in() {
-    const CLAIM: &str = "a plain-text client outside the mesh is refused";
+    const CLAIM: &str = "plain-text-refused/cluster1";
     only(red(|_, e| e.refusals[2].reply = hello(0, "plain")), &[CLAIM]);
     let reset = |r: &mut Refusal| {
         let record = r.by_server.as_mut().unwrap();

@@ -7,17 +7,16 @@ mod real;
 mod whole;
 
 use super::world::World;
-use super::{Judgement, judge};
-use crate::Code;
+use super::{Outcome, Verdict, judge};
 use crate::evidence::Evidence;
 
 /// The claims that are red, with what was observed, after `tamper`; all evidence must still be there.
 fn red(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<(String, String)> {
-    let Judgement { verdicts, missing } = tampered(tamper);
+    let verdicts = tampered(tamper);
+    let missing: Vec<_> = verdicts.iter().filter(|verdict| verdict.verdict == Outcome::Unjudged).collect();
     assert!(missing.is_empty(), "{missing:?}");
     let red = verdicts.into_iter().filter(|verdict| !verdict.held());
-    red.map(|v| (format!("{} {}", v.way.unwrap_or_default(), v.claim).trim().to_owned(), v.observed))
-        .collect()
+    red.map(|v| (v.id.to_string(), v.observed)).collect()
 }
 
 /// Asserts that exactly these claims are red, and returns what was observed for the first.
@@ -28,16 +27,16 @@ fn only(red: Vec<(String, String)>, expected: &[&str]) -> String {
     red.into_iter().next().unwrap().1
 }
 
-/// The words of the claims that could not be judged after `tamper`; nothing may turn red by absence alone.
+/// What was missing of each claim that could not be judged after `tamper`; nothing may turn red by absence alone.
 fn unjudged(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<String> {
-    let Judgement { verdicts, missing } = tampered(tamper);
-    let red: Vec<_> = verdicts.iter().filter(|verdict| !verdict.held()).collect();
+    let verdicts = tampered(tamper);
+    let red: Vec<_> = verdicts.iter().filter(|verdict| verdict.verdict == Outcome::Broken).collect();
     assert!(red.is_empty(), "absent evidence broke a claim: {red:#?}");
-    assert!(missing.iter().all(|error| error.code() == Code::Evidence), "{missing:?}");
-    missing.iter().map(ToString::to_string).collect()
+    let missing = verdicts.into_iter().filter(|verdict| verdict.verdict == Outcome::Unjudged);
+    missing.map(|verdict| verdict.observed).collect()
 }
 
-fn tampered(tamper: impl FnOnce(&World, &mut Evidence)) -> Judgement {
+fn tampered(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<Verdict> {
     let world = World::good();
     let mut evidence = world.evidence.clone();
     tamper(&world, &mut evidence);

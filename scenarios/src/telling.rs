@@ -1,0 +1,152 @@
+//! Telling what was seen: visit, observe, keep the evidence, judge what is due, record the verdicts.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use harness::error::Context as _;
+use harness::{Code, Error, Result};
+use proof::claim::Claim;
+use proof::evidence::Evidence;
+use proof::verdict::{Outcome as Judged, Verdict, judge};
+use serde::{Deserialize, Serialize};
+
+use crate::Mesh;
+
+/// What a trial returns: an error fails it, with its sentence.
+pub type Outcome = Result<()>;
+
+/// A verdict as it is recorded: a line of `verdicts.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// The world that it was seen in.
+    pub world: String,
+    /// The trial that owed it, as a report calls it.
+    pub trial: String,
+    /// The verdict.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// A trial that ended before it could say what came of its claims: a line of `failures.jsonl`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Failure {
+    /// The trial, as a report calls it.
+    pub trial: String,
+    /// Why, for a person.
+    pub error: String,
+}
+
+/// Writes down why a trial ended, as far as that can be written down.
+pub(crate) fn failed(trial: &str, error: &Error) {
+    let failure = Failure { trial: trial.to_owned(), error: error.to_string() };
+    if let (Ok(report), Ok(line)) = (report(), serde_json::to_string(&failure)) {
+        // The error itself goes to nextest, too.
+        let _ = append(&report.join("failures.jsonl"), &format!("{line}\n"));
+    }
+}
+
+/// Visits the world, lets `observe` fill in the evidence, and judges what is due and whatever else was seen. What was
+/// observed before an error is judged all the same; what was not is unjudged, and says so.
+///
+/// # Errors
+/// [`Code::ClaimBroken`] with each broken claim; [`Code::Evidence`] when one could be judged neither way.
+pub async fn tell(
+    trial: &str,
+    owes: &[Claim],
+    observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>,
+) -> Outcome {
+    let report = report()?;
+    append(&report.join("begun.txt"), &format!("{trial}\n"))?;
+    let mesh = Mesh::visit().await?;
+    let mut evidence = Evidence::of(mesh.clusters(), jiff::Timestamp::now());
+    evidence.due = owes.to_vec();
+    let observed = observe(&mesh, &mut evidence).await;
+    // Bundles and certificates were made before this moment, which is the one that they are judged at.
+    evidence.collected_at = jiff::Timestamp::now();
+    match &observed {
+        Ok(()) => evidence.told.push(trial.to_owned()),
+        Err(e) => evidence.ended_early = Some(e.to_string()),
+    }
+    let world = &mesh.world().name;
+    let file = format!("evidence/{world}-{trial}.json");
+    write(&report.join(&file), &evidence.to_json()?)?;
+    let verdicts: Vec<_> = judge(&evidence).into_iter().map(|verdict| verdict.kept_in(&file)).collect();
+    for verdict in &verdicts {
+        let line = Line { world: world.clone(), trial: trial.to_owned(), verdict: verdict.clone() };
+        let line =
+            serde_json::to_string(&line).or_fail(Code::Internal, || "a verdict cannot be written".into())?;
+        append(&report.join("verdicts.jsonl"), &format!("{line}\n"))?;
+    }
+    observed.and(outcome(&verdicts))
+}
+
+/// Broken weighs more than unjudged; both are told.
+fn outcome(verdicts: &[Verdict]) -> Outcome {
+    let told = |wanted: Judged| {
+        let those = verdicts.iter().filter(|verdict| verdict.verdict == wanted);
+        let sentence =
+            |v: &Verdict| format!("{}: {}: expected {}, observed {}", v.id, v.claim, v.expected, v.observed);
+        those.map(sentence).collect::<Vec<_>>()
+    };
+    let (broken, unjudged) = (told(Judged::Broken), told(Judged::Unjudged));
+    match (broken.is_empty(), unjudged.is_empty()) {
+        (true, true) => Ok(()),
+        (true, false) => Err(Error::new(Code::Evidence, unjudged.join("\n"))),
+        (false, _) => Err(Error::new(Code::ClaimBroken, [broken, unjudged].concat().join("\n"))),
+    }
+}
+
+fn report() -> Result<PathBuf> {
+    let set = std::env::var_os("VOUCHSAFE_REPORT").map(PathBuf::from);
+    set.ok_or_else(|| {
+        Error::new(Code::Usage, "scenarios need a world").next("run them by cargo xtask verify")
+    })
+}
+
+fn write(path: &Path, text: &str) -> Result<()> {
+    std::fs::write(path, text).or_fail(Code::Evidence, || format!("cannot write {}", path.display()))
+}
+
+/// One write call, so that lines of several processes do not mix.
+fn append(path: &Path, text: &str) -> Result<()> {
+    let fail = || format!("cannot write {}", path.display());
+    let mut file =
+        std::fs::File::options().create(true).append(true).open(path).or_fail(Code::Evidence, fail)?;
+    file.write_all(text.as_bytes()).or_fail(Code::Evidence, fail)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn verdict(outcome: Judged) -> Verdict {
+        Verdict {
+            id: "server-svid/a→b".parse().unwrap(),
+            claim: "it is so".into(),
+            way: None,
+            verdict: outcome,
+            expected: "this".into(),
+            observed: "that".into(),
+            issuer_key: None,
+            evidence: String::new(),
+        }
+    }
+
+    #[test]
+    fn absence_fails_a_trial_and_a_broken_claim_weighs_more() {
+        outcome(&[verdict(Judged::Held)]).unwrap();
+        let unjudged = outcome(&[verdict(Judged::Held), verdict(Judged::Unjudged)]).unwrap_err();
+        assert_eq!(unjudged.code(), Code::Evidence);
+        let both = outcome(&[verdict(Judged::Unjudged), verdict(Judged::Broken)]).unwrap_err();
+        assert_eq!((both.code(), both.what().lines().count()), (Code::ClaimBroken, 2));
+    }
+
+    #[test]
+    fn a_line_reads_back() {
+        let line = Line { world: "w".into(), trial: "t".into(), verdict: verdict(Judged::Unjudged) };
+        let text = serde_json::to_string(&line).unwrap();
+        assert!(text.starts_with("{\"world\":\"w\",\"trial\":\"t\",\"id\":\"server-svid/a→b\","), "{text}");
+        let back: Line = serde_json::from_str(&text).unwrap();
+        assert_eq!((back.verdict, back.trial), (line.verdict, line.trial));
+    }
+}

@@ -1,0 +1,118 @@
+//! A trial: what it is called, what it owes, and how it looks. `nextest` runs each in a process of its own.
+
+use std::future::Future;
+use std::pin::Pin;
+
+use harness::{Error, Result};
+use proof::claim::{Claim, Kind, Subject, due};
+use proof::evidence::Evidence;
+use proof::topology::Topology;
+
+use crate::Mesh;
+use crate::stage::{Stage, play};
+use crate::telling::{Outcome, failed, tell};
+
+/// The stack of a trial, in bytes: without optimisation the frames of one deep future do not fit into a thread's usual
+/// 2 MiB.
+const STACK: usize = 32 << 20;
+
+/// One question, asked of one way, one cluster or the whole mesh.
+pub struct Trial {
+    /// As `--filter` and nextest have it: `handshake::cluster1→cluster2`.
+    pub name: String,
+    /// What a report calls it.
+    pub story: String,
+    /// The claims that get a verdict, whatever it sees.
+    pub owes: Vec<Claim>,
+    run: Run,
+}
+
+type Run = Box<dyn FnOnce(String, Vec<Claim>) -> Pin<Box<dyn Future<Output = Outcome>>> + Send>;
+
+/// A story: it changes the world, and all of that is undone at its end. Made by [`stories!`](crate::stories).
+pub struct Story {
+    /// What a report calls it.
+    pub name: &'static str,
+    /// The module, for the trial's name.
+    pub module: &'static str,
+    /// The function, likewise.
+    pub function: &'static str,
+    /// The claims that it owes beside its facts; none when facts are all that it shows.
+    pub owes: &'static [fn(&Topology) -> Vec<Claim>],
+    /// How it goes.
+    pub tell: Tell,
+}
+
+/// A story's function, as a table can hold it.
+type Tell = for<'a, 'b> fn(&'a mut Stage<'b>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+
+/// The stories of a module, in a table at its top: `"name" => function`, and `"name", owes claims => function` for one
+/// that owes more than to be told to its end.
+#[macro_export]
+macro_rules! stories {
+    ($($name:literal $(, owes $owes:path)? => $function:ident,)+) => {
+        pub(super) const STORIES: &[$crate::trial::Story] = &[$($crate::trial::Story {
+            name: $name,
+            module: module_path!(),
+            function: stringify!($function),
+            owes: &[$($owes)?],
+            tell: |stage| Box::pin($function(stage)),
+        },)+];
+    };
+}
+
+impl Trial {
+    /// One that only looks. `name` begins with its module's.
+    pub fn looks(
+        name: impl Into<String>,
+        owes: Vec<Claim>,
+        look: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()> + Send + 'static,
+    ) -> Self {
+        let name = name.into();
+        let story = name.replace("::", "-").replace('→', "-");
+        Self {
+            name,
+            story,
+            owes,
+            run: Box::new(|story, owes| Box::pin(async move { tell(&story, &owes, look).await })),
+        }
+    }
+
+    /// A story in that topology.
+    pub fn of(story: &'static Story, topology: &Topology) -> Self {
+        let mut owes: Vec<_> = story.owes.iter().flat_map(|owes| owes(topology)).collect();
+        if owes.is_empty() {
+            owes.push(Claim::of(Kind::StoryTold, Subject::Story(story.name.to_owned())));
+        }
+        owes.extend(due::as_before(topology, story.name));
+        let module = story.module.trim_start_matches("scenarios::trials::");
+        Self {
+            name: format!("{module}::{}", story.function),
+            story: story.name.to_owned(),
+            owes,
+            run: Box::new(move |_, owes| Box::pin(play(story, owes))),
+        }
+    }
+
+    /// Runs it against the world that is named in the environment.
+    ///
+    /// # Errors
+    /// [`harness::Code::ClaimBroken`] with each broken claim; [`harness::Code::Evidence`] with each that is unjudged.
+    pub fn run(self) -> Outcome {
+        let Self { story, owes, run, .. } = self;
+        let called = story.clone();
+        let whole = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+            let runtime = runtime.map_err(|e| Error::internal("cannot start a runtime").because(e))?;
+            runtime.block_on(run(called, owes))
+        };
+        let thread = std::thread::Builder::new().stack_size(STACK).spawn(whole);
+        let thread = thread.map_err(|e| Error::internal("cannot start a thread").because(e))?;
+        let outcome =
+            thread.join().unwrap_or_else(|_| Err(Error::internal("the trial panicked; its words are above")));
+        if let Err(e) = &outcome {
+            failed(&story, e);
+        }
+        outcome
+    }
+}

@@ -1,0 +1,144 @@
+//! Does a request of Blue's mesh get a quote from Green, and who vouches for whom on its way?
+
+use std::collections::BTreeSet;
+
+use crate::{Pods, Stage, stories};
+use harness::{Code, Error, Result};
+use k8s_openapi::api::core::v1::Node;
+use kube::api::{Api, ListParams};
+use proof::evidence::Must;
+
+use super::{BLUE, BLUE_ENVOY, GREEN, GREEN_ENVOY, SLEEP, ask, id, listed, pem, record, said, scene};
+
+stories! {
+    "blue-green-demo" => a_quote_crosses_from_blues_mesh_to_green,
+}
+
+/// Questions after which a Service of two has given both answers, but for one time in eight million.
+const SAMPLE: usize = 24;
+
+/// If this fails, the document's demonstration does not work, or works with other certificates than it says.
+async fn a_quote_crosses_from_blues_mesh_to_green(stage: &mut Stage<'_>) -> Result<()> {
+    let agent = scene(stage).await?;
+    clusters(stage).await?;
+    quotes(stage).await?;
+    handshakes(stage).await?;
+    let seen = listed(stage, &agent.token).await?;
+    stage.fact(
+        "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under \
+             an ID of that kind",
+        Must::have([
+            format!("/spire/agent/join_token/{}", agent.token),
+            "Attestation type  : join_token".to_owned(),
+        ]),
+        seen,
+    );
+    Ok(())
+}
+
+async fn clusters(stage: &mut Stage<'_>) -> Result<()> {
+    for (place, colour) in [(BLUE, "Blue"), (GREEN, "Green")] {
+        let name = stage.cluster(place)?.name.clone();
+        let nodes: Api<Node> = Api::all(stage.api(place)?.clone());
+        let nodes = nodes.list(&ListParams::default()).await;
+        let nodes = nodes.map_err(|e| Error::new(Code::Evidence, "cannot list nodes").because(e))?.items;
+        let ids = nodes.into_iter().filter_map(|node| node.spec?.provider_id);
+        stage.fact(
+            format!("[S2-1] {colour} is a KIND cluster of its own, made by the same command as the other"),
+            Must::have([format!("kind://docker/{name}/")]),
+            ids.collect::<Vec<_>>().join(" "),
+        );
+    }
+    let injected = stage.standing(BLUE, SLEEP).await?;
+    stage.fact(
+        "[S2-2, S2-6] Blue injects sidecars by itself: the sleep pod, which asks for none, has one",
+        Must::be("2/2 Running"),
+        injected,
+    );
+    let server = stage.standing(BLUE, Pods("spire", "app=spire-server")).await?;
+    stage.fact(
+        "[S2-3] Blue runs the SPIRE server with the registrar of today, the controller manager, beside it",
+        Must::be("2/2 Running"),
+        server,
+    );
+    let agent = stage.standing(BLUE, Pods("spire", "app=spire-agent")).await?;
+    stage.fact("[S2-3] Blue runs a SPIRE agent of its own", Must::be("1/1 Running"), agent);
+    let service = crate::service("green", "envoy");
+    let kind =
+        stage.read(GREEN, &service).await?.data["spec"]["type"].as_str().unwrap_or_default().to_owned();
+    stage.fact("[S2-9] Green's Envoy is a Service of type LoadBalancer", Must::be("LoadBalancer"), kind);
+    let debug = stage.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
+    stage.fact(
+        "what Ambassador was for is had by a port-forward: Green's Envoy tells the state \
+         of its clusters",
+        Must::have(["quote::", "::health_flags::healthy"]),
+        debug,
+    );
+    Ok(())
+}
+
+async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
+    let mut heard = BTreeSet::new();
+    let mut asked = 0;
+    while asked < SAMPLE && heard.len() < 2 {
+        let reply = ask(stage, "envoy").await?;
+        heard.insert(said(&reply).split(", instance").next().unwrap_or_default().to_owned());
+        asked += 1;
+    }
+    stage.fact(
+        "[S2-8, S2-10] curl in the sleep pod, never on the host, gets quotes of Green, one \
+         or the other",
+        Must::have([
+            "200 Hello version: trust, but verify",
+            "200 Hello version: quis custodiet ipsos custodes",
+        ]),
+        heard.into_iter().collect::<Vec<_>>().join("\n"),
+    );
+    Ok(())
+}
+
+/// One request, as four witnesses recorded it.
+async fn handshakes(stage: &mut Stage<'_>) -> Result<()> {
+    let reply = ask(stage, "envoy").await?;
+    let by = stage.cluster(BLUE)?.name.clone();
+    let at_sleep = stage.records(BLUE, SLEEP, &reply.request).await?.pop().unwrap_or_default();
+    let at_sidecar = stage.records(BLUE, BLUE_ENVOY, &reply.request).await?.pop().unwrap_or_default();
+    stage.fact(
+        "[S2-4] inward, Blue's Envoy met the mesh through its sidecar, with a certificate of istiod's CA",
+        Must::BeIstiods { of: by.clone() },
+        pem(&at_sleep.upstream_peer_cert),
+    );
+    stage.fact(
+        "[S2-4] inward, the client's sidecar showed a certificate of istiod's CA, too",
+        Must::BeIstiods { of: by.clone() },
+        pem(&at_sidecar.downstream_peer_cert),
+    );
+    let at_blue = record(stage, BLUE, BLUE_ENVOY, &reply.request).await?;
+    let at_green = record(stage, GREEN, GREEN_ENVOY, &reply.request).await?;
+    let green = stage.address(GREEN)?;
+    stage.fact(
+        "[S2-4, S2-9] outward, Blue's Envoy connected to Green's at the address of its node, by itself",
+        Must::be(format!("{green}:10443")),
+        at_blue.upstream_host.clone().unwrap_or_default(),
+    );
+    stage.fact(
+        "[S2-4, S2-15] outward, Green's Envoy showed an SVID of Blue's trust domain, made by \
+         Blue's SPIRE server",
+        Must::BeVouchedFor { by: by.clone(), id: id(stage, "green", "envoy")? },
+        pem(&at_blue.upstream_peer_cert),
+    );
+    stage.fact(
+        "[S2-4, S2-15] outward, Blue's Envoy showed an SVID of the same trust domain, made by the \
+         same SPIRE server",
+        Must::BeVouchedFor { by, id: id(stage, "blue", "envoy")? },
+        pem(&at_green.downstream_peer_cert),
+    );
+    let versions =
+        [at_blue.upstream_tls_version, at_green.downstream_tls_version].map(Option::unwrap_or_default);
+    stage.fact(
+        "[S2-15] both Envoys recorded that handshake as mutual TLS of one version",
+        Must::be("TLSv1.2 TLSv1.2"),
+        versions.join(" "),
+    );
+    Ok(())
+}

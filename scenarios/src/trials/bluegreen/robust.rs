@@ -1,0 +1,71 @@
+//! Can the set-up be run again? The document's own script cannot.
+
+use crate::{Stage, stories};
+use harness::Result;
+use harness::kube::delete::delete;
+use harness::kube::inventory::Inventory;
+use harness::kube::pods::pods;
+use harness::progress::Note;
+use kube::ResourceExt as _;
+use proof::evidence::Must;
+use serde_json::json;
+
+use super::{BLUE, GREEN, ask, bring_all, said, scene};
+
+stories! {
+    "blue-green-robust" => the_set_up_can_be_repeated_and_resumed,
+}
+
+/// If this fails, whoever repeats the set-up, or resumes one that stopped half-way, gets something else.
+async fn the_set_up_can_be_repeated_and_resumed(stage: &mut Stage<'_>) -> Result<()> {
+    let agent = scene(stage).await?;
+    let before = [inventory(stage, BLUE).await?, inventory(stage, GREEN).await?];
+    bring_all(stage, &agent).await?;
+    for ((place, colour), before) in [(BLUE, "Blue"), (GREEN, "Green")].into_iter().zip(&before) {
+        let now = inventory(stage, place).await?;
+        let different = before.0.until(&now.0);
+        stage.fact(
+            format!("[S2-11] bringing all of it a second time changes no object in {colour}"),
+            Must::be("nothing is different"),
+            if different.is_empty() { "nothing is different".to_owned() } else { different },
+        );
+        stage.fact(
+            format!("[S2-11] bringing all of it a second time starts no pod in {colour} anew"),
+            Must::be(before.1.clone()),
+            now.1,
+        );
+    }
+
+    // As if it had stopped half-way: both Envoys and the agent are missing, the rest is there.
+    let object = |version: &str, kind: &str, namespace: &str, name: &str| json!({ "apiVersion": version, "kind": kind, "metadata": { "namespace": namespace, "name": name } });
+    let green = [
+        object("apps/v1", "Deployment", "green", "envoy"),
+        object("apps/v1", "Deployment", "green", "spire-agent"),
+        object("v1", "Service", "green", "envoy"),
+    ];
+    delete(stage.api(GREEN)?, &green, &Note::silent()).await?;
+    delete(stage.api(BLUE)?, &[object("apps/v1", "Deployment", "blue", "envoy")], &Note::silent()).await?;
+    bring_all(stage, &agent).await?;
+    let reply = ask(stage, "envoy").await?;
+    stage.fact(
+        "[S2-11] a set-up of which half is missing is completed by bringing it again: a quote comes",
+        Must::have(["200 Hello version"]),
+        said(&reply),
+    );
+    Ok(())
+}
+
+/// What the cluster holds, and the pods of the two namespaces.
+async fn inventory(stage: &Stage<'_>, place: usize) -> Result<(Inventory, String)> {
+    let api = stage.api(place)?;
+    let mut uids = Vec::new();
+    for namespace in ["blue", "green"] {
+        uids.extend(
+            pods(api, namespace, "")
+                .await?
+                .iter()
+                .map(|pod| format!("{} {}", pod.name_any(), pod.uid().unwrap_or_default())),
+        );
+    }
+    Ok((Inventory::of(api).await?, uids.join("\n")))
+}

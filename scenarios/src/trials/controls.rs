@@ -1,0 +1,74 @@
+//! Controls: what must be refused is refused, for the stated reason. They change the world, so they run one at a
+//! time, after all others, and put back what they took.
+
+use harness::Result;
+use proof::claim::{Claim, due};
+use proof::evidence::Control;
+use proof::topology::Topology;
+
+use crate::stage::Stage;
+use crate::trial::Trial;
+use crate::{Withdrawn, stories};
+
+stories! {
+    "bundle-taken-away", owes bundle => without_the_peers_bundle_the_same_call_is_refused,
+    "federates-with-absent", owes federates_with => without_federates_with_the_same_call_is_refused,
+}
+
+pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
+    let plain = topology.clusters.iter().map(|cluster| {
+        let name = cluster.name.clone();
+        Trial::looks(
+            format!("controls::plain_text::{name}"),
+            due::plain_text(&name),
+            async move |mesh, seen| {
+                seen.refusals.push(mesh.plain_text(&name).await?);
+                Ok(())
+            },
+        )
+    });
+    // Whoever has no peer has no trust to withdraw.
+    let told = STORIES.iter().filter(|_| topology.clusters.len() > 1);
+    plain.chain(told.map(|story| Trial::of(story, topology))).collect()
+}
+
+fn bundle(topology: &Topology) -> Vec<Claim> {
+    due::withdrawn(topology, Control::PeerBundleTakenAway, "again-with-the-bundle-put-back")
+}
+
+fn federates_with(topology: &Topology) -> Vec<Claim> {
+    due::withdrawn(topology, Control::FederatesWithAbsent, "again-with-federatesWith-put-back")
+}
+
+async fn without_the_peers_bundle_the_same_call_is_refused(stage: &mut Stage<'_>) -> Result<()> {
+    let withdrawn = stage.mesh.take_bundles_away().await?;
+    refused_meanwhile(stage, withdrawn, Control::PeerBundleTakenAway).await
+}
+
+async fn without_federates_with_the_same_call_is_refused(stage: &mut Stage<'_>) -> Result<()> {
+    let withdrawn = stage.mesh.take_federates_with_away().await?;
+    refused_meanwhile(stage, withdrawn, Control::FederatesWithAbsent).await
+}
+
+/// The call is refused while trust is withdrawn, and answered, by the right ones, after it was put back.
+async fn refused_meanwhile(stage: &mut Stage<'_>, withdrawn: Withdrawn, control: Control) -> Result<()> {
+    let Stage { mesh, seen, .. } = stage;
+    let observed = async {
+        mesh.sidecars_believe_in(1).await?;
+        for way in mesh.ways() {
+            seen.refusals.push(mesh.refused(control, &way).await?);
+        }
+        Ok(())
+    }
+    .await;
+    // Put back whatever was seen: the scenarios after this one need the world as it was.
+    mesh.put_back(withdrawn).await?;
+    mesh.sidecars_believe_in(mesh.clusters().len()).await?;
+    observed?;
+    for way in mesh.ways() {
+        mesh.answers_again(&way).await?;
+        mesh.gateways(seen)?;
+        mesh.handshakes(seen, &way).await?;
+    }
+    Ok(())
+}

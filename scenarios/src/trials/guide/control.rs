@@ -1,0 +1,130 @@
+//! Which settings of istiod matter for trust, and which do nothing? (004: step 9, the tables of settings, Q2)
+
+use crate::{CURL, HELLOWORLD, MESH, SERVER, Stage, deployment, stories};
+use harness::Result;
+use harness::kube::rollout::Workload;
+use proof::evidence::Must;
+use serde_json::json;
+
+stories! {
+    "inert-settings" => two_settings_of_the_guide_are_absent_and_not_missed,
+    "aliases" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias,
+    "identity-check" => istiods_identity_check_may_be_on_or_off,
+    "aliases-again" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again,
+}
+
+/// If this fails, a setting that people copy from the guide has begun to matter.
+async fn two_settings_of_the_guide_are_absent_and_not_missed(stage: &mut Stage<'_>) -> Result<()> {
+    let pod = stage.pod(0, CURL).await?;
+    let spec = json!(pod.spec);
+    stage.fact(
+        "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or \
+             ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
+        Must::lack(["CREDENTIAL_SOCKET_EXISTS", "ISTIO_META_TLS_CLIENT_ROOT_CERT"]),
+        spec.to_string(),
+    );
+    let mesh = stage.setting(0, MESH, "mesh").await?;
+    let (own, peer) = (stage.cluster(0)?.trust_domain.clone(), stage.cluster(1)?.trust_domain.clone());
+    stage.fact(
+        "[S4-2, S4-12] istiod's trust domain is the SPIRE server's, and the peer's is its alias",
+        Must::have([format!("trustDomain: {own}"), peer]),
+        mesh,
+    );
+    for place in [0, 1] {
+        let conf = stage.setting(place, SERVER, "server.conf").await?;
+        let cluster = stage.cluster(place)?.clone();
+        stage.fact(
+            format!(
+                "[S4-2] the trust domain of {} is read back from its SPIRE server's configuration",
+                cluster.name
+            ),
+            Must::have([format!("trust_domain = \"{}\"", cluster.trust_domain)]),
+            conf,
+        );
+    }
+    Ok(())
+}
+
+/// If this fails, Istio accepts strangers without being told of their trust domain, or refuses friends.
+async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    let name = stage.cluster(0)?.trust_domain.clone();
+    let mesh = stage.setting(1, MESH, "mesh").await?;
+    let without: Vec<&str> = mesh.lines().filter(|line| line.trim() != format!("- {name}")).collect();
+    let without = without.join("\n").replace("trustDomainAliases:", "trustDomainAliases: []");
+    stage.set(1, MESH, "mesh", &without).await?;
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
+    let reply = stage
+        .until("the refusal", "503", async || {
+            let reply = stage.ask(0, CURL, "curl", &url).await?;
+            let records = stage.records(0, CURL, &reply.request).await?;
+            let flags = records.into_iter().filter_map(|record| record.response_code_details);
+            Ok(format!("{} {}", reply.status, flags.collect::<Vec<_>>().join(" ")))
+        })
+        .await?;
+    stage.fact(
+        "[S4-35] without the client's trust domain among the server's trustDomainAliases the \
+             server ends the connection",
+        Must::have(["503", "connection_termination"]),
+        reply,
+    );
+    Ok(())
+}
+
+/// If this fails, what aliases took is not back.
+async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await?;
+    let reply = stage
+        .ask(
+            0,
+            CURL,
+            "curl",
+            &format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version),
+        )
+        .await?;
+    stage.fact(
+        "[S4-35] with the alias put back the same call is answered",
+        Must::be("200"),
+        reply.status.to_string(),
+    );
+    Ok(())
+}
+
+/// If this fails, the check that istiod makes of proxies has begun to look at their SVIDs.
+async fn istiods_identity_check_may_be_on_or_off(stage: &mut Stage<'_>) -> Result<()> {
+    for value in ["true", "false"] {
+        let istiod = deployment("istio-system", "istiod");
+        let mut containers =
+            json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
+        if let Some(env) = containers[0]["env"].as_array_mut() {
+            env.retain(|one| one["name"] != "PILOT_ENABLE_XDS_IDENTITY_CHECK");
+            env.push(json!({ "name": "PILOT_ENABLE_XDS_IDENTITY_CHECK", "value": value }));
+        }
+        stage
+            .change(0, &istiod, &json!({ "spec": { "template": { "spec": { "containers": containers } } } }))
+            .await?;
+        stage.ready(0, "istio-system", "istiod").await?;
+        stage.restart_pods(0, "istio-test", "helloworld", Workload::Deployment).await?;
+        let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(0)?.version);
+        let reply = stage
+            .until("an answer", "200", async || {
+                Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+            })
+            .await?;
+        stage.fact(
+            format!(
+                "[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK={value} a new pod on SPIRE's identity \
+                     joins the mesh"
+            ),
+            Must::be("200"),
+            reply,
+        );
+    }
+    let by = stage.cluster(0)?.name.clone();
+    let (id, pem) = (stage.id(0, HELLOWORLD).await?, stage.own_certificate(0, HELLOWORLD).await?);
+    stage.fact("[S4-37] and its certificate is SPIRE's", Must::BeVouchedFor { by, id }, pem);
+    Ok(())
+}

@@ -1,0 +1,75 @@
+//! Which way of giving a sidecar SPIRE's socket works? (004: Q1, Q5, the version matrix.) Asked of the API server
+//! and the injector by a dry run, which makes nothing.
+
+use crate::{Pods, Stage, stories};
+use harness::Result;
+use proof::evidence::Must;
+use serde_json::{Value, json};
+
+stories! {
+    "injection" => a_volume_alone_is_what_every_sidecar_takes,
+}
+
+const ANNOTATED: Pods<'static> = Pods("istio-test", "app=annotated");
+const DOCUMENTED: &str = "sidecar,spire-documented";
+
+/// If this fails, the answer to "how do I mount the socket" has changed with this version of Istio or Kubernetes.
+async fn a_volume_alone_is_what_every_sidecar_takes(stage: &mut Stage<'_>) -> Result<()> {
+    let annotations = |templates: &str| json!({ "inject.istio.io/templates": templates });
+    let mut in_containers = annotations(DOCUMENTED);
+    in_containers["sidecar.istio.io/nativeSidecar"] = json!("false");
+    let volumes = json!({
+        "sidecar.istio.io/userVolume": json!([{ "name": "workload-socket", "csi": { "driver": "csi.spiffe.io", "readOnly": true } }]).to_string(),
+        "sidecar.istio.io/userVolumeMount": json!([{ "name": "workload-socket", "mountPath": "/run/secrets/workload-spiffe-uds", "readOnly": true }]).to_string(),
+    });
+    let mut old_volumes = volumes.clone();
+    old_volumes["sidecar.istio.io/nativeSidecar"] = json!("false");
+    let twice_proxy = || Must::have(["Duplicate value", "istio-proxy"]);
+    let cases = [
+        (
+            "[S4-36, S4-46] a template with the volume alone is admitted",
+            Must::be("admitted"),
+            annotations("sidecar,spire"),
+        ),
+        (
+            "[S4-36, S4-40, S4-46, S4-52] the documented template, with a container, makes a \
+                 second istio-proxy beside a native sidecar",
+            twice_proxy(),
+            annotations(DOCUMENTED),
+        ),
+        (
+            "[S4-40] the same template is admitted where the sidecar is no init container: \
+                 native sidecars are the cause, not merging",
+            Must::be("admitted"),
+            in_containers,
+        ),
+        (
+            "[S4-36, S4-46] the documented annotations for 1.27 and later are admitted as well",
+            Must::be("admitted"),
+            volumes,
+        ),
+        ("[S4-36] so they are where the sidecar is no init container", Must::be("admitted"), old_volumes),
+    ];
+    for (claim, must, annotations) in cases {
+        let said = stage.admission(0, &pod(&annotations)).await?;
+        stage.fact(claim, must, said);
+    }
+    stage.bring(0, "guide/annotated.yaml", &[]).await?;
+    stage.ready(0, ANNOTATED.0, "annotated").await?;
+    let by = stage.cluster(0)?.name.clone();
+    let (id, pem) = (stage.id(0, ANNOTATED).await?, stage.own_certificate(0, ANNOTATED).await?);
+    stage.fact(
+        "[S4-36, S4-46] a pod with those annotations and no template gets its certificate from SPIRE",
+        Must::BeVouchedFor { by, id },
+        pem,
+    );
+    Ok(())
+}
+
+fn pod(annotations: &Value) -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "tried", "namespace": "istio-test", "annotations": annotations },
+        "spec": { "containers": [{ "name": "app", "image": "app:1" }] }
+    })
+}

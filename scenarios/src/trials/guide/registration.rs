@@ -1,0 +1,88 @@
+//! What must be there before an identity is given, and what is skipped in silence? (004: D2, troubleshooting)
+
+use crate::{Pods, Stage, stories};
+use harness::{Result, spire};
+use proof::evidence::Must;
+
+stories! {
+    "registration" => an_identity_waits_for_the_class_and_for_the_peers_bundle,
+}
+
+const LATE: Pods<'static> = Pods("late", "app=late");
+
+/// If this fails, the order of steps no longer matters, or a new cause keeps entries away.
+async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(stage: &mut Stage<'_>) -> Result<()> {
+    let mut classless = stage.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
+    for object in classless.iter_mut().filter(|object| object["kind"] == "ClusterSPIFFEID") {
+        object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
+    }
+    stage.bring_objects(0, classless).await?;
+    let id = format!("spiffe://{}/ns/late/sa/default", stage.cluster(0)?.trust_domain);
+    stage.stands(0, LATE, "0/2").await?;
+    // The manager looks at pods and resources as they come; a workload that it does take has its entry by now.
+    settled(stage).await?;
+    stage.fact(
+        "[S4-45, S4-52] a ClusterSPIFFEID without className makes no entry at all, and nobody says so",
+        Must::be("no entry"),
+        entry(stage, &id).await?,
+    );
+    let standing = stage.standing(0, LATE).await?;
+    stage.fact(
+        "[S4-27] without an entry its sidecar waits, and the pod with it",
+        Must::be("0/2 Pending"),
+        standing,
+    );
+
+    let unknown = "[\"unknown.example\"]";
+    stage.bring(0, "guide/late.yaml", &[("FEDERATES_WITH", unknown)]).await?;
+    let manager = Pods("spire", "app=spire-server");
+    let said = stage
+        .until("the server's refusal", "unable to find federated bundle", async || {
+            let log = stage.log(0, manager, "spire-controller-manager").await?;
+            Ok(log
+                .lines()
+                .filter(|line| line.contains("unknown.example") || line.contains("federated bundle"))
+                .collect::<Vec<_>>()
+                .join("\n"))
+        })
+        .await?;
+    stage.fact(
+        "[S4-18] an identity that federates with a domain whose bundle is not there is refused: \
+             bundles come first",
+        Must::have(["unable to find federated bundle"]),
+        said,
+    );
+    stage.fact("[S4-18] until then there is no entry", Must::be("no entry"), entry(stage, &id).await?);
+
+    let bundle = spire::bundle(stage.api(1)?).await?;
+    spire::set_bundle_of_peer(stage.api(0)?, "unknown.example", &bundle).await?;
+    let made = stage.until("the entry", "federates", async || entry(stage, &id).await).await;
+    let ready = stage.stands(0, LATE, "2/2").await;
+    stage.take(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")]).await?;
+    spire::delete_bundle_of_peer(stage.api(0)?, "unknown.example").await?;
+    stage.fact(
+        "[S4-17, S4-18, S4-24, S4-45] once the bundle is there the entry comes by itself, with \
+             its federation",
+        Must::be("federates with unknown.example"),
+        made?,
+    );
+    stage.fact("[S4-18] and the pod that waited gets ready", Must::have(["2/2"]), ready?);
+    Ok(())
+}
+
+/// An entry for a pod that came later is there, so the manager has seen everything before it.
+async fn settled(stage: &mut Stage<'_>) -> Result<()> {
+    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
+    stage.ready(0, "short-lived", "short-lived").await
+}
+
+async fn entry(stage: &Stage<'_>, id: &str) -> Result<String> {
+    let found = stage.entries_for(0, id).await?;
+    Ok(match found.first() {
+        None => "no entry".to_owned(),
+        Some(entry) => {
+            let with: Vec<_> = entry.federates_with.iter().map(ToString::to_string).collect();
+            format!("federates with {}", with.join(" "))
+        }
+    })
+}

@@ -1,0 +1,171 @@
+//! Where do certificates come from, how long do they live, and how does one tell? (004: parts A4, B2, Q3, Q6, Q7)
+
+use crate::{CURL, HELLOWORLD, Pods, Stage, stories};
+use harness::Result;
+use proof::evidence::Must;
+use proof::identity::Pem;
+
+stories! {
+    "names" => names_tell_spires_certificates_from_istiods_and_keys_prove_it,
+    "socket" => a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else,
+    "istiods-own-certificate" => istiods_own_certificate_is_not_spires,
+    "rotation" => svids_rotate_without_a_broken_request,
+}
+
+const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");
+const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
+
+/// If this fails, what people read off a certificate no longer tells SPIRE's from istiod's.
+async fn names_tell_spires_certificates_from_istiods_and_keys_prove_it(stage: &mut Stage<'_>) -> Result<()> {
+    for place in 0..stage.mesh.clusters().len() {
+        let cluster = stage.cluster(place)?.clone();
+        let pem = stage.own_certificate(place, CURL).await?;
+        let leaf = leaf(&pem)?;
+        let (name, domain) = (&cluster.name, &cluster.trust_domain);
+        stage.fact(
+            format!("[S4-20, S4-22] the subject of an SVID of {name} says SPIRE"),
+            Must::have(["C=US", "O=SPIRE"]),
+            &leaf.subject,
+        );
+        stage.fact(
+            format!("[S4-22] its issuer is named as the server of {name} names itself"),
+            Must::have(["C=US".to_owned(), "O=RH".to_owned(), format!("CN={domain}")]),
+            &leaf.issuer,
+        );
+        let life = leaf.not_after.duration_since(leaf.not_before).as_secs();
+        // SPIRE dates an SVID back by ten seconds against clocks that differ.
+        stage.fact(
+            format!("[S4-33] an SVID of {name} lives for an hour"),
+            Must::be("3610 s"),
+            format!("{life} s"),
+        );
+        let by = cluster.name.clone();
+        let id = stage.id(place, CURL).await?;
+        stage.fact(
+            format!("[S4-19] the secret named `default` of curl in {name} is its SVID"),
+            Must::BeVouchedFor { by, id },
+            pem,
+        );
+    }
+    // The control: the same mesh, without SPIRE's socket.
+    stage.bring(0, "guide/istiods-own.yaml", &[]).await?;
+    stage.ready(0, ISTIODS.0, "istiods-own").await?;
+    let pem = stage.own_certificate(0, ISTIODS).await?;
+    let (of, domain) = (stage.cluster(0)?.name.clone(), stage.cluster(0)?.trust_domain.clone());
+    stage.fact(
+        "[S4-22] istiod's certificate calls its issuer by the trust domain alone",
+        Must::be(format!("O={domain}")),
+        leaf(&pem)?.issuer,
+    );
+    stage.fact(
+        "[S4-22] a pod without SPIRE's socket silently has a certificate from istiod's CA",
+        Must::BeIstiods { of },
+        pem,
+    );
+    Ok(())
+}
+
+/// If this fails, a proxy has a second source of certificates, and the socket proves nothing.
+async fn a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    let listeners = stage.admin(0, CURL, "/listeners?format=json").await?;
+    let clusters = stage.admin(0, CURL, "/config_dump?resource=static_clusters").await?;
+    stage.fact("[S4-28] the sidecar listens on 15006 and 15001", Must::have(["15006", "15001"]), listeners);
+    stage.fact(
+        "[S4-28] its cluster for secrets is SPIRE's socket",
+        Must::have(["sds-grpc", "var/run/secrets/workload-spiffe-uds/socket"]),
+        sds(&clusters),
+    );
+    let log = stage.log(0, CURL, "istio-proxy").await?;
+    stage.fact(
+        "[S4-25, S4-28] its agent found the socket and asks no CA",
+        Must::have(["Existing workload SDS socket found"]),
+        lines(&log, "SDS"),
+    );
+    let mounted = stage.run(0, CURL, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
+    stage.fact(
+        "[S4-8, S4-27] what the CSI driver mounts is a socket named `socket`",
+        Must::be("socket"),
+        mounted.stdout,
+    );
+    let id = stage.id(0, HELLOWORLD).await?.to_string();
+    let agent = stage.log(0, Pods("spire", "app=spire-agent"), "spire-agent").await?;
+    stage.fact(
+        "[S4-25, S4-27] the SPIRE agent made an SVID for helloworld's entry",
+        Must::have(["Creating X509-SVID".to_owned(), id.clone()]),
+        lines(&agent, &id),
+    );
+    let held = stage.held(0, CURL).await?;
+    let names: Vec<_> = held.secrets.iter().map(|secret| secret.name.as_str()).collect();
+    stage.fact(
+        "[S4-19, S4-23] the proxy holds the secrets `default` and `ROOTCA`",
+        Must::have(["default", "ROOTCA"]),
+        names.join(" "),
+    );
+    Ok(())
+}
+
+/// If this fails, SPIRE has become istiod's CA too, and the guide's hybrid model is history.
+async fn istiods_own_certificate_is_not_spires(stage: &mut Stage<'_>) -> Result<()> {
+    let show =
+        ["curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", "https://istiod.istio-system:15012"];
+    let shown = stage.run(0, CURL, "istio-proxy", &show).await?;
+    let of = stage.cluster(0)?.name.clone();
+    stage.fact(
+        "[S4-38] istiod serves with a certificate of its own CA, not of SPIRE",
+        Must::BeIstiods { of },
+        shown.stdout,
+    );
+    Ok(())
+}
+
+/// If this fails, each rotation costs requests.
+async fn svids_rotate_without_a_broken_request(stage: &mut Stage<'_>) -> Result<()> {
+    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
+    stage.ready(0, SHORT.0, "short-lived").await?;
+    let service = format!("helloworld-{}.istio-test", stage.cluster(1)?.version);
+    stage.knows(0, SHORT, &service, 5000).await?;
+    let url = format!("http://{service}:5000/hello");
+    let mut serials = vec![leaf(&stage.own_certificate(0, SHORT).await?)?.serial];
+    let (mut asked, mut refused) = (0, Vec::new());
+    // Renewed twice, so that requests were made with three certificates; each on a connection of its own.
+    while asked < 150 && serials.len() < 3 {
+        let reply = stage.ask(0, SHORT, "curl", &url).await?;
+        asked += 1;
+        if reply.status != 200 {
+            refused.push(format!("{} {}", reply.status, reply.body.trim()));
+        }
+        let now = leaf(&stage.own_certificate(0, SHORT).await?)?.serial;
+        if !serials.contains(&now) {
+            serials.push(now);
+        }
+    }
+    stage.fact(
+        "[S4-33] an SVID is renewed by itself, again and again, well before its end",
+        Must::be("3 certificates"),
+        format!("{} certificates", serials.len()),
+    );
+    stage.fact(
+        "[S4-33] every request across the clusters was answered while the SVID was renewed",
+        Must::have(["0 refused of "]),
+        format!("{} refused of {asked} {}", refused.len(), refused.join("; ")),
+    );
+    Ok(())
+}
+
+fn leaf(pem: &str) -> harness::Result<proof::identity::Certificate> {
+    let chain = Pem::of(pem).chain();
+    Ok(chain.map_err(|flaw| proof::evidence::missing("a certificate").seen(flaw.to_string()))?.leaf)
+}
+
+/// The part of the dump that says where secrets come from.
+fn sds(dump: &str) -> String {
+    let found: serde_json::Value = serde_json::from_str(dump).unwrap_or_default();
+    let all = found["configs"].as_array().into_iter().flatten();
+    all.filter(|one| one["cluster"]["name"] == "sds-grpc").map(ToString::to_string).collect()
+}
+
+fn lines(log: &str, word: &str) -> String {
+    log.lines().filter(|line| line.contains(word)).collect::<Vec<_>>().join("\n")
+}

@@ -1,0 +1,26 @@
+//! Who met whom between the clusters, and who issued their certificates? One trial for each way.
+
+use proof::claim::due;
+use proof::topology::Topology;
+
+use crate::trial::Trial;
+
+pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
+    // A client that is alone reaches every cluster there is: that would prove nothing.
+    let asking = topology.clusters.iter().filter(|_| topology.clusters.len() > 1).map(|cluster| {
+        let from = cluster.name.clone();
+        Trial::looks(format!("handshake::replies::{from}"), due::replies(&from), async move |mesh, seen| {
+            mesh.replies(seen, &from).await
+        })
+    });
+    let meeting = topology.ways().into_iter().map(|way| {
+        Trial::looks(format!("handshake::{way}"), due::handshake(&way), async move |mesh, seen| {
+            mesh.gateways(seen)?;
+            mesh.handshakes(seen, &way).await?;
+            mesh.istiod_roots(seen).await?;
+            // Last, so that they are judged against what is published now.
+            mesh.published(seen).await
+        })
+    });
+    asking.chain(meeting).collect()
+}

@@ -1,0 +1,98 @@
+//! Which parts of the patch (000) does the gateway need? Each gateway here lacks some of them.
+
+use crate::{Map, Pods, Stage, stories};
+use harness::Result;
+use proof::evidence::Must;
+
+use crate::trials::ingress::{NS, backends, bring, meets_by_its_svid, through, told};
+
+stories! {
+    "ingress-ablations" => the_socket_is_enough_and_nothing_else_replaces_it,
+}
+
+/// If this fails, a line of the patch that is thought to do nothing does something, or the other way round.
+async fn the_socket_is_enough_and_nothing_else_replaces_it(stage: &mut Stage<'_>) -> Result<()> {
+    let here = stage.cluster(0)?.name.clone();
+    bring(stage, &["socket-only", "annotations-only", "unlabelled", "istio-ingress"]).await?;
+    // Not SPIRE's root but istiod's, where the patch names it.
+    let other = stage.setting(0, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
+    let other = match other {
+        Ok(root) => root,
+        // A new namespace gets it from istiod in a moment.
+        Err(_) => stage.setting(0, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
+    };
+    stage.bring(0, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
+    stage.patch(0, "ingress/documented-patch.yaml", &[]).await?;
+    let socket = |gateway, registered| [("GATEWAY", gateway), ("REGISTERED", registered)];
+    stage.patch(0, "ingress/socket-patch.yaml", &socket("socket-only", "true")).await?;
+    stage.patch(0, "ingress/socket-patch.yaml", &socket("unlabelled", "false")).await?;
+    stage.patch(0, "ingress/annotations-patch.yaml", &[("GATEWAY", "annotations-only")]).await?;
+
+    for (gateway, claims, verified) in [
+        (
+            "socket-only",
+            [
+                "[S0-3, S0-6, S0-16, S0-17, S0-18] with the socket's volume alone, no trust root named, no bundle \
+                     mounted and no variable set, the gateway's certificate is its own SVID",
+                "[S0-3, S0-16, S0-17] such a gateway verifies backends: the request is answered",
+                "[S0-12] the backend was shown such a gateway's SVID",
+            ],
+            "[S0-16, S0-17] the backend's SVID was what such a gateway verified",
+        ),
+        (
+            "istio-ingress",
+            [
+                "[S0-3] with istiod's root in the file that caCertificatesPem names, the gateway's certificate is \
+                     its own SVID all the same",
+                "[S0-3, S0-8] and it verifies backends all the same: the file is read by \
+                     nobody, trust comes by SDS",
+                "[S0-12] the backend was shown the SVID of that gateway",
+            ],
+            "[S0-3] the backend's SVID was what it verified",
+        ),
+    ] {
+        let passage = meets_by_its_svid(stage, gateway, claims).await?;
+        let backend = stage.id(0, crate::trials::ingress::BACKEND).await?;
+        let theirs = Must::BeVouchedFor { by: here.clone(), id: backend };
+        stage.fact(verified, theirs, backends(&passage));
+    }
+
+    stage.ready(0, NS, "annotations-only").await?;
+    let pods = Pods(NS, "app=annotations-only");
+    let spec = serde_json::to_string(&stage.pod(0, pods).await?.spec).unwrap_or_default();
+    stage.fact(
+        "[S0-4, S0-5] istiod's gateway template does not read userVolume and userVolumeMount: \
+             the pod has neither volume",
+        Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]),
+        spec,
+    );
+    let own = stage.own_certificate(0, pods).await?;
+    stage.fact(
+            "[S0-6, S0-7, S0-18] with annotations, label and ISTIO_META_WORKLOAD_SOCKET_PATH but no volume of its own, the \
+             gateway falls back to istiod's CA in silence",
+            Must::BeIstiods { of: here.clone() },
+            own,
+        );
+    let passage = through(stage, "annotations-only", "503").await?;
+    stage.fact(
+        "[S0-7, S0-18] so the annotations are no redundancy: that gateway is ready, and \
+             refuses every backend",
+        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
+        told(&passage),
+    );
+
+    let pods = Pods(NS, "app=unlabelled");
+    let waits = stage.until("the certificate that Envoy waits for", "\"default\"", || {
+        stage.admin(0, pods, "/config_dump?resource=dynamic_warming_secrets")
+    });
+    let waits = waits.await?;
+    stage.fact(
+        "[S0-2] with the socket but the label not `true` the gateway waits for a certificate, \
+             and falls back to none",
+        Must::have(["\"default\""]),
+        waits,
+    );
+    let standing = stage.stands(0, pods, "0/1 Running").await?;
+    stage.fact("[S0-2] that gateway is not ready", Must::be("0/1 Running"), standing);
+    Ok(())
+}

@@ -1,0 +1,82 @@
+//! What does the document (000) name beside its patch: a template for gateways, and a trust root for the whole mesh?
+
+use crate::{MESH, Map, Pods, Stage, stories};
+use harness::Result;
+use harness::kube::forward;
+use harness::kube::pods::one_ready_pod;
+use kube::ResourceExt as _;
+use proof::evidence::Must;
+
+use crate::trials::ingress::{NS, bring, meets_by_its_svid, through, told};
+
+stories! {
+    "ingress-variants" => a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not,
+}
+
+/// If this fails, a gateway needs a patch where a template would do, or a root in the mesh's configuration counts
+/// although nobody said that it may.
+async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not(stage: &mut Stage<'_>) -> Result<()> {
+    let here = stage.cluster(0)?.name.clone();
+    bring(stage, &["by-template", "by-sidecars-template", "by-mesh-config"]).await?;
+    let template = |gateway, template| [("GATEWAY", gateway), ("TEMPLATE", template)];
+    stage.patch(0, "ingress/template-patch.yaml", &template("by-template", "spire-gw")).await?;
+    stage.patch(0, "ingress/template-patch.yaml", &template("by-sidecars-template", "spire")).await?;
+
+    let root = stage.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
+    let mesh = stage.setting(0, MESH, "mesh").await?;
+    let pem: String = root.trim_end().lines().map(|line| format!("\n    {line}")).collect();
+    let given = format!("{}\ncaCertificates:\n- pem: |{pem}\n", mesh.trim_end());
+    stage.set(0, MESH, "mesh", &given).await?;
+    let istiod = one_ready_pod(stage.api(0)?, "istio-system", "app=istiod").await?.name_any();
+    let taken = stage.until("the root in istiod's mesh configuration", "BEGIN CERTIFICATE", async || {
+        forward::get(stage.api(0)?, "istio-system", &istiod, 8080, "/debug/mesh").await
+    });
+    let taken = taken.await?;
+    stage.fact(
+        "[S0-14] istiod takes SPIRE's root from caCertificates of meshConfig",
+        Must::have(["BEGIN CERTIFICATE"]),
+        taken,
+    );
+    // A proxy that starts after that.
+    stage.ready(0, NS, "by-mesh-config").await?;
+    stage.renew(0, Pods(NS, "app=by-mesh-config")).await?;
+    stage.ready(0, NS, "by-mesh-config").await?;
+    let own = stage.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
+    stage.fact(
+        "[S0-14] a trust root in meshConfig gives no identity: a gateway without the socket \
+             has istiod's certificate",
+        Must::BeIstiods { of: here.clone() },
+        own,
+    );
+    let passage = through(stage, "by-mesh-config", "503").await?;
+    stage.fact(
+        "[S0-14] nor does it make that gateway believe SPIRE: backends are refused as before",
+        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
+        told(&passage),
+    );
+
+    for (gateway, claims) in [
+        (
+            "by-template",
+            [
+                "[S0-15] a gateway template (`gateway,spire-gw`) instead of the patch gives \
+                     the gateway its own SVID",
+                "[S0-15] and its requests are answered by a backend that takes mutual TLS only",
+                "[S0-15] which was shown that SVID",
+            ],
+        ),
+        (
+            "by-sidecars-template",
+            [
+                "[S0-15, S0-13] the sidecars' template (`gateway,spire`) does as well: a \
+                     gateway inherits it when named",
+                "[S0-15] a gateway by the sidecars' template is answered by a backend that \
+                     takes mutual TLS only",
+                "[S0-15] which was shown the SVID of the gateway by the sidecars' template",
+            ],
+        ),
+    ] {
+        meets_by_its_svid(stage, gateway, claims).await?;
+    }
+    Ok(())
+}

@@ -1,0 +1,228 @@
+//! Does trust need the federation API? The guide (004) exchanges bundles by hand, with `bundle show` and `bundle set`.
+
+use crate::{CURL, HELLOWORLD, Stage, stories};
+use harness::spire;
+use harness::{Code, Error, Result};
+use proof::claim::{Claim, due};
+use proof::evidence::{Control, Must};
+use proof::topology::Topology;
+use serde_json::{Value, json};
+
+stories! {
+    "manual-bundle", owes by_hand => bundles_exchanged_by_hand_federate_as_well,
+    "two-authorities" => a_bundle_with_two_authorities_needs_both_in_the_exchange,
+    "given-bundle" => a_federated_trust_domain_loads_the_bundle_that_it_carries,
+}
+
+/// The same claims as of a federation by its API.
+fn by_hand(topology: &Topology) -> Vec<Claim> {
+    let all = due::withdrawn(topology, Control::PeerBundleTakenAway, "with-the-bundles-exchanged-by-hand");
+    all.into_iter().map(|claim| claim.when(Some("with-the-bundles-exchanged-by-hand"))).collect()
+}
+
+const GIVEN: &str = "guide/given-bundle.yaml";
+const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
+
+/// If this fails, clusters whose bundle endpoints cannot reach each other cannot be federated at all.
+async fn bundles_exchanged_by_hand_federate_as_well(stage: &mut Stage<'_>) -> Result<()> {
+    for (here, there) in WAYS {
+        stage.remove(here, &relationship(stage, there)?).await?;
+        spire::delete_bundle_of_peer(stage.api(here)?, &domain(stage, there)?).await?;
+    }
+    stage.mesh.sidecars_believe_in(1).await?;
+    for (from, to) in WAYS {
+        let refused = stage.mesh.refused(Control::PeerBundleTakenAway, &stage.mesh.way(from, to)?).await?;
+        stage.seen.refusals.push(refused);
+    }
+    for (here, there) in WAYS {
+        let shown = spire::bundle(stage.api(there)?).await?;
+        let name = stage.cluster(there)?.name.to_string();
+        stage.fact(
+            format!("[S4-4] the SPIRE server of {name} shows its bundle in SPIFFE's form"),
+            Must::have(["\"keys\"", "\"x509-svid\"", "\"x5c\""]),
+            &shown,
+        );
+        let said = set(stage, here, &domain(stage, there)?, &authorities(&shown)?.concat()).await?;
+        stage.fact(
+            format!("[S4-6] the bundle of {name} can be set by hand"),
+            Must::have(["bundle set."]),
+            said,
+        );
+        let listed = list(stage, here, there).await?;
+        stage.fact(
+            format!("[S4-6, S4-44] `bundle list` then shows the bundle of {name} at its peer"),
+            Must::be(authorities(&shown)?.concat()),
+            listed,
+        );
+        let held = document(stage, here, there).await?;
+        stage.fact(
+            format!(
+                "[S4-34] the bundle of {name} as set by hand has no refresh hint, and without one \
+                     SPIRE polls every five minutes"
+            ),
+            Must::lack(["spiffe_refresh_hint"]),
+            held,
+        );
+    }
+    stage.mesh.sidecars_believe_in(2).await?;
+    for (from, to) in WAYS {
+        stage.mesh.answers_again(&stage.mesh.way(from, to)?).await?;
+        stage.mesh.gateways(stage.seen)?;
+        stage.mesh.handshakes(stage.seen, &stage.mesh.way(from, to)?).await?;
+    }
+    Ok(())
+}
+
+/// If this fails, rotation of an authority breaks the mesh where bundles are exchanged by hand: the guide's pipe takes
+/// the first certificate that it finds.
+async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(stage: &mut Stage<'_>) -> Result<()> {
+    let far = domain(stage, 1)?;
+    spire::command(stage.api(1)?, &["localauthority", "x509", "prepare"]).await?;
+    let id = format!("spiffe://{far}");
+    spire::command(stage.api(0)?, &["federation", "refresh", "-id", &id]).await?;
+    let held =
+        stage.until("the refresh", "spiffe_refresh_hint", async || document(stage, 0, 1).await).await?;
+    stage.fact(
+        "[S4-34] `federation refresh` fetches at once what the peer publishes, with its refresh hint",
+        Must::have(["spiffe_refresh_hint"]),
+        &held,
+    );
+    stage.fact(
+        "[S4-34] then a new authority of the peer is there before it is used",
+        Must::be("2 authorities"),
+        format!("{} authorities", authorities(&held)?.len()),
+    );
+
+    stage.remove(0, &relationship(stage, 1)?).await?;
+    let both = authorities(&spire::bundle(stage.api(1)?).await?)?;
+    let leaf = stage.own_certificate(1, HELLOWORLD).await?;
+    let (used, prepared): (Vec<_>, Vec<_>) = both.iter().partition(|pem| signed(&leaf, pem));
+    stage.fact(
+        "exactly one of the two authorities signs at present",
+        Must::be("1 of 2"),
+        format!("{} of {}", used.len(), both.len()),
+    );
+    for (label, pems) in [("the one that signs", &used), ("the prepared one", &prepared)] {
+        set(stage, 0, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
+        let held = list(stage, 0, 1).await?.matches("BEGIN").count();
+        stage.fact(
+            format!("[S4-6] a bundle set from one certificate holds one of the two authorities: {label}"),
+            Must::be("1 of 2"),
+            format!("{held} of {}", both.len()),
+        );
+    }
+    let refused = stage.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(stage).await).await?;
+    stage.fact(
+        "[S4-6, S4-44] with only the other of two authorities in the bundle, the far \
+             certificate is refused",
+        Must::have(["CERTIFICATE_VERIFY_FAILED"]),
+        refused,
+    );
+    set(stage, 0, &far, &both.concat()).await?;
+    let answered = stage.until("an answer", "200", async || status(stage).await).await?;
+    stage.fact(
+        "[S4-6] with every certificate of the bundle in it, the far certificate is accepted",
+        Must::be("200"),
+        answered,
+    );
+    Ok(())
+}
+
+/// If this fails, a bundle in a ClusterFederatedTrustDomain has to be loaded by hand after all, as the guide says.
+async fn a_federated_trust_domain_loads_the_bundle_that_it_carries(stage: &mut Stage<'_>) -> Result<()> {
+    let bundle = spire::bundle(stage.api(1)?).await?;
+    let mut classless = given(stage, "classless", &bundle)?;
+    for object in &mut classless {
+        object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
+    }
+    stage.bring_objects(0, classless).await?;
+    stage.bring_objects(0, given(stage, "given", &bundle)?).await?;
+    let loaded = stage.until("the bundle", "keys", async || held(stage, "given.example").await).await;
+    // The manager takes all of them in one pass, so the earlier one has had its turn.
+    let classless = held(stage, "classless.example").await?;
+    for name in ["given", "classless"] {
+        stage.take(0, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
+    }
+    spire::delete_bundle_of_peer(stage.api(0)?, "given.example").await?;
+    stage.fact(
+            "[S4-5, S4-6] a ClusterFederatedTrustDomain that names the manager's class loads the bundle that it carries, \
+             with no endpoint to fetch it from",
+            Must::have(["\"keys\"", "\"x509-svid\""]),
+            loaded?,
+        );
+    stage.fact(
+        "[S4-6] without className, as the guide has it, it loads nothing, and nobody says so",
+        Must::be("nothing"),
+        classless,
+    );
+    Ok(())
+}
+
+fn given(stage: &Stage<'_>, name: &str, bundle: &str) -> Result<Vec<Value>> {
+    stage.manifest(0, GIVEN, &[("NAME", name), ("BUNDLE", bundle.trim_end())])
+}
+
+async fn held(stage: &Stage<'_>, domain: &str) -> Result<String> {
+    Ok(spire::bundle_of_peer(stage.api(0)?, domain).await?.unwrap_or_else(|| "nothing".to_owned()))
+}
+
+fn domain(stage: &Stage<'_>, place: usize) -> Result<String> {
+    Ok(stage.cluster(place)?.trust_domain.clone())
+}
+
+/// The resource by which the controller manager federates with the cluster at that place.
+fn relationship(stage: &Stage<'_>, place: usize) -> Result<Value> {
+    Ok(json!({
+        "apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterFederatedTrustDomain",
+        "metadata": { "name": stage.cluster(place)?.name }
+    }))
+}
+
+/// Every X.509 authority of a bundle document as PEM: all keys, where the guide's `jq … | openssl x509` keeps one.
+fn authorities(bundle: &str) -> Result<Vec<String>> {
+    let bundle: Value =
+        serde_json::from_str(bundle).map_err(|e| Error::new(Code::Evidence, "the bundle").because(e))?;
+    let keys = bundle["keys"].as_array().into_iter().flatten().filter(|key| key["use"] == "x509-svid");
+    Ok(keys.filter_map(|key| key["x5c"][0].as_str()).map(pem).collect())
+}
+
+fn pem(base64: &str) -> String {
+    let lines: Vec<_> = base64.as_bytes().chunks(64).map(String::from_utf8_lossy).collect();
+    format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", lines.join("\n"))
+}
+
+fn signed(leaf: &str, authority: &str) -> bool {
+    use proof::identity::{Authority, Pem};
+    let authorities = Authority::all_in(&Pem::of(authority)).unwrap_or_default();
+    Pem::of(leaf).chain().is_ok_and(|chain| chain.signer(&authorities).is_some())
+}
+
+async fn set(stage: &Stage<'_>, here: usize, domain: &str, pem: &str) -> Result<String> {
+    let id = format!("spiffe://{domain}");
+    spire::command_fed(stage.api(here)?, &["bundle", "set", "-format", "pem", "-id", &id], pem).await
+}
+
+async fn list(stage: &Stage<'_>, here: usize, there: usize) -> Result<String> {
+    let id = format!("spiffe://{}", domain(stage, there)?);
+    spire::command(stage.api(here)?, &["bundle", "list", "-format", "pem", "-id", &id]).await
+}
+
+/// The peer's bundle as the server holds it, in SPIFFE's form.
+async fn document(stage: &Stage<'_>, here: usize, there: usize) -> Result<String> {
+    let held = spire::bundle_of_peer(stage.api(here)?, &domain(stage, there)?).await?;
+    held.ok_or_else(|| Error::new(Code::Evidence, "the server holds no bundle of its peer"))
+}
+
+/// What the client's sidecar says of a call to the far version.
+async fn why(stage: &Stage<'_>) -> Result<String> {
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
+    let reply = stage.ask(0, CURL, "curl", &url).await?;
+    let records = stage.records(0, CURL, &reply.request).await?;
+    let reasons = records.into_iter().filter_map(|record| record.upstream_transport_failure_reason);
+    Ok(format!("status {}: {}", reply.status, reasons.collect::<Vec<_>>().join(" ")))
+}
+
+async fn status(stage: &Stage<'_>) -> Result<String> {
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
+    Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+}

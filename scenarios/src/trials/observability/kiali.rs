@@ -1,0 +1,152 @@
+//! What does Kiali show, and what does it need for it? By its API, which is what its page is drawn from.
+
+use std::collections::BTreeMap;
+
+use crate::{CURL, Pods, Stage, stories};
+use harness::error::Context as _;
+use harness::{Code, Result};
+use proof::evidence::Must;
+use serde_json::{Value, json};
+
+stories! {
+    "kiali-rights" => kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward,
+    "kiali-graph" => the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one,
+}
+
+const KIALI: Pods<'static> = Pods("istio-system", "app=kiali");
+const GRAPH: &str = "/kiali/api/namespaces/graph?namespaces=istio-test&graphType=versionedApp&duration=60s\
+    &injectServiceNodes=true&appenders=securityPolicy";
+
+/// If this fails, the guide's Kiali needs less beside it than we say, or more.
+async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    stage.bring_prometheus(0).await?;
+    stage.bring(0, "observability/kiali.yaml", &[]).await?;
+    let absent = r#"serviceaccount "kiali" not found"#;
+    let why =
+        stage.until("why there is no pod", absent, || stage.conditions(0, "istio-system", "kiali")).await?;
+    stage.fact(
+            "[S4-48] as the guide gives it Kiali never starts: no pod may be made, because nothing makes the service \
+             account that its Deployment names",
+            Must::have([absent]),
+            why,
+        );
+    stage.bring(0, "observability/kiali-account.yaml", &[]).await?;
+    let forbidden = r#"User "system:serviceaccount:istio-system:kiali" cannot"#;
+    let log = stage.until("what Kiali writes", forbidden, || stage.log(0, KIALI, "kiali")).await?;
+    stage.fact(
+        "[S4-48] with a service account but no binding Kiali may read nothing: the guide's \
+             ClusterRole is nobody's",
+        Must::have([forbidden]),
+        log,
+    );
+    stage.bring(0, "observability/kiali-access.yaml", &[]).await?;
+    stage.ready(0, "istio-system", "kiali").await?;
+
+    let ports = crate::service("istio-system", "istiod");
+    let ports = stage.read(0, &ports).await?.data["spec"]["ports"].to_string();
+    stage.fact("[S4-49] istiod's Service has no port 8080 here", Must::lack(["8080"]), ports);
+    let healthy = "istiod Healthy";
+    let said = stage.until("Kiali to reach istiod", healthy, || status(stage)).await?;
+    stage.fact(
+        "[S4-49] Kiali reaches istiod without port 8080 on its Service: it asks 8080 and 15014 of the pod, \
+             through a port-forward of the API server",
+        Must::have([healthy]),
+        said,
+    );
+
+    let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
+            "metadata": { "name": "kiali" } });
+    let mut rules = stage.read(0, &role).await?.data["rules"].clone();
+    if let Some(rules) = rules.as_array_mut() {
+        rules.retain(|rule| !rule["resources"].to_string().contains("portforward"));
+    }
+    stage.change(0, &role, &json!({ "rules": rules })).await?;
+    let unreachable = "istiod Unreachable";
+    let said = stage.until("Kiali to lose istiod", unreachable, || status(stage)).await?;
+    stage.fact(
+        "[S4-48] without the right to create pods/portforward Kiali calls the same istiod unreachable",
+        Must::have([unreachable]),
+        said,
+    );
+    Ok(())
+}
+
+/// If this fails, the picture in the guide is not what one sees.
+async fn the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    stage.bring_prometheus(0).await?;
+    stage.bring_proxy_metrics(1).await?;
+    for file in ["kiali-account", "kiali-access", "kiali"] {
+        stage.bring(0, &format!("observability/{file}.yaml"), &[]).await?;
+    }
+    stage.ready(0, "istio-system", "kiali").await?;
+    let (near, far) = (stage.cluster(0)?.clone(), stage.cluster(1)?.clone());
+    let asked = format!("curl latest {near} > service helloworld", near = near.name);
+    let locked = format!("helloworld {} {} mTLS 100%", near.version, near.name);
+    let crossed = format!("helloworld {} {} mTLS -", far.version, far.name);
+    let look = async || {
+        for _ in 0..4 {
+            stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+        }
+        graph(stage).await
+    };
+    stage.until("the lock on the way to the near version", &locked, look).await?;
+    let graph = stage.until("the way to the far version", &crossed, look).await?;
+    stage.fact(
+            "[S4-51] Kiali's graph goes from curl to the helloworld Service, and from there to the version of this \
+             cluster, with a lock",
+            Must::have([asked, locked]),
+            graph.clone(),
+        );
+    stage.fact(
+            "[S4-51] the version of the other cluster is in the graph under its own cluster's name, but without a \
+             lock: who answers reports the policy, and that proxy is asked by the other cluster's Prometheus",
+            Must::have([crossed]),
+            graph,
+        );
+    Ok(())
+}
+
+/// What Kiali says of Istio's parts: name and status, a line each.
+async fn status(stage: &Stage<'_>) -> Result<String> {
+    let answer = read(&stage.get(0, KIALI, 20001, "/kiali/api/istio/status").await?)?;
+    let part = |part: &Value| format!("{} {}", text(part, "name"), text(part, "status"));
+    Ok(answer.as_array().into_iter().flatten().map(part).collect::<Vec<_>>().join("\n"))
+}
+
+/// Kiali's graph, an edge to a line.
+async fn graph(stage: &Stage<'_>) -> Result<String> {
+    let answer = read(&stage.get(0, KIALI, 20001, GRAPH).await?)?;
+    let parts = |kind: &str| {
+        let all = answer["elements"][kind].as_array().cloned().unwrap_or_default();
+        all.into_iter().map(|one| one["data"].clone()).collect::<Vec<_>>()
+    };
+    let named: BTreeMap<_, _> = parts("nodes").iter().map(|node| (text(node, "id"), name(node))).collect();
+    let of = |edge: &Value, end: &str| named.get(&text(edge, end)).cloned().unwrap_or_default();
+    let locks = |edge: &Value| match text(edge, "isMTLS") {
+        none if none.is_empty() => "-".to_owned(),
+        percent => format!("{percent}%"),
+    };
+    let edge = |edge: &Value| format!("{} > {} mTLS {}", of(edge, "source"), of(edge, "target"), locks(edge));
+    let mut lines: Vec<_> = parts("edges").iter().map(edge).collect();
+    lines.sort();
+    Ok(lines.join("\n"))
+}
+
+fn name(node: &Value) -> String {
+    match text(node, "nodeType").as_str() {
+        "service" => format!("service {} {}", text(node, "service"), text(node, "cluster")),
+        _ => format!("{} {} {}", text(node, "app"), text(node, "version"), text(node, "cluster")),
+    }
+}
+
+fn read(answer: &str) -> Result<Value> {
+    serde_json::from_str(answer).or_fail(Code::Evidence, || "Kiali's answer".to_owned())
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value[key].as_str().unwrap_or_default().to_owned()
+}

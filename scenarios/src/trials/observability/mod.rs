@@ -1,0 +1,9 @@
+//! What may be watched of the federated pair: Prometheus and Kiali, as the guide (004) deploys them and with what it
+//! leaves out.
+
+mod kiali;
+mod prometheus;
+
+use crate::trial::Story;
+
+pub(super) const STORIES: &[&[Story]] = &[kiali::STORIES, prometheus::STORIES];

@@ -1,0 +1,164 @@
+//! Who is watched, and what is counted? Prometheus as the guide deploys it, and as it works.
+
+use crate::{CURL, OUTSIDER, PROXIES, Pods, Stage, stories};
+use harness::Result;
+use harness::kube::pods::pods;
+use proof::evidence::Must;
+use serde_json::json;
+
+stories! {
+    "prometheus-targets" => prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy,
+    "prometheus-requests" => requests_between_the_trust_domains_are_counted_as_mutual_tls,
+    "prometheus-plain-text" => a_request_in_plain_text_is_not_counted_as_mutual_tls,
+}
+
+const PROMETHEUS: Pods<'static> = Pods("istio-system", "app=prometheus");
+const ISTIOD: Pods<'static> = Pods("istio-system", "app=istiod");
+
+/// If this fails, the guide's Prometheus needs less beside it than we say, or it does not see every proxy.
+async fn prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    stage.bring(0, "observability/prometheus.yaml", &[]).await?;
+    let absent = r#"serviceaccount "prometheus" not found"#;
+    let why = stage
+        .until("why there is no pod", absent, || stage.conditions(0, "istio-system", "prometheus"))
+        .await?;
+    stage.fact(
+            "[S4-47] as the guide gives it Prometheus never starts: no pod may be made, because nothing makes the \
+             service account that its Deployment names",
+            Must::have([absent]),
+            why,
+        );
+    stage.bring(0, "observability/prometheus-account.yaml", &[]).await?;
+    stage.ready(0, "istio-system", "prometheus").await?;
+    let forbidden = "cannot list resource";
+    let log = stage.until("what Prometheus writes", forbidden, || stage.log(0, PROMETHEUS, "prometheus"));
+    let log = log.await?;
+    stage.fact(
+            "[S4-47] with a service account but without rights Prometheus runs and finds nobody to ask: it may not \
+             list pods",
+            Must::have([forbidden, "system:serviceaccount:istio-system:prometheus"]),
+            log,
+        );
+    stage.fact("[S4-47] and so it has no target", Must::be(""), stage.targets(0).await?);
+
+    stage.bring(0, "observability/prometheus-access.yaml", &[]).await?;
+    let wanted = expected(stage).await?;
+    let targets = stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
+    stage.fact(
+            "[S4-47] with rights to list pods it asks istiod on 15014 and every proxy on 15090, STRICT or not, and \
+             each answers",
+            Must::be(wanted),
+            targets,
+        );
+    let groups = stage.api(0)?.list_api_groups().await;
+    let groups: Vec<_> = groups.into_iter().flat_map(|all| all.groups).map(|group| group.name).collect();
+    stage.fact(
+        "Routes are OpenShift's: kind has no such API, and Prometheus is reached by a port-forward \
+             instead, as all of the above was",
+        Must::lack(["route.openshift.io"]),
+        groups.join(" "),
+    );
+    Ok(())
+}
+
+/// If this fails, a dashboard says something else of a connection than its certificates do.
+async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(stage: &mut Stage<'_>) -> Result<()> {
+    for place in [0, 1] {
+        stage.bring_prometheus(place).await?;
+    }
+    for (from, to) in [(0, 1), (1, 0)] {
+        let (near, far) = (stage.cluster(from)?.clone(), stage.cluster(to)?.clone());
+        let url = format!("http://helloworld-{}.istio-test:5000/hello", far.version);
+        let source = format!(r#"source_principal="spiffe://{}/ns/istio-test/sa/curl""#, near.trust_domain);
+        let destination =
+            format!(r#"destination_principal="spiffe://{}/ns/istio-test/sa/helloworld""#, far.trust_domain);
+        let by = "connection_security_policy,source_principal,destination_principal";
+        let counted = |reporter: &str| {
+            format!(
+                r#"group by({by})(istio_requests_total{{reporter="{reporter}",response_code="200",{source},{destination}}})"#
+            )
+        };
+        let (asked, answered) = (counted("source"), counted("destination"));
+        let at_the_answerer = stage
+            .until("the request to be counted by who answers", &source, async || {
+                stage.ask(from, CURL, "curl", &url).await?;
+                stage.series(to, &answered).await
+            })
+            .await?;
+        stage.fact(
+            format!(
+                "[S4-47] a request from {} is counted in {} as mutual TLS, with the SPIFFE \
+                     IDs of both trust domains",
+                near.name, far.name
+            ),
+            Must::be(format!(r#"connection_security_policy="mutual_tls" {destination} {source} 1"#)),
+            at_the_answerer,
+        );
+        let at_the_asker = stage
+            .until("the request to be counted by who asks", &source, || stage.series(from, &asked))
+            .await?;
+        stage.fact(
+                format!(
+                    "[S4-47] the one who asks, in {}, counts the same request with both SPIFFE IDs and does not know \
+                     its policy: `mutual_tls` is found only in the Prometheus of who answered",
+                    near.name
+                ),
+                Must::be(format!(r#"connection_security_policy="unknown" {destination} {source} 1"#)),
+                at_the_asker,
+            );
+    }
+    Ok(())
+}
+
+/// If this fails, `mutual_tls` is a word that every request gets.
+async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(stage: &mut Stage<'_>) -> Result<()> {
+    stage.bring_prometheus(0).await?;
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(0)?.version);
+    let wanted = expected(stage).await?;
+    stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
+    let refused = stage.ask(0, OUTSIDER, "curl", &url).await?;
+    stage.fact(
+        "[S4-47] under STRICT a request in plain text gets no answer at all, so there is \
+             nothing to count",
+        Must::be("0"),
+        refused.status.to_string(),
+    );
+    let before = plain(stage).await?;
+    let strict = crate::peer_authentication("istio-test", "strict");
+    stage.change(0, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
+    let let_in = async || Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string());
+    stage.until("plain text to be let in", "200", let_in).await?;
+    let after = (before.parse::<u64>().unwrap_or_default() + 1).to_string();
+    let counted = stage.until("the request to be counted", &after, || plain(stage)).await?;
+    stage.fact(
+        "[S4-47] under PERMISSIVE the same request is let in and counted once, under the policy `none`: \
+             `mutual_tls` is said of a connection, not of every request",
+        Must::be(after),
+        counted,
+    );
+    Ok(())
+}
+
+/// How many requests in plain text were answered in the first cluster.
+async fn plain(stage: &Stage<'_>) -> Result<String> {
+    let query =
+        r#"sum(istio_requests_total{reporter="destination",connection_security_policy="none"}) or vector(0)"#;
+    stage.series(0, query).await
+}
+
+/// The targets that there must be, as [`Stage::targets`] shows them.
+async fn expected(stage: &Stage<'_>) -> Result<String> {
+    let mut lines = Vec::new();
+    for of in PROXIES {
+        for pod in pods(stage.api(0)?, of.0, of.1).await? {
+            let address = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
+            lines.push(format!("envoy-stats {address}:15090 up"));
+        }
+    }
+    let address = stage.pod(0, ISTIOD).await?.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    lines.push(format!("istiod {address}:15014 up"));
+    lines.sort();
+    Ok(lines.join("\n"))
+}

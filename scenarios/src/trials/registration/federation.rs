@@ -1,0 +1,107 @@
+//! How does an entry federate: by hand, by the page's annotation (003), and which SDS names must the agent have for it?
+
+use crate::{Stage, stories};
+use harness::kube::rollout::Workload;
+use harness::{Result, spire};
+use proof::envoy::Trust;
+use proof::evidence::Must;
+
+use crate::trials::registration::{HTTPBIN, alias, httpbin, id, waits_for};
+
+stories! {
+    "manual-federation" => an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all,
+}
+
+/// A trust domain that has no cluster here; its bundle is ours under another name.
+const OTHER: &str = "other.test";
+/// A row of the page's table as our agent has it, as it is without that row, and what that does.
+const ROWS: [(&str, &str, &str); 2] = [
+    ("default_all_bundles_name = \"ROOTCA\"", "default_all_bundles_name = \"ALL\"", "ROOTCA"),
+    ("default_svid_name = \"default\"", "default_svid_name = \"other\"", "default"),
+];
+
+/// If this fails, a workload believes another trust domain without having been told to, or not although it was.
+async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    httpbin(stage, "1", "sidecar,spire").await?;
+    let (node, _) = alias(stage).await?;
+    let bin = id(stage, "/ns/default/sa/httpbin")?;
+    let to = format!("spiffe://{OTHER}");
+    let plain =
+        ["-spiffeID", &bin, "-parentID", &node, "-selector", "k8s:ns:default", "-selector", "k8s:sa:httpbin"];
+    let federated = [plain.as_slice(), &["-federatesWith", &to]].concat();
+    let refused = match stage.entry(0, &federated).await {
+        Ok(said) => said,
+        Err(e) => e.to_string(),
+    };
+    stage.fact(
+        "[S3-23] without a bundle of the other trust domain the server refuses the entry",
+        Must::have(["unable to find federated bundle"]),
+        refused,
+    );
+    let own = spire::bundle(stage.api(0)?).await?;
+    stage.peer_bundle(0, OTHER, &own).await?;
+    let said = stage.entry(0, &federated).await?;
+    stage.fact(
+        "[S3-23] with a bundle set by hand the same command makes the entry",
+        Must::have([&bin, OTHER]),
+        said,
+    );
+    stage.stands(0, HTTPBIN, "2/2 Running").await?;
+    let trusted = stage.until("both trust domains in ROOTCA", "believes", || trust(stage)).await?;
+    stage.fact(
+        "[S3-21, S3-23] with the table's three names the sidecar's ROOTCA has a bundle for \
+             the other trust domain too",
+        Must::have([&format!("believes {OTHER}")]),
+        trusted,
+    );
+
+    serve(stage, "default_bundle_name = \"null\"", "").await?;
+    let trusted = stage.until("one trust domain in ROOTCA", "a stranger", || trust(stage)).await?;
+    stage.fact(
+            "[S3-21] without `default_bundle_name = \"null\"` SPIRE's own default takes the name ROOTCA: the sidecar loses \
+             the other trust domain",
+            Must::have([&format!("{OTHER} is a stranger")]),
+            trusted,
+        );
+    for (row, without, waits) in ROWS {
+        serve(stage, row, without).await?;
+        stage.renew(0, HTTPBIN).await?;
+        let seen = waits_for(stage, HTTPBIN, waits).await?;
+        stage.fact(
+            format!("[S3-21] without `{row}` nobody serves `{waits}`, and a new pod waits for it"),
+            Must::have([format!("\"{waits}\"")]),
+            seen,
+        );
+        let standing = stage.standing(0, HTTPBIN).await?;
+        stage.fact(
+            format!("[S3-21] without `{row}` a new pod does not get ready"),
+            Must::be("0/2 Pending"),
+            standing,
+        );
+    }
+    Ok(())
+}
+
+/// The agent with its original configuration, but for one row.
+async fn serve(stage: &mut Stage<'_>, row: &str, without: &str) -> Result<()> {
+    let ours = stage.manifest(0, "spire/agent.yaml", &[])?;
+    let ours = ours.iter().find_map(|object| object["data"]["agent.conf"].as_str()).unwrap_or_default();
+    stage.set(0, crate::AGENT, "agent.conf", &ours.replace(row, without)).await?;
+    stage.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
+}
+
+/// Whom httpbin's sidecar believes, and in which form.
+async fn trust(stage: &Stage<'_>) -> Result<String> {
+    Ok(match stage.held(0, HTTPBIN).await?.trust("ROOTCA") {
+        Some(Trust::PerTrustDomain(all)) => {
+            let domains: Vec<_> = all.iter().map(|one| one.trust_domain.as_str()).collect();
+            let other =
+                if domains.contains(&OTHER) { "believes other.test" } else { "other.test is a stranger" };
+            format!("{other}; a bundle for each of {}", domains.join(" "))
+        }
+        Some(Trust::AnyName(_)) => "other.test is a stranger; one pool of roots for any name".to_owned(),
+        None => "nothing is held".to_owned(),
+    })
+}

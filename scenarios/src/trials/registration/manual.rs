@@ -1,0 +1,217 @@
+//! Does each command of Istio's page (003, option 2) do what the page says, and who vouches for what came of it?
+
+use crate::{Pods, Stage, read_out, stories};
+use harness::Result;
+use proof::envoy::{Cause, Record};
+use proof::evidence::Must;
+use proof::identity::Pem;
+
+use crate::trials::registration::{
+    GATEWAY, HTTPBIN, address, alias, entries, httpbin, id, name_and_uid, waits_for,
+};
+
+stories! {
+    "manual-registration" => pods_wait_for_the_entries_that_are_made_by_hand,
+}
+
+/// If this fails, a pod gets ready without anybody having registered it, or an entry by hand gives it something else
+/// than its own SVID.
+async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) -> Result<()> {
+    let here = stage.cluster(0)?.name.clone();
+    stage.renew(0, GATEWAY).await?;
+    httpbin(stage, "1", "sidecar,spire").await?;
+    not_before(stage).await?;
+
+    let found = entries(stage).await?;
+    let before = found.lines().next().unwrap_or_default().to_owned();
+    let before: usize = before.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default();
+    let (node, said) = alias(stage).await?;
+    let server = id(stage, "/spire/server")?;
+    let cluster = format!("k8s_psat:cluster:{here}");
+    stage.fact(
+        "[S3-9] the node's alias is made as the page says, below the server itself",
+        Must::have([&node, &server, &cluster, "k8s_psat:agent_ns:spire", "k8s_psat:agent_sa:spire-agent"]),
+        said,
+    );
+    let (gateway, uid) = name_and_uid(stage, GATEWAY).await?;
+    let gateway_id = id(stage, "/ns/istio-system/sa/istio-ingressgateway-service-account")?;
+    let (pod, dns) = (format!("k8s:pod-uid:{uid}"), "istio-ingressgateway.istio-system.svc");
+    let said = stage
+        .entry(
+            0,
+            &[
+                "-spiffeID",
+                &gateway_id,
+                "-parentID",
+                &node,
+                "-selector",
+                "k8s:sa:istio-ingressgateway-service-account",
+                "-selector",
+                "k8s:ns:istio-system",
+                "-selector",
+                &pod,
+                "-dns",
+                &gateway,
+                "-dns",
+                dns,
+            ],
+        )
+        .await?;
+    stage.fact(
+        "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by service \
+             account, with two DNS names",
+        Must::have([&gateway_id, &node, &pod, &gateway, dns]),
+        said,
+    );
+    let (bin, uid) = name_and_uid(stage, HTTPBIN).await?;
+    let bin_id = id(stage, "/ns/default/sa/httpbin")?;
+    let pod = format!("k8s:pod-uid:{uid}");
+    let said = stage
+        .entry(
+            0,
+            &[
+                "-spiffeID",
+                &bin_id,
+                "-parentID",
+                &node,
+                "-selector",
+                "k8s:ns:default",
+                "-selector",
+                &pod,
+                "-dns",
+                &bin,
+            ],
+        )
+        .await?;
+    stage.fact(
+        "[S3-12, S3-13] httpbin's entry is made as the page says, with its pod's name",
+        Must::have([&bin_id, &node, &pod, &bin]),
+        said,
+    );
+
+    let standing = stage.stands(0, GATEWAY, "1/1 Running").await?;
+    stage.fact(
+        "[S3-16] registered, the gateway gets ready without a restart",
+        Must::be("1/1 Running"),
+        standing,
+    );
+    let standing = stage.stands(0, HTTPBIN, "2/2 Running").await?;
+    stage.fact("[S3-6] registered, httpbin gets ready without a restart", Must::be("2/2 Running"), standing);
+    let shown = entries(stage).await?;
+    let found = format!("Found {} entries", before + 3);
+    stage.fact(
+        "[S3-15] `entry show` counts the page's three entries on top of those that this world had before",
+        Must::have([&found, &node, &gateway_id, &bin_id, &gateway, &bin]),
+        shown,
+    );
+    for (of, id, names, sentence) in [
+        (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], "[S3-10, S3-15, S3-16] the gateway"),
+        (HTTPBIN, &bin_id, vec![bin.as_str()], "[S3-13, S3-15] httpbin"),
+    ] {
+        let own = stage.own_certificate(0, of).await?;
+        let told = read_out(&own);
+        let id = id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
+        stage.fact(
+            format!("{sentence} holds its own SVID, signed by SPIRE"),
+            Must::BeVouchedFor { by: here.clone(), id },
+            own,
+        );
+        let mut parts = vec!["O=SPIRE".to_owned(), format!("CN={}", names[0])];
+        parts.extend(names.iter().map(|name| format!("DNS:{name}")));
+        stage.fact(
+            format!("{sentence}'s SVID has the entry's DNS names, and the first of them as its CN"),
+            Must::have(parts),
+            told,
+        );
+    }
+    handshake(stage, &bin, &bin_id).await
+}
+
+/// What stands before anybody is registered.
+async fn not_before(stage: &mut Stage<'_>) -> harness::Result<()> {
+    let waits = waits_for(stage, GATEWAY, "default").await?;
+    stage.fact(
+        "[S3-4, S3-6] the gateway's Envoy waits for the certificate `default` as long as there is no entry",
+        Must::have(["\"default\""]),
+        waits,
+    );
+    let standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
+    stage.fact("[S3-6] meanwhile the gateway stands 0/1 Running", Must::be("0/1 Running"), standing);
+    let istiod = stage.standing(0, Pods("istio-system", "app=istiod")).await?;
+    stage.fact("[S3-6] istiod, which needs no SVID, stands 1/1 Running", Must::be("1/1 Running"), istiod);
+    let waits = waits_for(stage, HTTPBIN, "default").await?;
+    stage.fact("[S3-6] httpbin's Envoy waits for its certificate too", Must::have(["\"default\""]), waits);
+    let standing = stage.standing(0, HTTPBIN).await?;
+    stage.fact(
+        "[S3-6] as its sidecar is an init container, httpbin itself is not even started meanwhile",
+        Must::be("0/2 Pending"),
+        standing,
+    );
+    Ok(())
+}
+
+/// The page's last check: what a client without a certificate is shown, seen from the gateway's pod.
+async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::Result<()> {
+    let here = stage.cluster(0)?.name.clone();
+    let domain = stage.cluster(0)?.trust_domain.clone();
+    let address = address(stage, "httpbin").await?;
+    let plain = format!("http://{address}:8000/hello");
+    let plain = ["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", &plain];
+    // kube-proxy needs a moment for a new endpoint.
+    let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &plain).await?.stdout) };
+    let answered = stage.until("httpbin's Service to lead there", "200", look).await?;
+    stage.fact("[S3-17] httpbin's Service answers at its cluster IP on port 8000", Must::be("200"), answered);
+    let url = format!("https://{address}:8000/");
+    let curl = ["curl", "-sSk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", &url];
+    let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
+    stage.fact(
+        "[S3-18] as long as httpbin may be asked in plain text too, the page's command is \
+         shown no certificate",
+        Must::have(["no certificate", "reset by peer"]),
+        format!("{} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
+    );
+    let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
+    stage.fact(
+        "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS \
+         that is not Istio's, and resets it",
+        Must::have(["filter_chain_not_found"]),
+        seen,
+    );
+    stage.bring(0, "registration/strict.yaml", &[]).await?;
+    let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &curl).await?.stdout) };
+    stage.until("a certificate of httpbin's", "BEGIN CERTIFICATE", look).await?;
+    let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
+    let shown = Pem::of(&said.stdout).as_str().to_owned();
+    let told = read_out(&shown);
+    let id = bin_id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
+    stage.fact(
+        "[S3-18] where httpbin takes mutual TLS only, the gateway's pod is shown httpbin's \
+         SVID, signed by SPIRE",
+        Must::BeVouchedFor { by: here, id },
+        shown,
+    );
+    stage.fact(
+        "[S3-19] its subject has O=SPIRE and the pod's name as CN, its names are that DNS name and the SPIFFE ID, and its \
+         issuer is named as the server's ca_subject says",
+        Must::have([
+            format!("subject=C=US, O=SPIRE, CN={bin}"),
+            format!("DNS:{bin}"),
+            format!("URI:{bin_id}"),
+            format!("issuer=C=US, O=RH, CN={domain}"),
+        ]),
+        told,
+    );
+    stage.fact(
+        "[S3-18] without a certificate of its own that client gets no further than the handshake",
+        Must::lack(["exit 0 "]),
+        format!("exit {} {}", said.status, said.stderr),
+    );
+    Ok(())
+}
+
+/// What httpbin's sidecar wrote of connections that it had no filter chain for.
+async fn turned_away(stage: &Stage<'_>) -> harness::Result<String> {
+    let records = Record::all_in(&stage.log(0, HTTPBIN, "istio-proxy").await?)?;
+    let away = records.iter().rev().find(|record| record.cause() == Some(Cause::NoFilterChain));
+    Ok(away.and_then(|record| record.response_code_details.clone()).unwrap_or_default())
+}

@@ -1,0 +1,85 @@
+//! What the stories of Istio's page (003) share: its gateway, its httpbin, and entries made by hand.
+
+mod auto;
+mod federation;
+mod injection;
+mod manual;
+mod names;
+mod quick_start;
+
+use crate::trial::Story;
+
+use crate::{Pods, Stage};
+use harness::{Result, spire};
+use kube::ResourceExt as _;
+
+pub(super) const STORIES: &[&[Story]] = &[
+    auto::STORIES,
+    federation::STORIES,
+    injection::STORIES,
+    manual::STORIES,
+    names::STORIES,
+    quick_start::STORIES,
+];
+
+/// The page's ingress gateway, found as the page finds it.
+pub const GATEWAY: Pods<'_> = Pods("istio-system", "istio=ingressgateway");
+/// The page's example.
+pub const HTTPBIN: Pods<'_> = Pods("default", "app=httpbin");
+/// Secrets that a proxy waits for.
+pub const WARMING: &str = "/config_dump?resource=dynamic_warming_secrets";
+
+/// The identity of that path.
+pub fn id(stage: &Stage<'_>, path: &str) -> Result<String> {
+    Ok(format!("spiffe://{}{path}", stage.cluster(0)?.trust_domain))
+}
+
+/// The node's alias, by the page's words: the parent of all entries that are made by hand.
+pub async fn alias(stage: &mut Stage<'_>) -> Result<(String, String)> {
+    let alias = id(stage, "/ns/spire/sa/spire-agent")?;
+    let cluster = format!("k8s_psat:cluster:{}", stage.cluster(0)?.name);
+    let selectors = [
+        "-selector",
+        &cluster,
+        "-selector",
+        "k8s_psat:agent_ns:spire",
+        "-selector",
+        "k8s_psat:agent_sa:spire-agent",
+    ];
+    let said = stage.entry(0, &[&["-spiffeID", &alias], selectors.as_slice(), &["-node"]].concat()).await?;
+    Ok((alias, said))
+}
+
+/// A pod's name and uid, as the page looks them up.
+pub async fn name_and_uid(stage: &Stage<'_>, of: Pods<'_>) -> Result<(String, String)> {
+    let pod = stage.pod(0, of).await?;
+    Ok((pod.name_any(), pod.uid().unwrap_or_default()))
+}
+
+/// Brings the page's example.
+pub async fn httpbin(stage: &mut Stage<'_>, replicas: &str, templates: &str) -> Result<()> {
+    let values = [
+        ("APP", "httpbin"),
+        ("REPLICAS", replicas),
+        ("TEMPLATES", templates),
+        ("FEDERATES_WITH", "other.test"),
+    ];
+    stage.bring(0, "registration/httpbin.yaml", &values).await
+}
+
+/// Waits until a proxy waits for a secret; what it then waits for.
+pub async fn waits_for(stage: &Stage<'_>, of: Pods<'_>, secret: &str) -> Result<String> {
+    let wanted = format!("\"{secret}\"");
+    stage.until(&format!("a proxy that waits for {secret}"), &wanted, || stage.admin(0, of, WARMING)).await
+}
+
+/// A cluster address of a Service.
+pub async fn address(stage: &Stage<'_>, name: &str) -> Result<String> {
+    let service = crate::service("default", name);
+    Ok(stage.read(0, &service).await?.data["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned())
+}
+
+/// What the SPIRE server's own command shows.
+pub async fn entries(stage: &Stage<'_>) -> Result<String> {
+    spire::command(stage.api(0)?, &["entry", "show"]).await
+}

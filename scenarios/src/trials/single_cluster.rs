@@ -1,0 +1,89 @@
+//! What is left out when there is only one cluster? (004: Q4)
+
+use crate::{CURL, HELLOWORLD, MESH, Stage, stories};
+use harness::{Result, spire};
+use proof::evidence::Must;
+
+stories! {
+    "single-cluster" => one_cluster_needs_nothing_of_federation,
+}
+
+/// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.
+async fn one_cluster_needs_nothing_of_federation(stage: &mut Stage<'_>) -> Result<()> {
+    let cluster = stage.cluster(0)?.clone();
+    let bundles = spire::command(stage.api(0)?, &["bundle", "list"]).await?;
+    stage.fact("[S4-39] its SPIRE server holds no other bundle", Must::be(""), bundles);
+    let entries = spire::entries(stage.api(0)?).await?;
+    let federated = proof::identity::entries_of(&entries)?
+        .iter()
+        .filter(|entry| !entry.federates_with.is_empty())
+        .count();
+    stage.fact("[S4-39] no entry federates", Must::be("0"), federated.to_string());
+    stage.fact(
+        "[S4-39] there are no meshNetworks",
+        Must::be("networks: {}"),
+        stage.setting(0, MESH, "meshNetworks").await?,
+    );
+    stage.fact(
+        "[S4-39] there is no alias of another trust domain",
+        Must::lack(["local", ".internal"]),
+        aliases(&stage.setting(0, MESH, "mesh").await?),
+    );
+    let secrets = harness::kube::object::dynamic(stage.api(0)?, "v1", "Secret", Some("istio-system"))?;
+    let wanted = kube::api::ListParams::default().labels("istio/multiCluster=true");
+    let found = secrets.list(&wanted).await.map_or(usize::MAX, |all| all.items.len());
+    stage.fact("[S4-39] there is no remote secret", Must::be("0"), found.to_string());
+    let reply = stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+    stage.fact("[S4-39] helloworld answers curl", Must::be("200"), reply.status.to_string());
+    met(stage, &reply.request).await?;
+
+    // The control: the shortest form of the document, where the manager watches a class.
+    let mut classless = stage.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
+    for object in classless.iter_mut().filter(|object| object["kind"] == "ClusterSPIFFEID") {
+        object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
+    }
+    stage.bring_objects(0, classless).await?;
+    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
+    stage.ready(0, "short-lived", "short-lived").await?;
+    let late = stage.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
+    stage.fact(
+        "[S4-39] the document's ClusterSPIFFEID without className gives nothing where the manager \
+             watches a class, as the operator's does",
+        Must::be("0 entries"),
+        format!("{} entries", late.len()),
+    );
+    Ok(())
+}
+
+/// Both sidecars' records of one request: each saw a certificate of the one SPIRE.
+async fn met(stage: &mut Stage<'_>, request: &str) -> Result<()> {
+    let by = stage.cluster(0)?.name.clone();
+    for (who, of, whom, seen) in
+        [("client", CURL, "server", HELLOWORLD), ("server", HELLOWORLD, "client", CURL)]
+    {
+        let records = stage.records(0, of, request).await?;
+        let pem = records.into_iter().find_map(|record| match who {
+            "client" => record.upstream_peer_cert,
+            _ => record.downstream_peer_cert,
+        });
+        let id = stage.id(0, seen).await?;
+        let claim = format!(
+            "[S4-39] the {who}'s sidecar saw the {whom}'s certificate, made by the cluster's own SPIRE"
+        );
+        stage.fact(
+            claim,
+            Must::BeVouchedFor { by: by.clone(), id },
+            pem.map(|pem| pem.as_str().to_owned()).unwrap_or_default(),
+        );
+    }
+    Ok(())
+}
+
+/// The list below `trustDomainAliases`.
+fn aliases(mesh: &str) -> String {
+    let rest = mesh.split_once("trustDomainAliases:").map_or("none", |(_, rest)| rest);
+    rest.lines()
+        .take_while(|line| line.is_empty() || line.trim_start().starts_with(['-', '[']))
+        .collect::<Vec<_>>()
+        .join(" ")
+}

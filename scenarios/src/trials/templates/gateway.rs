@@ -1,0 +1,153 @@
+//! Does the gateway that istiod injects have an identity of its own, as the page (001) shows it?
+
+use crate::{OUTSIDER, Pods, Stage, stories};
+use harness::{Code, Error, Result};
+use k8s_openapi::api::core::v1::Node;
+use kube::ResourceExt as _;
+use kube::api::Api;
+use proof::envoy::Record;
+use proof::evidence::Must;
+use proof::identity::Pem;
+
+use super::{MYAPI, SOCKET_OF_SPIRE, scene, socket_volume};
+
+stories! {
+    "template-gateway" => the_injected_gateway_has_an_entry_and_meets_workloads_with_it,
+    "template-gateway-null" => the_null_in_the_gateways_template_makes_no_difference_any_more,
+}
+
+const GATEWAY: Pods<'_> = Pods("istio-system", "istio=istio-ingressgateway");
+
+/// If this fails, the gateway meets workloads under no identity of its own, or the page's command shows another entry.
+async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it(stage: &mut Stage<'_>) -> Result<()> {
+    scene(stage).await?;
+    stage.bring(0, "templates/gateway-route.yaml", &[]).await?;
+    bring(stage, "istio-ingressgateway", "gateway,spire-gw").await?;
+    let volume = socket_volume(&stage.pod(0, GATEWAY).await?)?;
+    stage.fact(
+        "[S1-3, S1-10] the template `spire-gw` makes SPIRE's CSI volume, and nothing else, of \
+             the gateway's socket volume",
+        Must::be(SOCKET_OF_SPIRE),
+        volume,
+    );
+    entry_as_the_page_shows_it(stage).await?;
+
+    let (by, id) = (stage.cluster(0)?.name.clone(), stage.id(0, GATEWAY).await?);
+    let held = stage.own_certificate(0, GATEWAY).await?;
+    stage.fact(
+        "[S1-10] the injected gateway holds a certificate of its own, made by SPIRE",
+        Must::BeVouchedFor { by: by.clone(), id: id.clone() },
+        held,
+    );
+    let url = "http://istio-ingressgateway.istio-system/hello";
+    stage
+        .until("the gateway to know its route", "200", || async {
+            Ok(stage.ask(0, OUTSIDER, "curl", url).await?.status.to_string())
+        })
+        .await?;
+    let asked = format!("/hello?{}", stage.pod(0, GATEWAY).await?.uid().unwrap_or_default());
+    let reply = stage.ask(0, OUTSIDER, "curl", &url.replace("/hello", &asked)).await?;
+    stage.fact(
+        "[S1-10] a client without a sidecar is answered through the gateway",
+        Must::be("200"),
+        reply.status.to_string(),
+    );
+    // A gateway gives a request from outside an id of its own; the path stays.
+    let record = recorded(stage, &asked).await?;
+    let shown = record.and_then(|record| record.downstream_peer_cert);
+    stage.fact(
+        "[S1-10] the gateway opened mutual TLS to the workload, which recorded the gateway's \
+             certificate, made by SPIRE",
+        Must::BeVouchedFor { by, id },
+        shown.as_ref().map(Pem::as_str).unwrap_or_default(),
+    );
+    Ok(())
+}
+
+/// If this fails, `emptyDir: null` is needed again, or has come to harm.
+async fn the_null_in_the_gateways_template_makes_no_difference_any_more(stage: &mut Stage<'_>) -> Result<()> {
+    stage.bring(0, "templates/identities.yaml", &[("LABEL", super::LABEL)]).await?;
+    // For the gateway's account; its route is to a workload, which need not be ready here.
+    stage.bring(0, "templates/myapi.yaml", &[]).await?;
+    stage.bring(0, "templates/gateway-route.yaml", &[]).await?;
+    bring(stage, "without-null", "gateway,spire").await?;
+    let pods = Pods("istio-system", "istio=without-null");
+    let volume = socket_volume(&stage.pod(0, pods).await?)?;
+    stage.fact(
+        "[S1-3] a gateway of the template without `emptyDir: null` gets the same volume: \
+             Istio now replaces the whole source",
+        Must::be(SOCKET_OF_SPIRE),
+        volume,
+    );
+    let (by, id) = (stage.cluster(0)?.name.clone(), stage.id(0, pods).await?);
+    let held = stage.own_certificate(0, pods).await?;
+    stage.fact(
+        "[S1-3] a gateway of the template without `emptyDir: null` holds a certificate made by SPIRE",
+        Must::BeVouchedFor { by, id },
+        held,
+    );
+    Ok(())
+}
+
+/// What the workload's sidecar recorded of the request for that path.
+async fn recorded(stage: &Stage<'_>, path: &str) -> Result<Option<Record>> {
+    let log = stage.until("the sidecar's record", path, || stage.log(0, MYAPI, "istio-proxy")).await?;
+    Ok(Record::all_in(&log)?.into_iter().rfind(|record| record.path.as_deref() == Some(path)))
+}
+
+async fn bring(stage: &mut Stage<'_>, name: &str, templates: &str) -> Result<()> {
+    let values = [("NAME", name), ("TEMPLATES", templates), ("IMAGE_BY_INJECTION", "auto")];
+    stage.bring(0, "templates/gateway.yaml", &values).await?;
+    stage.ready(0, "istio-system", name).await
+}
+
+/// The page's command, and its output line by line: each number in it is one that Kubernetes knows too.
+async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
+    let server = Pods("spire", "app=spire-server");
+    let said = stage.run(0, server, "spire-server", &["./bin/spire-server", "entry", "show"]).await?;
+    stage.fact(
+        "[S1-11] the page's command `./bin/spire-server entry show`, run in the server's pod, \
+         lists the entries",
+        Must::have(["0:", "Found ", " entries"]),
+        format!("{}: {}{}", said.status, said.stdout, said.stderr),
+    );
+    let id = stage.id(0, GATEWAY).await?.to_string();
+    // Name and value of each line, without the padding between them, which is wider than in the page by now.
+    let lines = said.stdout.lines().map(|line| match line.split_once(" : ") {
+        Some((name, value)) => format!("{}: {}", name.trim(), value.trim()),
+        None => line.trim().to_owned(),
+    });
+    let shown = lines.collect::<Vec<_>>().join("\n");
+    let blocks = shown.split("\n\n").filter(|block| block.contains(&format!("SPIFFE ID: {id}\n")));
+    let block = format!("{}\n", blocks.collect::<Vec<_>>().join("\n\n"));
+    let cluster = stage.cluster(0)?.clone();
+    let pod = stage.pod(0, GATEWAY).await?;
+    stage.fact(
+        "[S1-12] the gateway's entry is shown as the page shows it: an ID with the cluster's \
+         prefix, the gateway's SPIFFE ID, revision and lifetimes",
+        Must::have([
+            format!("Entry ID: {}.", cluster.name),
+            format!("SPIFFE ID: spiffe://{}/ns/istio-system/sa/istio-ingressgateway", cluster.trust_domain),
+            "Revision: 0".to_owned(),
+            "X509-SVID TTL: default".to_owned(),
+            "JWT-SVID TTL: default".to_owned(),
+        ]),
+        block.clone(),
+    );
+    let nodes: Api<Node> = Api::all(stage.api(0)?.clone());
+    let name = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
+    let node =
+        nodes.get(&name).await.map_err(|e| Error::new(Code::Evidence, "cannot read the node").because(e))?;
+    let agent = format!("spiffe://{}/spire/agent/k8s_psat/{}", cluster.trust_domain, cluster.name);
+    stage.fact(
+        "[S1-12, S1-13] the entry's parent is the agent of the gateway's node, by the node's own uid",
+        Must::have([format!("Parent ID: {agent}/{}\n", node.uid().unwrap_or_default())]),
+        block.clone(),
+    );
+    stage.fact(
+        "[S1-12, S1-13] the entry's only selector is the gateway pod's own uid",
+        Must::be(format!("Selector: k8s:pod-uid:{}", pod.uid().unwrap_or_default())),
+        block.lines().filter(|line| line.starts_with("Selector")).collect::<Vec<_>>().join("\n"),
+    );
+    Ok(())
+}

@@ -1,0 +1,166 @@
+//! What does each property of the page's table (001) do? Each is taken away once.
+
+use crate::{Pods, Stage, stories};
+use harness::{Code, Error, Result, spire};
+use k8s_openapi::api::core::v1::Pod;
+use kube::ResourceExt as _;
+use kube::api::{Api, Patch, PatchParams};
+use proof::evidence::Must;
+use proof::identity::entries_of;
+use serde_json::{Value, json};
+
+use super::{CALLER, LABEL, MYAPI, containers, scene, socket_volume};
+
+stories! {
+    "template-no-inject" => without_inject_there_is_no_sidecar,
+    "template-no-label" => without_the_label_there_is_no_entry_and_the_pod_never_gets_ready,
+    "template-label-key" => the_selector_must_have_the_key_that_the_pods_have,
+    "template-no-template" => without_the_template_the_sidecar_falls_back_to_istiod,
+}
+
+const NO_IDENTITY: &str = "workload is not authorized for the requested identities";
+
+/// If this fails, pods without the property get a sidecar in some other way.
+async fn without_inject_there_is_no_sidecar(stage: &mut Stage<'_>) -> Result<()> {
+    scene(stage).await?;
+    bring_less(stage, "bare", "/spec/template/metadata/labels", "sidecar.istio.io/inject").await?;
+    stage.ready(0, "myapi", "bare").await?;
+    let (with, without) = (stage.pod(0, MYAPI).await?, stage.pod(0, Pods("myapi", "app=bare")).await?);
+    stage.fact(
+        "[S1-6] with `sidecar.istio.io/inject: 'true'` the pod has a sidecar",
+        Must::have(["istio-proxy"]),
+        containers(&with),
+    );
+    stage.fact(
+        "[S1-6] without `sidecar.istio.io/inject` the pod has its own container alone, \
+             whatever else it asks for",
+        Must::be("myapi"),
+        containers(&without),
+    );
+    Ok(())
+}
+
+/// If this fails, identities are given to pods that did not ask, or a pod runs without one.
+async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
+    stage: &mut Stage<'_>,
+) -> Result<()> {
+    scene(stage).await?;
+    let pods = Pods("myapi", "app=unmanaged");
+    bring_less(stage, "unmanaged", "/spec/template/metadata/labels", LABEL).await?;
+    refused_by_spire(stage, pods, "without `spire-managed-identity`").await?;
+
+    let pod = stage.pod(0, pods).await?.name_any();
+    let api: Api<Pod> = Api::namespaced(stage.api(0)?.clone(), "myapi");
+    let label = json!({ "metadata": { "labels": { LABEL: "true" } } });
+    let labelled = api.patch(&pod, &PatchParams::default(), &Patch::Merge(label)).await;
+    labelled.map_err(|e| Error::new(Code::KubeFailed, "cannot label a pod").because(e))?;
+    let stands = stage.stands(0, pods, "2/2 Running").await?;
+    stage.fact("[S1-6] the same pod gets ready once it has the label", Must::be("2/2 Running"), stands);
+    let entries = entries_of_pod(stage, pods).await?;
+    stage.fact("[S1-6] the label has made an entry for exactly that pod", Must::be("1 of its own"), entries);
+    Ok(())
+}
+
+/// If this fails, a pod with the wrong key gets an identity from somewhere.
+async fn the_selector_must_have_the_key_that_the_pods_have(stage: &mut Stage<'_>) -> Result<()> {
+    stage.bring(0, "templates/identities.yaml", &[("LABEL", "spiffe.io/spire-managed-identity")]).await?;
+    stage.bring(0, "templates/myapi.yaml", &[]).await?;
+    refused_by_spire(stage, MYAPI, "selected by the other document's key `spiffe.io/spire-managed-identity`")
+        .await?;
+
+    stage.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
+    let stands = stage.stands(0, MYAPI, "2/2 Running").await?;
+    stage.fact(
+        "[S1-7] with the pods' own key in the ClusterSPIFFEID the same pod gets ready",
+        Must::be("2/2 Running"),
+        stands,
+    );
+    Ok(())
+}
+
+/// If this fails, a sidecar without SPIRE's socket does not fall back to istiod any more, or others believe it.
+async fn without_the_template_the_sidecar_falls_back_to_istiod(stage: &mut Stage<'_>) -> Result<()> {
+    scene(stage).await?;
+    let pods = Pods("myapi", "app=fallback");
+    bring_less(stage, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates").await?;
+    let stands = stage.stands(0, pods, "2/2 Running").await?;
+    stage.fact(
+        "[S1-6] without the templates annotation the pod is ready as if nothing were wrong",
+        Must::be("2/2 Running"),
+        stands,
+    );
+    let volume = socket_volume(&stage.pod(0, pods).await?)?;
+    stage.fact(
+        "[S1-6] without the templates annotation the sidecar's socket volume is an empty one, \
+             not SPIRE's",
+        Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#),
+        volume,
+    );
+    let entries = entries_of_pod(stage, pods).await?;
+    stage.fact("[S1-6] SPIRE has an entry for the pod all the same", Must::be("1 of its own"), entries);
+    let of = stage.cluster(0)?.name.clone();
+    let held = stage.own_certificate(0, pods).await?;
+    stage.fact(
+        "[S1-6] without the templates annotation the sidecar holds a certificate of istiod's CA",
+        Must::BeIstiods { of },
+        held,
+    );
+    stage.knows(0, CALLER, "fallback.myapi", 80).await?;
+    let reply = stage.ask(0, CALLER, "curl", "http://fallback.myapi/hello").await?;
+    let recorded = stage.records(0, CALLER, &reply.request).await?;
+    let why = recorded.last().and_then(|record| record.upstream_transport_failure_reason.clone());
+    stage.fact(
+        "[S1-6] a client on SPIRE refuses that certificate",
+        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
+        format!("{} {}", reply.status, why.unwrap_or_default()),
+    );
+    Ok(())
+}
+
+/// A pod without an entry: its sidecar waits, and says for what.
+async fn refused_by_spire(stage: &mut Stage<'_>, pods: Pods<'_>, how: &str) -> Result<()> {
+    let tag = if how.starts_with("selected") { "S1-7" } else { "S1-6" };
+    let log = stage
+        .until("the sidecar to say what it waits for", NO_IDENTITY, || stage.log(0, pods, "istio-proxy"));
+    let log = log.await?;
+    stage.fact(
+        format!("[{tag}] {how} SPIRE has no identity for the pod, and its sidecar's log says so"),
+        Must::have([NO_IDENTITY]),
+        log.lines().filter(|line| line.contains("sds-grpc")).collect::<Vec<_>>().join("\n"),
+    );
+    let entries = entries_of_pod(stage, pods).await?;
+    stage.fact(format!("[{tag}] {how} there is no entry for the pod"), Must::be("0 of its own"), entries);
+    let stands = stage.standing(0, pods).await?;
+    stage.fact(format!("[{tag}] {how} the pod does not get ready"), Must::have(["0/2"]), stands);
+    Ok(())
+}
+
+/// How many entries select exactly that pod.
+async fn entries_of_pod(stage: &Stage<'_>, pods: Pods<'_>) -> Result<String> {
+    let selector = format!("k8s:pod-uid:{}", stage.pod(0, pods).await?.uid().unwrap_or_default());
+    let all = entries_of(&spire::entries(stage.api(0)?).await?)?;
+    Ok(format!("{} of its own", all.iter().filter(|entry| entry.selectors.contains(&selector)).count()))
+}
+
+/// The page's Deployment and Service again, under another name and without one property.
+async fn bring_less(stage: &mut Stage<'_>, name: &str, at: &str, property: &str) -> Result<()> {
+    let mut objects = stage.manifest(0, "templates/myapi.yaml", &[])?;
+    let kinds = ["Service", "Deployment"];
+    objects.retain(|object| {
+        object["metadata"]["name"] == "myapi" && kinds.iter().any(|kind| object["kind"] == **kind)
+    });
+    for object in &mut objects {
+        object["metadata"]["name"] = name.into();
+        for pointer in
+            ["/spec/selector/app", "/spec/selector/matchLabels/app", "/spec/template/metadata/labels/app"]
+        {
+            if let Some(app) = object.pointer_mut(pointer) {
+                *app = name.into();
+            }
+        }
+        if let Some(properties) = object.pointer_mut(at).and_then(Value::as_object_mut) {
+            properties.remove(property);
+        }
+    }
+    stage.bring_objects(0, objects).await
+}

@@ -1,0 +1,73 @@
+//! Is plain text refused, as the page (001) means?
+
+use crate::{OUTSIDER, Pods, Stage, stories};
+use harness::Result;
+use proof::evidence::{Must, Reply};
+use serde_json::json;
+
+use super::{CALLER, MYAPI, URL, scene};
+
+stories! {
+    "template-strictness" => the_policy_selects_nothing_until_its_selector_is_corrected,
+}
+
+/// curl's status when the peer closes the connection instead of answering.
+const RESET: &str = "no status, and curl exits with 56";
+
+/// If this fails, the page's policy does something else than its letters say, or does not do it once it is corrected.
+async fn the_policy_selects_nothing_until_its_selector_is_corrected(stage: &mut Stage<'_>) -> Result<()> {
+    scene(stage).await?;
+    let selected = stage.pod(0, Pods("myapi", "role=myapi")).await;
+    let selected = selected.map_or_else(|e| e.to_string(), |pod| pod.metadata.name.unwrap_or_default());
+    stage.fact(
+        "[S1-4] the page's PeerAuthentication selects no pod: it names `role: myapi`, its \
+             Deployment has `app: myapi`",
+        Must::have(["no pod of myapi matches role=myapi"]),
+        selected,
+    );
+    // kube-proxy needs a moment for a new endpoint.
+    let look = || async { Ok(stage.ask(0, OUTSIDER, "curl", URL).await?.status.to_string()) };
+    stage.until("the Service to lead there", "200", look).await?;
+    let open = stage.ask(0, OUTSIDER, "curl", URL).await?;
+    stage.fact(
+        "[S1-4] as written STRICT lets plain text in: a pod without a sidecar is answered",
+        Must::be("200"),
+        open.status.to_string(),
+    );
+
+    let policy = crate::peer_authentication("myapi", "myapi");
+    let corrected = json!({ "spec": { "selector": { "matchLabels": { "role": null, "app": "myapi" } } } });
+    stage.change(0, &policy, &corrected).await?;
+    // istiod needs a moment to tell the sidecar; what is judged is asked after that.
+    stage
+        .until("plain text to be refused", RESET, || async {
+            Ok(answer(&stage.ask(0, OUTSIDER, "curl", URL).await?))
+        })
+        .await?;
+    let refused = stage.ask(0, OUTSIDER, "curl", URL).await?;
+    stage.fact(
+        "[S1-4] with `app: myapi` in its selector the same request in plain text gets no answer",
+        Must::have([RESET]),
+        answer(&refused),
+    );
+    let log = stage
+        .until("the sidecar to write why", "filter_chain_not_found", || stage.log(0, MYAPI, "istio-proxy"))
+        .await?;
+    stage.fact(
+        "[S1-4] the server's sidecar wrote why: no filter chain of its listener takes plain text",
+        Must::have(["filter_chain_not_found"]),
+        log.lines().filter(|line| line.contains("\"request_id\"")).collect::<Vec<_>>().join("\n"),
+    );
+    let meshed = stage.ask(0, CALLER, "curl", URL).await?;
+    stage.fact(
+        "[S1-4] a client with a sidecar is answered all the same",
+        Must::be("200"),
+        meshed.status.to_string(),
+    );
+    Ok(())
+}
+
+fn answer(reply: &Reply) -> String {
+    let status = if reply.status == 0 { "no status".to_owned() } else { reply.status.to_string() };
+    format!("{status}, and curl exits with {}: {}", reply.exit, reply.body)
+}

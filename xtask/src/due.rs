@@ -1,0 +1,182 @@
+//! What a run owes in one world, told before anything is made and held against what was judged at its end. Absence is
+//! never green: a claim that is due and got no verdict is unjudged, whatever became of its trial.
+
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+
+use harness::Result;
+use harness::setup::Scenarios;
+use proof::claim::Claim;
+use proof::topology::Topology;
+use proof::verdict::{Outcome, Verdict};
+use scenarios::{Failure, Line, trials};
+
+/// The claims of a world that are due.
+#[derive(Clone, Debug)]
+pub struct Due {
+    /// The world's name.
+    pub world: String,
+    /// What is owed, trial by trial.
+    pub trials: Vec<Owing>,
+    /// How many claims a filter left out.
+    pub left_out: usize,
+}
+
+/// A trial and what it owes.
+#[derive(Clone, Debug)]
+pub struct Owing {
+    /// As a filter has it.
+    pub name: String,
+    /// As its evidence and its verdicts call it.
+    pub story: String,
+    /// The claims.
+    pub claims: Vec<Claim>,
+}
+
+impl Due {
+    /// What these modules of trials owe in that topology.
+    ///
+    /// # Errors
+    /// [`harness::Code::Topology`] when they would prove less there than they say.
+    pub fn of(world: &str, scenarios: &Scenarios, topology: &Topology) -> Result<Self> {
+        let trials = trials::of(scenarios, topology)?;
+        let owing =
+            |trial: scenarios::Trial| Owing { name: trial.name, story: trial.story, claims: trial.owes };
+        Ok(Self { world: world.to_owned(), trials: trials.into_iter().map(owing).collect(), left_out: 0 })
+    }
+
+    /// How many claims are due.
+    pub fn count(&self) -> usize {
+        self.trials.iter().map(|trial| trial.claims.len()).sum()
+    }
+
+    /// All of them, in the order of their trials.
+    pub fn claims(&self) -> Vec<&Claim> {
+        self.trials.iter().flat_map(|trial| &trial.claims).collect()
+    }
+
+    /// Only what these trials owe.
+    #[must_use]
+    pub fn only(mut self, names: &BTreeSet<String>) -> Self {
+        let all = self.count();
+        self.trials.retain(|trial| names.contains(&trial.name));
+        self.left_out += all - self.count();
+        self
+    }
+
+    /// A line for each claim that is due and that no verdict of this world speaks of, with why, as far as it is known.
+    pub fn never_judged(&self, lines: &[Line], failures: &[Failure]) -> Vec<Line> {
+        let judged: BTreeSet<_> =
+            lines.iter().filter(|line| line.world == self.world).map(|line| &line.verdict.id).collect();
+        let missing =
+            self.trials.iter().flat_map(|trial| trial.claims.iter().map(move |claim| (trial, claim)));
+        missing
+            .filter(|(_, claim)| !judged.contains(claim))
+            .map(|(trial, claim)| {
+                let failure = failures.iter().rfind(|failure| failure.trial == trial.story);
+                let why = match failure {
+                    Some(failure) => format!("its trial `{}` ended early: {}", trial.name, failure.error),
+                    None => format!("its trial `{}` never said a word of it", trial.name),
+                };
+                self.unjudged(trial, claim, why)
+            })
+            .collect()
+    }
+
+    fn unjudged(&self, trial: &Owing, claim: &Claim, why: String) -> Line {
+        let verdict = Verdict {
+            id: claim.clone(),
+            claim: claim.sentence(),
+            way: claim.about().map(ToString::to_string),
+            verdict: Outcome::Unjudged,
+            expected: format!("evidence: {}", claim.kind.needs()),
+            observed: why,
+            issuer_key: None,
+            evidence: String::new(),
+        };
+        Line { world: self.world.clone(), trial: trial.story.clone(), verdict }
+    }
+
+    /// All of it for a person, before anything is made.
+    pub fn text(&self) -> String {
+        let mut out = format!("{} claims will be proven in {}\n", self.count(), self.world);
+        for trial in &self.trials {
+            let _ = writeln!(out, "  {}", trial.name);
+            for claim in &trial.claims {
+                let _ = writeln!(out, "    {claim}\n        {}", claim.sentence());
+            }
+        }
+        out
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::Path;
+
+    use harness::setup::Setup;
+
+    use super::*;
+
+    /// What the main set-up owes.
+    pub(crate) fn main_set_up() -> Due {
+        let setup = Setup::read(Path::new("../manifests"), &["federated"], None, false).unwrap().remove(0);
+        Due::of(&setup.world, &setup.scenarios, &setup.topology).unwrap()
+    }
+
+    /// A line for each claim, all held.
+    pub(crate) fn all_held(due: &Due) -> Vec<Line> {
+        let claims = due.trials.iter().flat_map(|trial| trial.claims.iter().map(move |claim| (trial, claim)));
+        let held = |(trial, claim): (&Owing, &Claim)| {
+            let mut line = due.unjudged(trial, claim, "seen".to_owned());
+            line.verdict.verdict = Outcome::Held;
+            line
+        };
+        claims.map(held).collect()
+    }
+
+    /// Each claim of the main set-up, taken away: it is missed, and nothing else is.
+    #[test]
+    fn every_claim_that_is_not_judged_is_named() {
+        let due = main_set_up();
+        let lines = all_held(&due);
+        assert!(due.never_judged(&lines, &[]).is_empty() && due.count() > 70, "{}", due.count());
+        for (i, gone) in lines.iter().enumerate() {
+            let mut without = lines.clone();
+            without.remove(i);
+            let missed = due.never_judged(&without, &[]);
+            let [missed] = missed.as_slice() else { panic!("{}: {missed:?}", gone.verdict.id) };
+            assert_eq!((&missed.verdict.id, &missed.trial), (&gone.verdict.id, &gone.trial));
+            assert_eq!(missed.verdict.verdict, Outcome::Unjudged);
+            assert!(missed.verdict.observed.contains("never said a word of it"));
+        }
+    }
+
+    #[test]
+    fn a_verdict_of_another_world_settles_nothing_here() {
+        let due = main_set_up();
+        let mut lines = all_held(&due);
+        lines.iter_mut().for_each(|line| line.world = "example".to_owned());
+        assert_eq!(due.never_judged(&lines, &[]).len(), due.count());
+    }
+
+    #[test]
+    fn the_reason_of_a_trial_that_ended_is_told() {
+        let due = main_set_up();
+        let failure = Failure { trial: "federation-bundles".to_owned(), error: "no world is up".to_owned() };
+        let missed = due.never_judged(&[], &[failure]);
+        let of = |trial: &str| missed.iter().find(|line| line.trial == trial).unwrap();
+        assert!(of("federation-bundles").verdict.observed.ends_with("ended early: no world is up"));
+        assert!(of("identities-proxies").verdict.observed.contains("never said"));
+    }
+
+    #[test]
+    fn a_filter_narrows_what_is_due_and_says_by_how_much() {
+        let due = main_set_up();
+        let all = due.count();
+        let one = BTreeSet::from(["handshake::cluster1→cluster2".to_owned()]);
+        let due = due.only(&one);
+        assert_eq!((due.trials.len(), due.count() + due.left_out), (1, all));
+        assert!(due.text().contains("server-svid/cluster1→cluster2\n        the server's SVID chains"));
+    }
+}
