@@ -119,7 +119,10 @@ impl World {
         let asked = self.setup.iter().any(|name| name == "list");
         if asked {
             for (name, file) in setup::list(&layout.manifests())? {
-                println!("{name}\n    {}\n    from {}", file.about, file.document);
+                println!("{name}\n    {}", file.about);
+                if let Some(document) = file.document {
+                    println!("    from {document}");
+                }
             }
         }
         Ok(asked)

@@ -31,7 +31,11 @@ pub fn run(args: &Args) -> Result<()> {
                 &json!({ "world": setup.world, "setup": setup.name, "steps": graph, "claims": due.claims() }),
             )?;
         } else {
-            println!("{} (world {})\n\n{}\n{}", setup.name, setup.world, graph.text(), due.text());
+            println!("{} (world {})", setup.name, setup.world);
+            for (name, value) in &setup.otherwise {
+                println!("  with {name} = {value}");
+            }
+            println!("\n{}\n{}", graph.text(), due.text());
         }
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Istio's control plane: rendered by istioctl for each cluster, applied by us, so that both clusters go side by
+//! Istio's control plane: rendered by istioctl for each cluster, applied by us, so that all clusters go side by
 //! side and the wait is a watch.
 //!
 //! istioctl takes two seconds of a core for each rendering (measured), so what it wrote is kept in the cache,

@@ -142,7 +142,7 @@ impl Making {
         let topology = &self.order.setup.topology;
         let all = topology.clusters.iter().map(|c| c.trust_domain.clone());
         let peers = topology.peers(&cluster.name).map(|c| c.trust_domain.clone());
-        let mut values = self.order.setup.tuning.clone();
+        let mut values = self.order.setup.values.clone();
         let mut set = |key: &str, value: String| values.insert(key.to_owned(), value);
         set("CLUSTER", cluster.name.to_string());
         set("TRUST_DOMAIN", cluster.trust_domain.clone());

@@ -16,6 +16,7 @@ mod istio;
 mod making;
 mod remote_secret;
 mod spire;
+mod upstream;
 mod workload;
 
 use std::future::Future;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
-use super::{Cx, Site, of, step};
+use super::{Cx, Site, of, step, upstream};
 use crate::kube::conditions::Standing;
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::kube::watch::until;
@@ -39,6 +39,7 @@ pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) 
 }
 
 async fn server(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
+    upstream::bring(&cx, &site, &note).await?;
     cx.apply(&site, "spire/server.yaml", &[], &note).await
 }
 

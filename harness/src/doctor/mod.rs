@@ -70,7 +70,8 @@ pub async fn examine(wanted: &Wanted, layout: &Layout) -> Vec<Finding> {
 pub fn verdict(findings: &[Finding]) -> Result<()> {
     let failing: Vec<_> = findings.iter().filter(|f| f.level == Level::Fail).collect();
     let Some(first) = failing.first() else { return Ok(()) };
-    let list: Vec<_> = failing.iter().map(|f| format!("{} ({})", f.finding, f.check)).collect();
+    let one = |f: &&Finding| format!("{} ({}: {}, needed {})", f.finding, f.check, f.measured, f.needed);
+    let list: Vec<_> = failing.iter().map(one).collect();
     let what = format!("this machine is not fit for a run: {}", list.join("; "));
     let next = first.cure.clone().unwrap_or_else(|| "cargo xtask doctor".to_owned());
     Err(Error::new(code_of(first), what).next(next))
@@ -125,7 +126,7 @@ mod tests {
         verdict(&[finding(Level::Ok), finding(Level::Warn)]).unwrap();
         let e = verdict(&[finding(Level::Warn), finding(Level::Fail)]).unwrap_err();
         assert_eq!((e.code(), e.advice()), (Code::NotFit, Some("close something")));
-        assert!(e.what().contains("too little memory (memory)"), "{e}");
+        assert!(e.what().contains("too little memory (memory: 1 GiB, needed at least 4 GiB)"), "{e}");
     }
 
     #[test]

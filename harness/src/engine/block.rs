@@ -9,6 +9,9 @@ use ipnet::Ipv4Net;
 
 use crate::{Code, Error, Result};
 
+/// Where every block lies.
+pub const RANGE: Ipv4Net = Ipv4Net::new_assert(Ipv4Addr::new(198, 18, 0, 0), 15);
+
 /// A /22: its first /24 is the link between this machine and the engine, the others are the engine's networks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Block(Ipv4Net);
@@ -19,7 +22,7 @@ impl Block {
     /// # Errors
     /// [`Code::NotFit`] when routes cover the whole range.
     pub fn free(seed: u8, routes: &[Ipv4Net]) -> Result<Self> {
-        let place = |i: u32| Ipv4Addr::from_bits(Ipv4Addr::new(198, 18, 0, 0).to_bits() + ((i % 128) << 10));
+        let place = |i: u32| Ipv4Addr::from_bits(RANGE.network().to_bits() + ((i % 128) << 10));
         (0..128)
             .map(|i| Self(Ipv4Net::new_assert(place(u32::from(seed) + i), 22)))
             .find(|block| !routes.iter().any(|route| route.contains(&block.0) || block.0.contains(route)))

@@ -112,7 +112,8 @@ impl Checklist {
 
     fn validate(&self, layout: &Layout) -> Result<()> {
         let setups = setup::list(&layout.manifests())?;
-        let setups: Vec<_> = setups.iter().map(|(name, file)| (name.as_str(), &*file.document)).collect();
+        let setups: Vec<_> =
+            setups.iter().map(|(name, file)| (name.as_str(), file.document.as_deref())).collect();
         let wrong = self.flaws(&setups);
         if wrong.is_empty() {
             return Ok(());
@@ -122,8 +123,8 @@ impl Checklist {
             .next("correct it; nothing was written"))
     }
 
-    /// What is wrong, given all set-ups with their documents.
-    pub(super) fn flaws(&self, setups: &[(&str, &str)]) -> Vec<String> {
+    /// What is wrong, given all set-ups with their documents, where they have one.
+    pub(super) fn flaws(&self, setups: &[(&str, Option<&str>)]) -> Vec<String> {
         let mut wrong = Vec::new();
         let wanted: Vec<String> = self
             .documents
@@ -151,7 +152,7 @@ impl Checklist {
                 _ => {}
             }
         }
-        for (name, document) in setups {
+        for (name, document) in setups.iter().filter_map(|(name, document)| Some((name, (*document)?))) {
             if !self.documents.iter().any(|one| one.has(document)) {
                 wrong.push(format!("the set-up {name} is of `{document}`, which is no document here"));
             }

@@ -72,7 +72,8 @@ fn home<'a>(
     let known = setup::list(&layout.manifests())?;
     let of_document = |name: &str| {
         let file = known.iter().find(|(known, _)| known == name).map(|(_, file)| file);
-        file.zip(document).is_some_and(|(file, document)| document.has(&file.document))
+        let source = file.and_then(|file| file.document.as_ref());
+        source.zip(document).is_some_and(|(source, document)| document.has(source))
     };
     let (of, others): (Vec<&str>, Vec<&str>) = world.setups().partition(|name| of_document(name));
     let setups = if of.is_empty() { others } else { of };

@@ -51,7 +51,7 @@ pub fn of(list: &Checklist, layout: &Layout) -> Result<String> {
     for document in &list.documents {
         let names: Vec<_> = setups
             .iter()
-            .filter(|(_, file)| document.has(&file.document))
+            .filter(|(_, file)| file.document.as_ref().is_some_and(|source| document.has(source)))
             .map(|(name, _)| format!("`{name}`"))
             .collect();
         let names = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };

@@ -142,7 +142,7 @@ fn the_tests_that_settle_something_exist() {
 }
 
 const DOCUMENTS: &str = "documents:\n  - { key: S4, title: T, file: 004_x.txt, statements: 3 }\n";
-const SETUPS: [(&str, &str); 1] = [("federated", "004, the guide")];
+const SETUPS: [(&str, Option<&str>); 2] = [("federated", Some("004, the guide")), ("of-none", None)];
 
 fn parsed(items: &str) -> Result<Checklist, String> {
     let text = format!("{DOCUMENTS}items:\n{items}");
@@ -172,7 +172,7 @@ fn what_is_wrong_with_a_list_is_named() {
         flaws("proven: { setup: federated", "proven: { setup: x"),
         "S4-1 names the set-up `x`, which does not exist"
     );
-    let elsewhere = parsed(ITEMS).unwrap().flaws(&[SETUPS[0], ("y", "005, none")]);
+    let elsewhere = parsed(ITEMS).unwrap().flaws(&[SETUPS[0], ("y", Some("005, none"))]);
     assert_eq!(elsewhere, ["the set-up y is of `005, none`, which is no document here"]);
     let refused = |from: &str, to: &str| parsed(&ITEMS.replace(from, to)).unwrap_err();
     assert!(refused("open: not yet", "opens: x").contains("unknown field `opens`"));

@@ -143,6 +143,23 @@ async fn the_plan_needs_no_engine_and_little_time() {
 }
 
 #[tokio::test]
+async fn a_world_that_is_configured_otherwise_says_in_what_way() {
+    let out = Typed::new().run(&["plan", "--setup", "federated,federated-rsa"]).await;
+    assert_eq!(out.status, 0, "{}", out.stderr);
+    let worlds: Vec<_> =
+        out.stdout.lines().filter(|line| line.contains("(world ") || line.starts_with("  with ")).collect();
+    assert_eq!(
+        worlds,
+        [
+            "federated (world federated)",
+            "federated-rsa (world federated-rsa)",
+            "  with SPIRE_CA_KEY_TYPE = rsa-2048",
+            "  with SPIRE_WORKLOAD_KEY_TYPE = rsa-2048"
+        ]
+    );
+}
+
+#[tokio::test]
 async fn every_code_is_explained_offline() {
     let typed = Typed::new();
     for code in Code::ALL {

@@ -1,13 +1,11 @@
 //! The container engine: the one that is there, or what a private one needs.
 
-use super::{Check, Finding, GIB, Used, Wanted, gib, used};
+use super::{Check, Finding, Used, Wanted, engine_data, gib, used};
 use crate::doctor::measured::{Facts, Measured};
 
 /// Below this, kind's node images and `docker exec` with streams are not to be relied on (Debian bookworm's is the
 /// oldest that a run has shown).
 const OLDEST: (u64, u64) = (20, 10);
-/// A node image, the images in two nodes and their writable layers.
-const DATA_LEAST: u64 = 6 * GIB;
 /// A certificate of SPIRE is valid from some seconds before its issue; a larger skew makes it "not yet valid".
 const SKEW: u64 = 5;
 /// Bits of linux/capability.h: what laying a network and mounting images takes.
@@ -17,7 +15,7 @@ const SYS_RESOURCE: u64 = 1 << 24;
 
 pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     match used(m, wanted) {
-        Used::System(facts) => system(facts),
+        Used::System(facts) => system(facts, wanted),
         Used::Private => private(m),
         Used::None(why) => vec![
             Check::new("engine", why, "an engine that answers").fail(
@@ -28,9 +26,9 @@ pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     }
 }
 
-fn system(facts: &Facts) -> Vec<Finding> {
+fn system(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
     let mut findings = vec![version(facts), mode(facts), image_store(facts)];
-    findings.extend(data(facts));
+    findings.extend(data(facts, wanted));
     findings.extend(skew(facts));
     findings
 }
@@ -67,17 +65,17 @@ fn image_store(facts: &Facts) -> Finding {
         .ok("images are streamed into nodes as one platform, which both stores can")
 }
 
-fn data(facts: &Facts) -> Option<Finding> {
-    let free = facts.free?;
+fn data(facts: &Facts, wanted: &Wanted) -> Option<Finding> {
+    let (free, need) = (facts.free?, engine_data(wanted));
     let check = Check::new(
         "engine-disk",
         format!("{} free in {}", gib(free), facts.root),
-        format!("at least {}", gib(DATA_LEAST)),
+        format!("at least {}", gib(need)),
     );
-    Some(if free >= DATA_LEAST {
+    Some(if free >= need {
         check.ok("enough disk for the engine's data")
     } else {
-        check.fail("too little disk for node images and two nodes", "docker system df; docker image prune")
+        check.fail("too little disk for the node image and the nodes", "docker system df; docker image prune")
     })
 }
 
@@ -215,7 +213,10 @@ mod tests {
 
     #[test]
     fn an_engine_without_room_or_with_another_time_fails() {
-        assert_eq!(found(&with(|f| f.free = Some(GIB)), &wanted(), "engine-disk").level, Fail);
+        assert_eq!(
+            found(&with(|f| f.free = Some(engine_data(&wanted()) - 1)), &wanted(), "engine-disk").level,
+            Fail
+        );
         assert_eq!(found(&with(|f| f.clock_ahead = Some(-3600)), &wanted(), "engine-clock").level, Fail);
     }
 

@@ -70,6 +70,12 @@ impl Check {
 
 const GIB: u64 = 1 << 30;
 
+/// What an engine's folder grows to: a node image, and for each cluster its images and what it writes (1.7 and
+/// 2.1 GiB, measured with three).
+fn engine_data(wanted: &Wanted) -> u64 {
+    2 * GIB + wanted.topology.clusters.len() as u64 * (21 * GIB / 10)
+}
+
 fn gib(bytes: u64) -> String {
     let tenths = bytes / (GIB / 10);
     format!("{}.{} GiB", tenths / 10, tenths % 10)

@@ -1,11 +1,11 @@
 //! The cache, the compilers of the packages source, and the ways out.
 
-use super::{Check, Finding, GIB, Wanted, gib};
+use super::{Check, Finding, GIB, Used, Wanted, engine_data, gib, used};
 use crate::artifact::source::Choice;
 use crate::doctor::measured::Measured;
 
-/// Images as archives, the engine's data and one run's reports.
-const DISK_WARM: u64 = 4 * GIB;
+/// What a run writes beside an engine's data: built scenarios, logs, reports.
+const DISK_RUN: u64 = 2 * GIB;
 /// Downloaded images and tools.
 const DISK_PULLED: u64 = 10 * GIB;
 /// Go's modules and compiled packages take most of it (measured after a whole build).
@@ -35,15 +35,18 @@ fn cache(m: &Measured) -> Finding {
 
 fn disk(m: &Measured, wanted: &Wanted) -> Option<Finding> {
     let free = m.cache.free?;
+    // A private engine keeps its data in the cache.
+    let data = if matches!(used(m, wanted), Used::Private) { engine_data(wanted) } else { 0 };
+    let warm = DISK_RUN + data;
     let need = match wanted.source {
-        _ if m.cache.artifacts > 0 => DISK_WARM,
-        Choice::Packages => DISK_BUILT,
-        Choice::Auto | Choice::Registry | Choice::Archive(_) => DISK_PULLED,
+        _ if m.cache.artifacts > 0 => warm,
+        Choice::Packages => warm.max(DISK_BUILT),
+        Choice::Auto | Choice::Registry | Choice::Archive(_) => warm.max(DISK_PULLED),
     };
     let check = Check::new("disk", format!("{} free", gib(free)), format!("at least {}", gib(need)));
     let cure = "free space, or export VOUCHSAFE_CACHE=<a folder on a larger disk>";
     Some(match free {
-        free if free < DISK_WARM => check.fail("too little disk below the cache", cure),
+        free if free < warm => check.fail("too little disk below the cache", cure),
         free if free < need => check.warn("the disk below the cache may get full while it is filled", cure),
         _ => check.ok("enough disk below the cache"),
     })
@@ -155,15 +158,18 @@ mod tests {
     fn an_empty_cache_needs_more_room_than_a_full_one() {
         let mut m = machine();
         let mut w = wanted();
-        m.cache.free = Some(DISK_WARM);
+        let warm = DISK_RUN + engine_data(&w);
+        m.cache.free = Some(warm);
         for (source, artifacts, level) in
             [(Choice::Packages, 0, Warn), (Choice::Registry, 0, Warn), (Choice::Packages, 9, Ok)]
         {
             (w.source, m.cache.artifacts) = (source.clone(), artifacts);
             assert_eq!(found(&m, &w, "disk").level, level, "{source:?}");
         }
-        m.cache.free = Some(DISK_WARM - 1);
+        m.cache.free = Some(warm - 1);
         assert_eq!(found(&m, &w, "disk").level, Fail);
+        w.topology.clusters = vec![w.topology.clusters[0].clone(); 4];
+        assert_eq!(found(&m, &w, "disk").needed, "at least 12.4 GiB", "a private engine's data is there too");
     }
 
     #[test]

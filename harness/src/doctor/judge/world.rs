@@ -1,7 +1,10 @@
 //! What the world would collide with: names, addresses, and what an earlier run left.
 
+use ipnet::Ipv4Net;
+
 use super::{Check, Finding, Used, Wanted, used};
 use crate::doctor::measured::{Facts, Measured};
+use crate::engine::block;
 
 pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     let mut findings = vec![leftovers(m)];
@@ -43,15 +46,23 @@ fn names(facts: &Facts, wanted: &Wanted) -> Finding {
 }
 
 fn subnets(m: &Measured, wanted: &Wanted) -> Finding {
+    let nets = || wanted.topology.clusters.iter().flat_map(|c| [(&c.name, c.pods), (&c.name, c.services)]);
     let networks = match used(m, wanted) {
         Used::System(facts) => facts.networks.as_slice(),
-        Used::Private | Used::None(_) => &[],
+        Used::Private => {
+            // The nodes themselves are there, so pods and nodes would have the same addresses.
+            if let Some((name, net)) = nets().find(|(_, net)| overlap(net, &block::RANGE)) {
+                let needed = format!("pods and services outside {}", block::RANGE);
+                return Check::new("subnets", format!("{net} of {name}"), needed).fail(
+                    "a private engine takes its addresses from there",
+                    "cargo xtask e2e --topology <a file with other subnets>",
+                );
+            }
+            &[]
+        }
+        Used::None(_) => &[],
     };
-    let clashes: Vec<String> = wanted
-        .topology
-        .clusters
-        .iter()
-        .flat_map(|c| [(&c.name, c.pods), (&c.name, c.services)])
+    let clashes: Vec<String> = nets()
         .flat_map(|(name, net)| {
             let routes = m.routes.iter().map(|(route, via)| (*route, format!("the route {route} by {via}")));
             let nets = networks
@@ -59,7 +70,7 @@ fn subnets(m: &Measured, wanted: &Wanted) -> Finding {
                 .map(|(network, subnet)| (*subnet, format!("Docker's network {network} ({subnet})")));
             routes
                 .chain(nets)
-                .filter(move |(other, _)| other.contains(&net) || net.contains(other))
+                .filter(move |(other, _)| overlap(other, &net))
                 .map(move |(_, what)| format!("{net} of {name} and {what}"))
         })
         .collect();
@@ -73,6 +84,10 @@ fn subnets(m: &Measured, wanted: &Wanted) -> Finding {
         "nodes cannot reach that part of your network (a VPN, for instance) while they run",
         "cargo xtask e2e --topology <a file with other subnets>",
     )
+}
+
+fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
+    a.contains(b) || b.contains(a)
 }
 
 fn kind(m: &Measured) -> Option<Finding> {
@@ -146,6 +161,15 @@ mod tests {
         );
         let m = with(|f| f.networks = vec![("dev".into(), "10.2.3.0/24".parse().unwrap())]);
         assert!(found(&m, &wanted(), "subnets").measured.contains("Docker's network dev"));
+    }
+
+    #[test]
+    fn a_private_engine_s_own_addresses_are_no_cluster_s() {
+        let mut wanted = wanted();
+        wanted.topology.clusters[0].pods = "198.18.0.0/15".parse().unwrap();
+        let finding = found(&machine(), &wanted, "subnets");
+        assert_eq!((finding.level, &*finding.measured), (Fail, "198.18.0.0/15 of cluster1"));
+        assert_eq!(found(&with(|_| ()), &wanted, "subnets").level, Ok, "a Docker engine is elsewhere");
     }
 
     #[test]
