@@ -16,10 +16,12 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
-pub use cluster::{ClusterSeen, Proxy, RemoteCluster};
+pub use cluster::{ClusterSeen, IstiodCa, Proxy, RemoteCluster};
 pub use facts::{Fact, Must};
 
+use crate::envoy::Held;
 use crate::error::Context;
+use crate::identity::Certificate;
 use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result};
 
@@ -109,6 +111,20 @@ impl Evidence {
     pub fn cluster_mut(&mut self, name: &ClusterName) -> Result<&mut ClusterSeen> {
         let found = self.clusters.iter_mut().find(|seen| seen.cluster.name == *name);
         found.ok_or_else(|| missing(format!("cluster {name}")))
+    }
+
+    /// Every intermediate that any proxy holds: an access log shows the leaf of a peer alone. Chains that cannot be
+    /// read are another claim's finding.
+    pub fn intermediates(&self) -> Vec<Certificate> {
+        let proxies = self.clusters.iter().flat_map(|seen| &seen.proxies);
+        let chains = proxies.filter_map(|proxy| proxy.held.as_ref()).flat_map(Held::chains);
+        let mut all = Vec::new();
+        for one in chains.filter_map(|pem| pem.chain().ok()).flat_map(|chain| chain.intermediates) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
     }
 
     /// All clusters but that one.

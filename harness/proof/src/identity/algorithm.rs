@@ -129,7 +129,7 @@ fn beyond_us(algorithm: &AlgorithmIdentifier<'_>, key: &SubjectPublicKeyInfo<'_>
     }
 }
 
-fn checkable(key: &RSAPublicKey<'_>) -> bool {
+pub(super) fn checkable(key: &RSAPublicKey<'_>) -> bool {
     (RSA_LEAST..=RSA_MOST).contains(&bits(key.modulus)) && bits(key.exponent) <= 33
 }
 
@@ -150,7 +150,7 @@ fn pss<'a>(algorithm: &'a AlgorithmIdentifier<'_>) -> Option<RsaSsaPssParams<'a>
     RsaSsaPssParams::try_from(parameters).ok()
 }
 
-fn bits(number: &[u8]) -> usize {
+pub(super) fn bits(number: &[u8]) -> usize {
     let number = &number[number.iter().take_while(|byte| **byte == 0).count()..];
     number.first().map_or(0, |first| 8 * number.len() - first.leading_zeros() as usize)
 }
@@ -178,7 +178,10 @@ fn key_name(key: &SubjectPublicKeyInfo<'_>) -> String {
         Ok(PublicKey::EC(point)) => {
             let curve = key.algorithm.parameters.as_ref().and_then(|any| any.as_oid().ok());
             let form = if point.data().first() == Some(&4) { "" } else { ", with a compressed key" };
-            format!("on {}{form}", curve.map_or_else(|| "a curve without a name".into(), |oid| curve_name(&oid)))
+            format!(
+                "on {}{form}",
+                curve.map_or_else(|| "a curve without a name".into(), |oid| curve_name(&oid))
+            )
         }
         _ => format!("with a key of {}", name(&key.algorithm.algorithm)),
     }

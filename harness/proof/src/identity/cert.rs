@@ -192,10 +192,16 @@ impl Certificate {
         }
     }
 
-    /// Whether the key of `issuer` made this certificate's signature, as far as that can be checked. Names play no
-    /// part.
+    /// Whether the key of `issuer` is known to have made this certificate's signature. Names play no part.
+    pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
+        self.signature_by(issuer) == Signature::Made
+    }
+
+    /// Whether the key of `issuer` made this certificate's signature, as far as that can be checked.
     pub(super) fn signature_by(&self, issuer: &Certificate) -> Signature {
-        let (Ok(mine), Ok(theirs)) = (parse(&self.der), parse(&issuer.der)) else { return Signature::NotMade };
+        let (Ok(mine), Ok(theirs)) = (parse(&self.der), parse(&issuer.der)) else {
+            return Signature::NotMade;
+        };
         algorithm::check(&mine, theirs.public_key())
     }
 
@@ -217,7 +223,11 @@ impl Certificate {
 
     /// Until when it is valid, for a person.
     pub fn until(&self) -> String {
-        if self.not_after == Timestamp::MAX { "without end".into() } else { format!("until {}", self.not_after) }
+        if self.not_after == Timestamp::MAX {
+            "without end".into()
+        } else {
+            format!("until {}", self.not_after)
+        }
     }
 
     /// The certificate as text.

@@ -44,7 +44,11 @@ impl Chain {
     ///
     /// # Errors
     /// The first flaw, from the leaf upwards, of the way that has the fewest.
-    pub fn verified<'c, 'a>(&'c self, authorities: &'a [Authority], at: Timestamp) -> Result<Path<'c, 'a>, Flaw> {
+    pub fn verified<'c, 'a>(
+        &'c self,
+        authorities: &'a [Authority],
+        at: Timestamp,
+    ) -> Result<Path<'c, 'a>, Flaw> {
         Search::new(self, authorities, Some(at)).run()
     }
 }

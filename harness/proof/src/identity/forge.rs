@@ -40,6 +40,20 @@ impl Ca {
         Self { params, key, pem }
     }
 
+    /// The same key and name again, in another certificate that signs itself.
+    pub fn renewed(&self, change: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = self.params.clone();
+        change(&mut params);
+        params.self_signed(&self.key).unwrap().pem()
+    }
+
+    /// The same key and name again, signed by another authority.
+    pub fn cross_signed(&self, by: &Self, change: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = self.params.clone();
+        change(&mut params);
+        params.signed_by(&self.key, &by.issuer()).unwrap().pem()
+    }
+
     /// A good leaf for `id`.
     pub fn svid(&self, id: &str) -> String {
         self.svid_with(id, |_| {})

@@ -34,8 +34,7 @@ impl fmt::Display for Path<'_, '_> {
         for intermediate in &self.intermediates {
             write!(f, "`{}` (key {}), below ", intermediate.subject, intermediate.key_name())?;
         }
-        write!(f, "key {}", self.authority.key_id())?;
-        if self.intermediates.is_empty() { Ok(()) } else { f.write_str(" of the trust bundle") }
+        write!(f, "key {}", self.authority.key_id())
     }
 }
 
@@ -61,12 +60,11 @@ struct Reached {
 
 impl<'c, 'a> Search<'c, 'a> {
     pub(super) fn new(chain: &'c Chain, authorities: &'a [Authority], at: Option<Timestamp>) -> Self {
-        let mut below = vec![&chain.leaf];
-        for certificate in &chain.intermediates {
-            if !below.contains(&certificate) {
-                below.push(certificate);
-            }
-        }
+        // Sorted, so that the order in which they came decides nothing.
+        let mut below: Vec<_> = chain.intermediates.iter().filter(|one| **one != chain.leaf).collect();
+        below.sort_by_cached_key(|one| one.fingerprint());
+        below.dedup();
+        below.insert(0, &chain.leaf);
         Self { below, authorities, at, checked: HashMap::new(), gave_up: false }
     }
 
@@ -165,7 +163,8 @@ impl<'c, 'a> Search<'c, 'a> {
         if let Some(known) = self.checked.get(&(node, issuer)) {
             return *known;
         }
-        if self.checked.len() == MOST {
+        // Whether an authority signed it is always asked: there are few of them, and it may be the end.
+        if issuer < self.below.len() && self.checked.len() >= MOST {
             self.gave_up = true;
             return Signature::NotMade;
         }

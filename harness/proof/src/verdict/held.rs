@@ -19,7 +19,8 @@ const ROOTS: &str = "ROOTCA";
 pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Verdict> {
     let id = proxy.workload.id(&seen.trust_domain()?)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
-    let finding = vouched(shown, seen.published()?, &id, evidence.collected_at);
+    // What it holds it will show: the intermediates must be with the leaf, not merely somewhere in the mesh.
+    let finding = vouched(shown, &[], seen.published()?, &id, evidence.collected_at)?;
     let claim = format!("the proxy of {} holds an SVID of its own SPIRE", name(seen, proxy));
     Ok(finding.claim(claim, None, pointer(evidence, seen, proxy)))
 }

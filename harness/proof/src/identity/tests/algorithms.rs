@@ -1,0 +1,172 @@
+//! Algorithms as people have them: checked, refused by name, or named as beyond us; never taken for a forgery.
+//!
+//! ring makes no such signatures, so these are OpenSSL's: `openssl ca -md …` with `-sigopt` for the PSS ones, valid
+//! from 2026-11-20 on. Each file has a leaf and the root that signed it.
+
+use x509_parser::public_key::RSAPublicKey;
+
+use super::super::algorithm::*;
+use super::super::*;
+use super::{CURL, now};
+
+macro_rules! odd {
+    ($name:literal) => {
+        include_str!(concat!("../testdata/odd/", $name, ".pem"))
+    };
+}
+
+/// What a bundle of the file's root says of the file's leaf.
+fn judged(pem: &str) -> Result<String, Flaw> {
+    let [leaf, root] = Pem::of(pem).certificates().unwrap().try_into().unwrap();
+    by(&[root], leaf)
+}
+
+fn by(roots: &[Certificate], leaf: Certificate) -> Result<String, Flaw> {
+    let authorities = roots.iter().map(|root| Authority { certificate: root.clone() }).collect();
+    let trust_domain = "cluster1.local".parse().unwrap();
+    let bundle = Bundle { trust_domain, sequence: None, refresh_hint: None, authorities };
+    bundle.vouches(&Chain { leaf, intermediates: vec![] }, now()).map(Authority::key_id)
+}
+
+#[test]
+fn whatever_ring_knows_is_checked() {
+    for pem in [odd!("p384-sha256"), odd!("pss"), odd!("endless")] {
+        let root = Pem::of(pem).certificates().unwrap().pop().unwrap();
+        assert_eq!(judged(pem), Ok(root.key_id.unwrap()));
+    }
+}
+
+#[test]
+fn what_it_does_not_know_is_named_and_no_forgery() {
+    for (pem, told) in [
+        (odd!("p521"), "ecdsa-with-SHA512 on P-521"),
+        (odd!("p384-sha512"), "ecdsa-with-SHA512 on P-384"),
+        (odd!("secp256k1"), "ecdsa-with-SHA256 on 1.3.132.0.10"),
+        (odd!("compressed"), "ecdsa-with-SHA256 on P-256, with a compressed key"),
+        (odd!("ed448"), "ed448 with a key of ed448"),
+        (odd!("pss-salt20"), "RSASSA-PSS (sha256) with an RSA key of 2048 bits"),
+        (odd!("pss-mgf"), "RSASSA-PSS (sha256) with an RSA key of 2048 bits"),
+        (odd!("rsa-exponent"), "sha256WithRSAEncryption with an RSA key of 2048 bits"),
+    ] {
+        let flaw = judged(pem).unwrap_err();
+        assert!(flaw.is_uncheckable(), "{flaw}");
+        assert_eq!(
+            flaw.to_string(),
+            format!("`CN=leaf` is signed with {told}, which this program cannot check")
+        );
+    }
+}
+
+#[test]
+fn weak_ones_are_refused_by_name() {
+    for (pem, told) in [
+        (
+            odd!("rsa-sha1"),
+            "`CN=leaf` is signed with sha1WithRSAEncryption, a broken hash that is not believed",
+        ),
+        (odd!("ecdsa-sha1"), "`CN=leaf` is signed with ecdsa-with-SHA1, a broken hash that is not believed"),
+        (
+            odd!("rsa-md5"),
+            "`CN=leaf` is signed with md5WithRSAEncryption, a broken hash that is not believed",
+        ),
+        (
+            odd!("pss-sha1"),
+            "`CN=leaf` is signed with RSASSA-PSS (id-SHA1), a broken hash that is not believed",
+        ),
+        (odd!("rsa1024"), "`CN=rsa1024` has an RSA key of 1024 bits, and fewer than 2048 are not believed"),
+    ] {
+        let flaw = judged(pem).unwrap_err();
+        assert!(!flaw.is_uncheckable(), "{flaw}");
+        assert_eq!(flaw.to_string(), told);
+    }
+}
+
+/// Nobody relies on the signature that an authority carries.
+#[test]
+fn an_authority_may_have_signed_itself_with_sha1() {
+    assert!(judged(odd!("rsa-sha1-root")).is_ok());
+}
+
+/// Where the sizes show that the key cannot have made the signature, nothing is left open.
+#[test]
+fn sizes_tell_a_stranger() {
+    let leaf = |pem: &str| Pem::of(pem).chain().unwrap().leaf;
+    let root = |pem: &str| Pem::of(pem).certificates().unwrap().pop().unwrap();
+    let (p521, p384, k256) = (odd!("p521"), odd!("p384-sha512"), odd!("secp256k1"));
+    let (ed448, rsa, short) = (odd!("ed448"), odd!("pss"), odd!("rsa1024"));
+    for (a, b) in [(p521, p384), (p521, k256), (p384, k256), (p521, ed448), (p521, rsa), (rsa, short)] {
+        for (leaf, root) in [(leaf(a), root(b)), (leaf(b), root(a))] {
+            let flaw = by(&[root], leaf).unwrap_err();
+            assert!(matches!(flaw, Flaw::Stranger { .. }), "{flaw}");
+        }
+    }
+    let flaw = by(&[root(p384), root(p521), root(rsa)], leaf(p521)).unwrap_err();
+    assert!(flaw.to_string().contains("ecdsa-with-SHA512 on P-521"), "the one that may have: {flaw}");
+}
+
+/// An expired leaf is nobody's business any more, however it is signed.
+#[test]
+fn what_is_wrong_anyhow_is_told() {
+    let [leaf, root] = Pem::of(odd!("p521")).certificates().unwrap().try_into().unwrap();
+    let authority = Authority { certificate: root };
+    let chain = Chain { leaf, intermediates: vec![] };
+    let later = "2030-01-01T00:00:00Z".parse().unwrap();
+    let flaw = chain.verified(std::slice::from_ref(&authority), later).unwrap_err();
+    assert!(matches!(flaw, Flaw::Expired { .. }), "{flaw}");
+    let flaw = chain.signed(std::slice::from_ref(&authority)).unwrap_err();
+    assert!(flaw.is_uncheckable(), "{flaw}");
+    assert_eq!(chain.signer(&[authority]), None, "that it may have signed is not that it did");
+}
+
+/// RFC 5280 gives `99991231235959Z` to what has no end. Our type ends a day earlier.
+#[test]
+fn an_authority_without_end_is_read() {
+    let [leaf, root] = Pem::of(odd!("endless")).certificates().unwrap().try_into().unwrap();
+    assert_eq!((root.not_after, root.until().as_str()), (jiff::Timestamp::MAX, "without end"));
+    root.check_time(jiff::Timestamp::MAX).unwrap();
+    assert_eq!(leaf.not_before.to_string(), "2026-11-20T00:00:00Z");
+    let mortal = Pem::of(odd!("p521")).chain().unwrap().leaf;
+    assert_eq!(mortal.until(), "until 2027-11-20T00:00:00Z");
+}
+
+/// Both names of the algorithm must be one: what is signed must say how.
+#[test]
+fn two_names_of_one_signature_are_unreadable() {
+    use base64::{Engine, engine::general_purpose::STANDARD};
+    let pem = super::Ca::named("x").svid(CURL);
+    let mut der = STANDARD.decode(super::super::forge::x5c(&pem)).unwrap();
+    let oid = [0x2a, 0x86, 0x48, 0xce, 0x3d, 0x04, 0x03, 0x02];
+    let last = (0..der.len() - oid.len()).rfind(|at| der[*at..].starts_with(&oid)).unwrap();
+    der[last + 7] = 3;
+    let flaw = Certificate::from_der(&der).unwrap_err();
+    assert!(flaw.to_string().contains("names two signature algorithms"), "{flaw}");
+}
+
+#[test]
+fn the_length_of_a_number_is_counted_in_bits() {
+    for (number, length) in [
+        (&[][..], 0),
+        (&[0], 0),
+        (&[0, 1], 1),
+        (&[1, 0], 9),
+        (&[0, 0x80], 8),
+        (&[0x7f], 7),
+        (&[0, 0xff, 0xff], 16),
+    ] {
+        assert_eq!(bits(number), length, "{number:?}");
+    }
+}
+
+/// The limits of ring, which has the same.
+#[test]
+fn an_rsa_key_may_be_too_long_to_check() {
+    let checkable = |bits: usize, exponent: &[u8]| {
+        let mut modulus = vec![0xff; bits / 8];
+        modulus[0] >>= (8 - bits % 8) % 8;
+        checkable(&RSAPublicKey { modulus: &modulus, exponent })
+    };
+    let usual = [1, 0, 1];
+    assert!(checkable(2048, &usual) && checkable(8192, &usual) && !checkable(8200, &usual));
+    assert!(!checkable(2040, &usual));
+    assert!(checkable(2048, &[1, 0, 0, 0, 1]) && !checkable(2048, &[2, 0, 0, 0, 1]));
+}
