@@ -1,9 +1,11 @@
 //! A leaf with its intermediates, and who stands behind it.
 
+use std::fmt;
+
 use jiff::Timestamp;
 
 use super::path::Search;
-use super::{Authority, Certificate, Flaw, Path};
+use super::{Authority, Certificate, Flaw};
 
 /// A leaf and the certificates that came with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -50,5 +52,24 @@ impl Chain {
         at: Timestamp,
     ) -> Result<Path<'c, 'a>, Flaw> {
         Search::new(self, authorities, Some(at)).run()
+    }
+}
+
+/// Who stands behind a leaf: an authority, and the intermediates between the two.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Path<'c, 'a> {
+    /// Those in between, from the leaf's side upwards.
+    pub intermediates: Vec<&'c Certificate>,
+    /// Whose key vouches.
+    pub authority: &'a Authority,
+}
+
+impl fmt::Display for Path<'_, '_> {
+    /// After "signed by": the key that did, and what it is below.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for intermediate in &self.intermediates {
+            write!(f, "`{}` (key {}), below ", intermediate.subject, intermediate.key_name())?;
+        }
+        write!(f, "key {}", self.authority.key_id())
     }
 }

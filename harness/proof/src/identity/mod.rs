@@ -23,9 +23,8 @@ mod tests;
 
 pub use bundle::{Authority, Bundle};
 pub use cert::{Certificate, KeyUsage};
-pub use chain::Chain;
+pub use chain::{Chain, Path};
 pub use entry::{Entry, entries_of};
 pub use flaw::Flaw;
 pub use id::{InvalidId, SpiffeId, TrustDomain};
-pub use path::Path;
 pub use pem::Pem;

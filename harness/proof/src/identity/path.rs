@@ -8,35 +8,15 @@
 
 use std::cmp::Reverse;
 use std::collections::HashMap;
-use std::fmt;
 
 use jiff::Timestamp;
 
 use super::algorithm::Signature;
-use super::{Authority, Certificate, Chain, Flaw};
+use super::{Authority, Certificate, Chain, Flaw, Path};
 
 /// How many signatures are checked for one leaf. A real mesh needs some tens; an RSA signature takes some tens of
 /// microseconds.
-const MOST: usize = 4096;
-
-/// Who stands behind a leaf: an authority, and the intermediates between the two.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Path<'c, 'a> {
-    /// Those in between, from the leaf's side upwards.
-    pub intermediates: Vec<&'c Certificate>,
-    /// Whose key vouches.
-    pub authority: &'a Authority,
-}
-
-impl fmt::Display for Path<'_, '_> {
-    /// After "signed by": the key that did, and what it is below.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for intermediate in &self.intermediates {
-            write!(f, "`{}` (key {}), below ", intermediate.subject, intermediate.key_name())?;
-        }
-        write!(f, "key {}", self.authority.key_id())
-    }
-}
+const MOST: usize = 2048;
 
 /// One search. Certificates are numbered: the leaf is 0, then come the intermediates, then the authorities.
 pub(super) struct Search<'c, 'a> {
@@ -236,8 +216,8 @@ impl<'c, 'a> Search<'c, 'a> {
     /// before an unknown issuer.
     fn dead_end(&mut self, reached: &[Option<Reached>]) -> Flaw {
         let mut told = (false, 0, self.unsigned(0));
-        for node in 0..self.below.len() {
-            let Some(known) = reached[node] else { continue };
+        for (node, known) in reached.iter().enumerate() {
+            let Some(known) = known else { continue };
             if (1..self.nodes()).any(|other| other != node && self.signed(node, other, true)) {
                 continue;
             }
