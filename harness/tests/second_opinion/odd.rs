@@ -13,7 +13,9 @@ pub fn all() -> Vec<Case> {
         let ders = x509_parser::pem::Pem::iter_from_buffer(text.as_bytes()).map(|pem| pem.unwrap().contents);
         let [leaf, root] = ders.collect::<Vec<_>>().try_into().unwrap();
         let (kind, expected) = match path.file_stem().unwrap().to_str().unwrap() {
-            "endless" | "p384-sha256" | "pss" => ("an algorithm that everybody knows", Says::Good),
+            "endless" | "p384-sha256" | "pss-sha256" | "pss-sha384" | "pss-sha512" => {
+                ("an algorithm that everybody knows", Says::Good)
+            }
             "rsa-sha1-root" => ("a root that signed itself with SHA-1", Says::Good),
             "rsa-sha1" | "ecdsa-sha1" | "pss-sha1" => ("a signature with SHA-1", Says::Bad),
             "rsa-md5" => ("a signature with MD5", Says::Bad),

@@ -67,8 +67,9 @@ pub(super) fn rsa_bits(key: &SubjectPublicKeyInfo<'_>) -> Option<usize> {
 
 const PSS: &str = "1.2.840.113549.1.1.10";
 
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Family {
+/// What a key and a signature must have in common.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Family {
     Rsa,
     Ec,
     Dsa,
@@ -76,7 +77,8 @@ enum Family {
     Ed448,
 }
 
-fn family_of_signature(algorithm: &str) -> Option<Family> {
+/// Nothing for one that is not known: it may go with any key.
+pub(super) fn family_of_signature(algorithm: &str) -> Option<Family> {
     match algorithm {
         "1.3.101.112" => Some(Family::Ed25519),
         "1.3.101.113" => Some(Family::Ed448),
@@ -88,7 +90,7 @@ fn family_of_signature(algorithm: &str) -> Option<Family> {
     }
 }
 
-fn family_of_key(algorithm: &str) -> Option<Family> {
+pub(super) fn family_of_key(algorithm: &str) -> Option<Family> {
     match algorithm {
         "1.3.101.112" => Some(Family::Ed25519),
         "1.3.101.113" => Some(Family::Ed448),

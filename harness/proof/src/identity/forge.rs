@@ -27,7 +27,12 @@ pub struct Ca {
 impl Ca {
     /// One that signed itself. Two of the same name have different keys.
     pub fn named(name: &str) -> Self {
-        let (params, key) = (ca_params(name), KeyPair::generate().unwrap());
+        Self::keyed(name, KeyPair::generate().unwrap())
+    }
+
+    /// One with that key.
+    pub fn keyed(name: &str, key: KeyPair) -> Self {
+        let params = ca_params(name);
         let pem = params.self_signed(&key).unwrap().pem();
         Self { params, key, pem }
     }

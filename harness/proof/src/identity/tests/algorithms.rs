@@ -7,7 +7,7 @@ use x509_parser::public_key::RSAPublicKey;
 
 use super::super::algorithm::*;
 use super::super::*;
-use super::{CURL, now};
+use super::{CURL, damaged, now};
 
 macro_rules! odd {
     ($name:literal) => {
@@ -30,9 +30,13 @@ fn by(roots: &[Certificate], leaf: Certificate) -> Result<String, Flaw> {
 
 #[test]
 fn whatever_ring_knows_is_checked() {
-    for pem in [odd!("p384-sha256"), odd!("pss"), odd!("endless")] {
-        let root = Pem::of(pem).certificates().unwrap().pop().unwrap();
-        assert_eq!(judged(pem), Ok(root.key_id.unwrap()));
+    let pss = [odd!("pss-sha256"), odd!("pss-sha384"), odd!("pss-sha512")];
+    for pem in [odd!("p384-sha256"), odd!("endless"), odd!("rsa-sha1-root")].into_iter().chain(pss) {
+        let [leaf, root] = Pem::of(pem).certificates().unwrap().try_into().unwrap();
+        assert_eq!(judged(pem), Ok(root.key_id.clone().unwrap()));
+        let damaged = Pem::of(&damaged(leaf.pem().as_str())).chain().unwrap().leaf;
+        let flaw = by(&[root], damaged).unwrap_err();
+        assert!(matches!(flaw, Flaw::SignatureInvalid { .. }), "{flaw}");
     }
 }
 
@@ -93,7 +97,7 @@ fn sizes_tell_a_stranger() {
     let leaf = |pem: &str| Pem::of(pem).chain().unwrap().leaf;
     let root = |pem: &str| Pem::of(pem).certificates().unwrap().pop().unwrap();
     let (p521, p384, k256) = (odd!("p521"), odd!("p384-sha512"), odd!("secp256k1"));
-    let (ed448, rsa, short) = (odd!("ed448"), odd!("pss"), odd!("rsa1024"));
+    let (ed448, rsa, short) = (odd!("ed448"), odd!("pss-sha384"), odd!("rsa1024"));
     for (a, b) in [(p521, p384), (p521, k256), (p384, k256), (p521, ed448), (p521, rsa), (rsa, short)] {
         for (leaf, root) in [(leaf(a), root(b)), (leaf(b), root(a))] {
             let flaw = by(&[root], leaf).unwrap_err();
@@ -102,6 +106,57 @@ fn sizes_tell_a_stranger() {
     }
     let flaw = by(&[root(p384), root(p521), root(rsa)], leaf(p521)).unwrap_err();
     assert!(flaw.to_string().contains("ecdsa-with-SHA512 on P-521"), "the one that may have: {flaw}");
+}
+
+#[test]
+fn a_key_of_another_kind_signed_nothing() {
+    let key = rcgen::KeyPair::generate_for(&rcgen::PKCS_ED25519).unwrap();
+    let ed25519 = super::Ca::keyed("ed25519", key);
+    let ecdsa = super::Ca::named("ecdsa");
+    let leaf = |pem: &str| Pem::of(pem).chain().unwrap().leaf;
+    let root = |pem: &str| Pem::of(pem).certificates().unwrap().pop().unwrap();
+    let strange = |leaf: Certificate, root: Certificate| {
+        let flaw = by(&[root], leaf).unwrap_err();
+        assert!(matches!(flaw, Flaw::Stranger { .. }), "{flaw}");
+    };
+    assert!(by(&[root(&ed25519.pem)], leaf(&ed25519.svid(CURL))).is_ok());
+    for other in [&*ecdsa.pem, odd!("compressed"), odd!("rsa1024"), odd!("ed448")] {
+        strange(leaf(&ed25519.svid(CURL)), root(other));
+    }
+    for other in [&*ecdsa.svid(CURL), odd!("ed448"), odd!("p521"), odd!("pss-salt20"), odd!("rsa1024")] {
+        strange(leaf(other), root(&ed25519.pem));
+    }
+}
+
+#[test]
+fn signatures_and_keys_are_of_one_family_or_of_none() {
+    use Family::*;
+    for (signature, family) in [
+        ("1.2.840.113549.1.1.11", Some(Rsa)),
+        ("1.2.840.113549.1.1.10", Some(Rsa)),
+        ("1.3.14.3.2.25", Some(Rsa)),
+        ("1.3.14.3.2.29", Some(Rsa)),
+        ("1.2.840.10045.4.1", Some(Ec)),
+        ("1.2.840.10045.4.3.4", Some(Ec)),
+        ("1.2.840.10040.4.3", Some(Dsa)),
+        ("1.3.101.112", Some(Ed25519)),
+        ("1.3.101.113", Some(Ed448)),
+        // ML-DSA-44, which is to come.
+        ("2.16.840.1.101.3.4.3.17", None),
+    ] {
+        assert_eq!(family_of_signature(signature), family, "{signature}");
+    }
+    for (key, family) in [
+        ("1.2.840.113549.1.1.1", Some(Rsa)),
+        ("1.2.840.113549.1.1.10", Some(Rsa)),
+        ("1.2.840.10045.2.1", Some(Ec)),
+        ("1.2.840.10040.4.1", Some(Dsa)),
+        ("1.3.101.112", Some(Ed25519)),
+        ("1.3.101.113", Some(Ed448)),
+        ("2.16.840.1.101.3.4.3.17", None),
+    ] {
+        assert_eq!(family_of_key(key), family, "{key}");
+    }
 }
 
 /// An expired leaf is nobody's business any more, however it is signed.
@@ -127,6 +182,17 @@ fn an_authority_without_end_is_read() {
     assert_eq!(leaf.not_before.to_string(), "2026-11-20T00:00:00Z");
     let mortal = Pem::of(odd!("p521")).chain().unwrap().leaf;
     assert_eq!(mortal.until(), "until 2027-11-20T00:00:00Z");
+}
+
+#[test]
+fn any_date_is_read() {
+    let ca = super::Ca::named("x");
+    let eternal = ca.renewed(|p| {
+        (p.not_before, p.not_after) = (rcgen::date_time_ymd(1, 1, 1), rcgen::date_time_ymd(9999, 12, 31));
+    });
+    let read = Pem::of(&eternal).chain().unwrap().leaf;
+    assert_eq!(read.not_before.to_string(), "0001-01-01T00:00:00Z");
+    assert_eq!(read.until(), "without end");
 }
 
 /// Both names of the algorithm must be one: what is signed must say how.
