@@ -5,15 +5,19 @@ use super::judges::Says;
 
 /// A case for each file; one that is not known here is a mistake.
 pub fn all() -> Vec<Case> {
-    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/proof/src/identity/testdata/odd");
-    let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|file| file.unwrap().path()).collect();
+    let folders = ["odd", "above"];
+    let folders =
+        folders.map(|name| format!("{}/proof/src/identity/testdata/{name}", env!("CARGO_MANIFEST_DIR")));
+    let files = folders.iter().flat_map(|folder| std::fs::read_dir(folder).unwrap());
+    let mut files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
     files.sort();
     let case = |path: &std::path::PathBuf| {
         let text = std::fs::read_to_string(path).unwrap();
         let ders = x509_parser::pem::Pem::iter_from_buffer(text.as_bytes()).map(|pem| pem.unwrap().contents);
-        let [leaf, root] = ders.collect::<Vec<_>>().try_into().unwrap();
+        let mut shown: Vec<_> = ders.collect();
+        let (leaf, roots) = (shown.remove(0), vec![shown.pop().unwrap()]);
         let (kind, expected) = match path.file_stem().unwrap().to_str().unwrap() {
-            "endless" | "p384-sha256" | "pss-sha256" | "pss-sha384" | "pss-sha512" => {
+            "endless" | "p384-sha256" | "p384-sha384" | "pss-sha256" | "pss-sha384" | "pss-sha512" => {
                 ("an algorithm that everybody knows", Says::Good)
             }
             "rsa-sha1-root" => ("a root that signed itself with SHA-1", Says::Good),
@@ -29,7 +33,7 @@ pub fn all() -> Vec<Case> {
             other => panic!("say here what {other} is"),
         };
         let name = format!("{}, {kind}", path.display());
-        Case { name, kind, expected, leaf, shown: vec![], roots: vec![root] }
+        Case { name, kind, expected, leaf, shown, roots }
     };
     files.iter().map(case).collect()
 }

@@ -66,6 +66,16 @@ impl Ca {
 
     /// A leaf for `id`, after `change`.
     pub fn svid_with(&self, id: &str, change: impl FnOnce(&mut CertificateParams)) -> String {
+        self.svid_of(&KeyPair::generate().unwrap(), id, change)
+    }
+
+    /// The same for a given key.
+    pub fn svid_of(
+        &self,
+        key: &impl rcgen::PublicKeyData,
+        id: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> String {
         let mut params = CertificateParams::default();
         params.distinguished_name = name_of("SPIRE", None);
         params.subject_alt_names = vec![uri(id)];
@@ -81,7 +91,7 @@ impl Ca {
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer()).unwrap().pem()
+        params.signed_by(key, &self.issuer()).unwrap().pem()
     }
 
     /// This authority alone as a trust domain's bundle.

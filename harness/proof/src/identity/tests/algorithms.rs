@@ -3,7 +3,9 @@
 //! ring makes no such signatures, so these are OpenSSL's: `openssl ca -md …` with `-sigopt` for the PSS ones, valid
 //! from 2026-11-20 on. Each file has a leaf and the root that signed it.
 
+use x509_parser::prelude::FromDer;
 use x509_parser::public_key::RSAPublicKey;
+use x509_parser::x509::SubjectPublicKeyInfo;
 
 use super::super::algorithm::*;
 use super::super::*;
@@ -91,6 +93,29 @@ fn an_authority_may_have_signed_itself_with_sha1() {
     assert!(judged(odd!("rsa-sha1-root")).is_ok());
 }
 
+struct RsaKey(Vec<u8>);
+
+impl rcgen::PublicKeyData for RsaKey {
+    fn der_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    fn algorithm(&self) -> &'static rcgen::SignatureAlgorithm {
+        &rcgen::PKCS_RSA_SHA256
+    }
+}
+
+/// Whoever finds the leaf's own key speaks for it.
+#[test]
+fn a_leaf_with_a_short_key_is_refused() {
+    let short = Pem::of(odd!("rsa1024")).certificates().unwrap().pop().unwrap();
+    let (_, info) = SubjectPublicKeyInfo::from_der(&short.public_key).unwrap();
+    let key = RsaKey(info.subject_public_key.data.to_vec());
+    let ca = super::Ca::named("cluster1.local");
+    let flaw = super::judged(&ca, &[&ca.svid_of(&key, CURL, |_| {})]).unwrap_err();
+    assert!(matches!(flaw, Flaw::ShortKey { bits: 1024, .. }), "{flaw}");
+}
+
 /// Where the sizes show that the key cannot have made the signature, nothing is left open.
 #[test]
 fn sizes_tell_a_stranger() {
@@ -156,6 +181,32 @@ fn signatures_and_keys_are_of_one_family_or_of_none() {
         ("2.16.840.1.101.3.4.3.17", None),
     ] {
         assert_eq!(family_of_key(key), family, "{key}");
+    }
+}
+
+/// A company's root, above an intermediate that signs as everybody does: the culprit is named.
+#[test]
+fn the_link_that_cannot_be_checked_is_named() {
+    for (pem, told) in [
+        (
+            include_str!("../testdata/above/p521.pem"),
+            "`CN=middle` is signed with ecdsa-with-SHA512 on P-521, which",
+        ),
+        (
+            include_str!("../testdata/above/ecdsa-sha1.pem"),
+            "`CN=middle` is signed with ecdsa-with-SHA1, a broken",
+        ),
+        (
+            include_str!("../testdata/above/rsa-sha1.pem"),
+            "`CN=middle` is signed with sha1WithRSAEncryption, a broken",
+        ),
+        (include_str!("../testdata/above/rsa1024.pem"), "`CN=rsa1024` has an RSA key of 1024 bits"),
+    ] {
+        let mut intermediates = Pem::of(pem).certificates().unwrap();
+        let authority = Authority { certificate: intermediates.pop().unwrap() };
+        let chain = Chain { leaf: intermediates.remove(0), intermediates };
+        let flaw = chain.verified(&[authority], now()).unwrap_err();
+        assert!(flaw.to_string().starts_with(told), "{flaw}");
     }
 }
 
