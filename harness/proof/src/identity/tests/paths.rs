@@ -150,6 +150,7 @@ fn intermediates_from_elsewhere_help_and_prove_nothing() {
     let known = [leaf(&stranger.pem), leaf(&middle.pem)];
     let joined = alone.clone().with(&known);
     let path = joined.verified(&tops, now()).unwrap();
+    assert_eq!((joined.signer(&tops), alone.signer(&tops)), (Some(&tops[0]), None));
     let (middle_key, root_key) = (leaf(&middle.pem).key_id.unwrap(), leaf(&root.pem).key_id.unwrap());
     assert_eq!(path.to_string(), format!("`C=US, O=RH, CN=middle` (key {middle_key}), below key {root_key}"));
     let strangers = chain(&[&stranger.svid(CURL)]).chain().unwrap().with(&known);
