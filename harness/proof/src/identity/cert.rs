@@ -175,10 +175,8 @@ impl Certificate {
     /// # Errors
     /// [`Flaw::WeakSignature`].
     pub fn check_hash(&self) -> Result<(), Flaw> {
-        match self.broken_hash.clone() {
-            Some(algorithm) => Err(Flaw::WeakSignature { subject: self.subject.clone(), algorithm }),
-            None => Ok(()),
-        }
+        let weak = |algorithm| Err(Flaw::WeakSignature { subject: self.subject.clone(), algorithm });
+        self.broken_hash.clone().map_or(Ok(()), weak)
     }
 
     /// Whether its key is long enough.
@@ -186,15 +184,8 @@ impl Certificate {
     /// # Errors
     /// [`Flaw::ShortKey`].
     pub fn check_key(&self) -> Result<(), Flaw> {
-        match self.rsa_bits.filter(|bits| *bits < algorithm::RSA_LEAST) {
-            Some(bits) => Err(Flaw::ShortKey { subject: self.subject.clone(), bits }),
-            None => Ok(()),
-        }
-    }
-
-    /// Whether the key of `issuer` is known to have made this certificate's signature. Names play no part.
-    pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
-        self.signature_by(issuer) == Signature::Made
+        let short = |bits| Err(Flaw::ShortKey { subject: self.subject.clone(), bits });
+        self.rsa_bits.filter(|bits| *bits < algorithm::RSA_LEAST).map_or(Ok(()), short)
     }
 
     /// Whether the key of `issuer` made this certificate's signature, as far as that can be checked.
