@@ -139,6 +139,24 @@ fn what_issued_itself_does_not_count() {
     assert!(matches!(flaw, Flaw::ChainTooLong(_)), "{flaw}");
 }
 
+/// One key under two names, of which one does not count: whichever is looked at first, the better way is found.
+#[test]
+fn a_better_way_that_is_found_later_is_taken() {
+    let root = Ca::named("root");
+    let tight = root.renewed(|p| p.is_ca = IsCa::Ca(BasicConstraints::Constrained(0)));
+    let next = root.intermediate("root", |_| {});
+    let svid = next.svid(CURL);
+    // The order is that of the fingerprints: one of sixteen comes before the other, and one after.
+    for n in 0..16u8 {
+        let counts = next.cross_signed(&root, |p| {
+            p.distinguished_name.push(rcgen::DnType::CommonName, "other");
+            p.serial_number = Some(vec![1, n].into());
+        });
+        assert_eq!(verified(&[&svid, &counts, &next.pem], &[&tight]), Ok(leaf(&tight).fingerprint()));
+        assert!(matches!(verified(&[&svid, &counts], &[&tight]), Err(Flaw::ChainTooLong(_))));
+    }
+}
+
 /// Case: Envoy's log shows the leaf alone, and a proxy's secret has the rest.
 #[test]
 fn intermediates_from_elsewhere_help_and_prove_nothing() {
