@@ -10,7 +10,7 @@ use harness::kube::pods::{one_ready_pod, pods};
 use harness::kube::{connect, forward};
 use harness::world::{Place, World};
 use harness::{Code, Error, Result, spire};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod};
+use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{Api, Client, ResourceExt as _};
 use proof::envoy::{Counters, Held, maximum_tls};
 use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, RemoteCluster, Workload, missing};
@@ -174,6 +174,7 @@ impl Mesh {
             let map = map.map_err(|e| missing("istiod's root").because(e))?;
             let root = map.data.and_then(|mut data| data.remove("root-cert.pem"));
             one.istiod_root = Some(Pem::of(&root.ok_or_else(|| missing("istiod's root"))?));
+            one.istiod_intermediate = plugged_in(client).await?;
             Ok(())
         })
         .await
@@ -227,6 +228,16 @@ impl Mesh {
 pub(crate) async fn workload(client: &Client, Pods(namespace, selector): Pods<'_>) -> Result<Workload> {
     let pod = one_ready_pod(client, namespace, selector).await?;
     Ok(named(namespace, &pod))
+}
+
+/// The certificate that istiod signs with where a CA was plugged in for it: of the Secret only this leaves the look. (Istio's
+/// "Plug in CA Certificates" names the Secret and its parts.)
+async fn plugged_in(client: &Client) -> Result<Option<Pem>> {
+    let secrets: Api<Secret> = Api::namespaced(client.clone(), "istio-system");
+    let found = secrets.get_opt("cacerts").await;
+    let found = found.map_err(|e| missing("whether a CA is plugged in for istiod").because(e))?;
+    let certificate = found.and_then(|secret| secret.data?.remove("ca-cert.pem"));
+    Ok(certificate.map(|pem| Pem::of(&String::from_utf8_lossy(&pem.0))))
 }
 
 /// Every ready pod behind a selector: its replicas.

@@ -107,6 +107,14 @@ impl Held {
         })
     }
 
+    /// Every certificate chain held.
+    pub fn chains(&self) -> impl Iterator<Item = &Pem> {
+        self.secrets.iter().filter_map(|secret| match &secret.content {
+            Content::Certificate(chain) => Some(chain),
+            _ => None,
+        })
+    }
+
     /// The trust held under `name`.
     pub fn trust(&self, name: &str) -> Option<&Trust> {
         self.secrets.iter().find_map(|secret| match &secret.content {

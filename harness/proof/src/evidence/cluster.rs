@@ -28,6 +28,10 @@ pub struct ClusterSeen {
     pub entries: Option<Vec<Entry>>,
     /// The root of istiod's own CA.
     pub istiod_root: Option<Pem>,
+    /// The intermediate that its istiod signs with, when its CA was plugged in below a root (`ca-cert.pem` of the
+    /// Secret `cacerts`). Where SPIRE has the same root, nothing else tells the two apart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub istiod_intermediate: Option<Pem>,
     /// Which other clusters its istiod watches.
     pub remote_clusters: Option<Vec<RemoteCluster>>,
     /// Its mesh proxies, sidecars and gateways.
@@ -95,6 +99,7 @@ impl ClusterSeen {
             fetches: None,
             entries: None,
             istiod_root: None,
+            istiod_intermediate: None,
             remote_clusters: None,
             proxies: Vec::new(),
         }
@@ -123,13 +128,44 @@ impl ClusterSeen {
         Ok(bundle)
     }
 
-    /// The authorities of its istiod's CA.
+    /// Its istiod's CA.
     ///
     /// # Errors
-    /// [`Code::Evidence`] when they were not collected or cannot be read.
-    pub fn istiod(&self) -> Result<Vec<Authority>> {
-        let what = || format!("istiod's root in {}", self.cluster.name);
-        let root = self.istiod_root.as_ref().ok_or_else(|| missing(what()))?;
-        Authority::all_in(root).map_err(|flaw| missing(what()).seen(flaw.to_string()))
+    /// [`Code::Evidence`] when its root was not collected, or something of it cannot be read.
+    pub fn istiod(&self) -> Result<IstiodCa> {
+        let read = |pem: &Pem, what: &str| {
+            let what = || missing(format!("istiod's {what} in {}", self.cluster.name));
+            Authority::all_in(pem).map_err(|flaw| what().seen(flaw.to_string()))
+        };
+        let what = || missing(format!("istiod's root in {}", self.cluster.name));
+        let roots = read(self.istiod_root.as_ref().ok_or_else(what)?, "root")?;
+        let chain = self.istiod_intermediate.as_ref().map(|pem| read(pem, "intermediate")).transpose()?;
+        // What may follow the intermediate is above it, and perhaps above SPIRE's too.
+        let intermediate = chain.and_then(|chain| chain.into_iter().next());
+        Ok(IstiodCa { roots, intermediate })
+    }
+}
+
+/// What istiod makes certificates with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IstiodCa {
+    /// What it tells everybody to believe.
+    pub roots: Vec<Authority>,
+    /// What it signs with, when that is not its root.
+    pub intermediate: Option<Authority>,
+}
+
+impl IstiodCa {
+    /// All of them.
+    pub fn authorities(&self) -> impl Iterator<Item = &Authority> {
+        self.roots.iter().chain(&self.intermediate)
+    }
+
+    /// Whether it signs with that key, or with something below it that is not known.
+    pub fn may_sign_with(&self, authority: &Authority) -> bool {
+        match &self.intermediate {
+            Some(intermediate) => intermediate.has_key_of(authority),
+            None => self.roots.iter().any(|root| root.has_key_of(authority)),
+        }
     }
 }

@@ -16,11 +16,13 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
-pub use cluster::{ClusterSeen, Fetch, Proxy, RemoteCluster};
+pub use cluster::{ClusterSeen, Fetch, IstiodCa, Proxy, RemoteCluster};
 pub use facts::{Fact, Must};
 
 use crate::claim::Claim;
+use crate::envoy::Held;
 use crate::error::Context;
+use crate::identity::Certificate;
 use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result};
 
@@ -127,6 +129,20 @@ impl Evidence {
     /// The cluster's place in the document, for pointers into it.
     pub(crate) fn index(&self, name: &ClusterName) -> usize {
         self.clusters.iter().position(|seen| seen.cluster.name == *name).unwrap_or_default()
+    }
+
+    /// Every intermediate that any proxy holds: an access log shows the leaf of a peer alone. Chains that cannot be
+    /// read are another claim's finding.
+    pub fn intermediates(&self) -> Vec<Certificate> {
+        let proxies = self.clusters.iter().flat_map(|seen| &seen.proxies);
+        let chains = proxies.filter_map(|proxy| proxy.held.as_ref()).flat_map(Held::chains);
+        let mut all = Vec::new();
+        for one in chains.filter_map(|pem| pem.chain().ok()).flat_map(|chain| chain.intermediates) {
+            if !all.contains(&one) {
+                all.push(one);
+            }
+        }
+        all
     }
 
     /// All clusters but that one.

@@ -4,9 +4,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
-use super::{Certificate, Chain, Flaw, Pem, TrustDomain};
+use super::{Certificate, Chain, Flaw, Path, Pem, TrustDomain};
 use crate::error::Context;
 use crate::{Code, Error, Result};
 
@@ -27,10 +26,9 @@ impl Authority {
     }
 
     /// The name of its key, in hex: the subject key identifier, which is also what SPIRE calls an authority
-    /// by. An authority without one is named by the first twenty bytes of its public key's SHA-256.
+    /// by ([`Certificate::key_name`]).
     pub fn key_id(&self) -> String {
-        let digest = || hex::encode(&Sha256::digest(&self.certificate.public_key)[..20]);
-        self.certificate.key_id.clone().unwrap_or_else(digest)
+        self.certificate.key_name()
     }
 
     /// The key itself: what makes two authorities the same, whatever they are called.
@@ -103,8 +101,16 @@ impl Bundle {
     /// is signed link by link up to one of these keys, and everything is valid at `at`.
     ///
     /// # Errors
-    /// The first flaw found.
+    /// The first flaw found; [`Flaw::is_uncheckable`] tells that it may be good all the same.
     pub fn vouches(&self, chain: &Chain, at: Timestamp) -> std::result::Result<&Authority, Flaw> {
+        self.path(chain, at).map(|path| path.authority)
+    }
+
+    /// Like [`Bundle::vouches`], with the intermediates on the way.
+    ///
+    /// # Errors
+    /// As [`Bundle::vouches`].
+    pub fn path<'c>(&self, chain: &'c Chain, at: Timestamp) -> std::result::Result<Path<'c, '_>, Flaw> {
         let id = chain.leaf.spiffe_id()?;
         chain.leaf.check_leaf()?;
         if *id.trust_domain() != self.trust_domain {

@@ -7,6 +7,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::extensions::{GeneralName, ParsedExtension};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
+use super::algorithm::{self, Signature};
 use super::{Flaw, Pem, SpiffeId};
 
 /// One X.509 certificate.
@@ -40,6 +41,8 @@ pub struct Certificate {
     pub authority_key_id: Option<String>,
     /// Its public key with the algorithm (SubjectPublicKeyInfo, DER).
     pub public_key: Vec<u8>,
+    rsa_bits: Option<usize>,
+    broken_hash: Option<String>,
     der: Vec<u8>,
 }
 
@@ -62,6 +65,10 @@ impl Certificate {
     pub fn from_der(der: &[u8]) -> Result<Self, Flaw> {
         let unreadable = |e: &dyn std::fmt::Display| Flaw::Unreadable(e.to_string());
         let x509 = parse(der)?;
+        // RFC 5280, section 4.1.1.2. Go, in which SPIRE and istiod are written, does not read such a one either.
+        if x509.signature_algorithm != x509.tbs_certificate.signature {
+            return Err(Flaw::Unreadable("it names two signature algorithms".into()));
+        }
         let (mut uris, mut dns) = (Vec::new(), Vec::new());
         if let Some(san) = x509.subject_alternative_name().map_err(|e| unreadable(&e))? {
             for name in &san.value.general_names {
@@ -75,7 +82,6 @@ impl Certificate {
         let constraints = x509.basic_constraints().map_err(|e| unreadable(&e))?;
         let key_usage = x509.key_usage().map_err(|e| unreadable(&e))?;
         let extended = x509.extended_key_usage().map_err(|e| unreadable(&e))?;
-        let moment = |t: i64| Timestamp::from_second(t).map_err(|e| unreadable(&e));
         let (mut key_id, mut authority_key_id) = (None, None);
         for extension in x509.extensions() {
             match extension.parsed_extension() {
@@ -91,8 +97,8 @@ impl Certificate {
             subject: x509.subject().to_string(),
             issuer: x509.issuer().to_string(),
             serial: hex::encode(x509.raw_serial()),
-            not_before: moment(x509.validity().not_before.timestamp())?,
-            not_after: moment(x509.validity().not_after.timestamp())?,
+            not_before: moment(x509.validity().not_before.timestamp()),
+            not_after: moment(x509.validity().not_after.timestamp()),
             uris,
             dns,
             is_ca: constraints.as_ref().is_some_and(|c| c.value.ca),
@@ -106,6 +112,8 @@ impl Certificate {
             key_id,
             authority_key_id,
             public_key: x509.public_key().raw.to_vec(),
+            rsa_bits: algorithm::rsa_bits(x509.public_key()),
+            broken_hash: algorithm::broken_hash(&x509.signature_algorithm),
             der: der.to_vec(),
         })
     }
@@ -162,10 +170,55 @@ impl Certificate {
         self.is_ca && self.key_usage.is_none_or(|usage| usage.key_cert_sign)
     }
 
-    /// Whether the key of `issuer` made this certificate's signature. Names play no part.
-    pub fn is_signed_by(&self, issuer: &Certificate) -> bool {
-        let (Ok(mine), Ok(theirs)) = (parse(&self.der), parse(&issuer.der)) else { return false };
-        mine.verify_signature(Some(theirs.public_key())).is_ok()
+    /// Whether it is signed over a hash that can be relied on.
+    ///
+    /// # Errors
+    /// [`Flaw::WeakSignature`].
+    pub fn check_hash(&self) -> Result<(), Flaw> {
+        let weak = |algorithm| Err(Flaw::WeakSignature { subject: self.subject.clone(), algorithm });
+        self.broken_hash.clone().map_or(Ok(()), weak)
+    }
+
+    /// Whether its key is long enough.
+    ///
+    /// # Errors
+    /// [`Flaw::ShortKey`].
+    pub fn check_key(&self) -> Result<(), Flaw> {
+        let short = |bits| Err(Flaw::ShortKey { subject: self.subject.clone(), bits });
+        self.rsa_bits.filter(|bits| *bits < algorithm::RSA_LEAST).map_or(Ok(()), short)
+    }
+
+    /// Whether the key of `issuer` made this certificate's signature, as far as that can be checked.
+    pub(super) fn signature_by(&self, issuer: &Certificate) -> Signature {
+        let (Ok(mine), Ok(theirs)) = (parse(&self.der), parse(&issuer.der)) else {
+            return Signature::NotMade;
+        };
+        algorithm::check(&mine, theirs.public_key())
+    }
+
+    /// That nobody here can tell whether the key of `issuer` signed it.
+    pub(super) fn uncheckable(&self, issuer: &Certificate) -> Flaw {
+        let algorithm = match (parse(&self.der), parse(&issuer.der)) {
+            (Ok(mine), Ok(theirs)) => algorithm::combination(&mine.signature_algorithm, theirs.public_key()),
+            _ => "an unknown algorithm".into(),
+        };
+        Flaw::Uncheckable { subject: self.subject.clone(), algorithm }
+    }
+
+    /// The name of its key, in hex: the subject key identifier. A certificate without one is named by the first
+    /// twenty bytes of its public key's SHA-256.
+    pub fn key_name(&self) -> String {
+        let digest = || hex::encode(&Sha256::digest(&self.public_key)[..20]);
+        self.key_id.clone().unwrap_or_else(digest)
+    }
+
+    /// Until when it is valid, for a person.
+    pub fn until(&self) -> String {
+        if self.not_after == Timestamp::MAX {
+            "without end".into()
+        } else {
+            format!("until {}", self.not_after)
+        }
     }
 
     /// The certificate as text.
@@ -179,6 +232,12 @@ impl Certificate {
     pub fn fingerprint(&self) -> String {
         hex::encode(Sha256::digest(&self.der))
     }
+}
+
+/// The year 9999 ends a little later than this type does, and its last second means "no end" (RFC 5280, section
+/// 4.1.2.5). No moment of judgement lies beyond, so the last one that there is will do.
+fn moment(seconds: i64) -> Timestamp {
+    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Flaw> {

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 
+use super::algorithm::RSA_LEAST;
 use super::{InvalidId, SpiffeId, TrustDomain};
 
 /// One thing that is wrong with a certificate, its chain, or whom it speaks for.
@@ -98,6 +99,44 @@ pub enum Flaw {
     /// A link of the chain allows fewer links below it (RFC 5280, section 4.2.1.9).
     #[error("the chain is longer than `{0}` allows")]
     ChainTooLong(String),
+    /// A signature over a hash for which collisions are made.
+    #[error("`{subject}` is signed with {algorithm}, a broken hash that is not believed")]
+    WeakSignature {
+        /// Whose certificate.
+        subject: String,
+        /// How it is signed.
+        algorithm: String,
+    },
+    /// A key so short that others may find it.
+    #[error("`{subject}` has an RSA key of {bits} bits, and fewer than {RSA_LEAST} are not believed")]
+    ShortKey {
+        /// Whose certificate.
+        subject: String,
+        /// How long its key is.
+        bits: usize,
+    },
+    /// It may be good or forged: nobody here can tell.
+    #[error("`{subject}` is signed with {algorithm}, which this program cannot check")]
+    Uncheckable {
+        /// Whose certificate.
+        subject: String,
+        /// How it is signed, and with what kind of key.
+        algorithm: String,
+    },
+    /// It may be good: finding out would take too long.
+    #[error("so many certificates came with it that more than {most} signatures would have to be checked")]
+    TooMany {
+        /// How many are.
+        most: usize,
+    },
+}
+
+impl Flaw {
+    /// Whether it says that nothing is known, neither that the certificate is good nor that it is not. Such a flaw
+    /// breaks no claim.
+    pub fn is_uncheckable(&self) -> bool {
+        matches!(self, Self::Uncheckable { .. } | Self::TooMany { .. })
+    }
 }
 
 fn key_text(key_id: Option<&str>) -> String {

@@ -27,7 +27,12 @@ pub struct Ca {
 impl Ca {
     /// One that signed itself. Two of the same name have different keys.
     pub fn named(name: &str) -> Self {
-        let (params, key) = (ca_params(name), KeyPair::generate().unwrap());
+        Self::keyed(name, KeyPair::generate().unwrap())
+    }
+
+    /// One with that key.
+    pub fn keyed(name: &str, key: KeyPair) -> Self {
+        let params = ca_params(name);
         let pem = params.self_signed(&key).unwrap().pem();
         Self { params, key, pem }
     }
@@ -40,6 +45,20 @@ impl Ca {
         Self { params, key, pem }
     }
 
+    /// The same key and name again, in another certificate that signs itself.
+    pub fn renewed(&self, change: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = self.params.clone();
+        change(&mut params);
+        params.self_signed(&self.key).unwrap().pem()
+    }
+
+    /// The same key and name again, signed by another authority.
+    pub fn cross_signed(&self, by: &Self, change: impl FnOnce(&mut CertificateParams)) -> String {
+        let mut params = self.params.clone();
+        change(&mut params);
+        params.signed_by(&self.key, &by.issuer()).unwrap().pem()
+    }
+
     /// A good leaf for `id`.
     pub fn svid(&self, id: &str) -> String {
         self.svid_with(id, |_| {})
@@ -47,6 +66,16 @@ impl Ca {
 
     /// A leaf for `id`, after `change`.
     pub fn svid_with(&self, id: &str, change: impl FnOnce(&mut CertificateParams)) -> String {
+        self.svid_of(&KeyPair::generate().unwrap(), id, change)
+    }
+
+    /// The same for a given key.
+    pub fn svid_of(
+        &self,
+        key: &impl rcgen::PublicKeyData,
+        id: &str,
+        change: impl FnOnce(&mut CertificateParams),
+    ) -> String {
         let mut params = CertificateParams::default();
         params.distinguished_name = name_of("SPIRE", None);
         params.subject_alt_names = vec![uri(id)];
@@ -62,7 +91,7 @@ impl Ca {
         params.is_ca = IsCa::ExplicitNoCa;
         params.use_authority_key_identifier_extension = true;
         change(&mut params);
-        params.signed_by(&KeyPair::generate().unwrap(), &self.issuer()).unwrap().pem()
+        params.signed_by(key, &self.issuer()).unwrap().pem()
     }
 
     /// This authority alone as a trust domain's bundle.

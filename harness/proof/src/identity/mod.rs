@@ -7,6 +7,7 @@
 //!
 //! X.509 lives here and nowhere else. Nothing here does any I/O.
 
+mod algorithm;
 mod bundle;
 mod cert;
 mod chain;
@@ -15,12 +16,15 @@ mod flaw;
 #[cfg(test)]
 pub(crate) mod forge;
 mod id;
+mod path;
+mod pem;
 #[cfg(test)]
 mod tests;
 
 pub use bundle::{Authority, Bundle};
 pub use cert::{Certificate, KeyUsage};
-pub use chain::{Chain, Pem};
+pub use chain::{Chain, Path};
 pub use entry::{Entry, entries_of};
 pub use flaw::Flaw;
 pub use id::{InvalidId, SpiffeId, TrustDomain};
+pub use pem::Pem;

@@ -38,12 +38,17 @@ pub fn is_so(evidence: &Evidence, fact: &Fact) -> Result<Finding> {
         Must::BeVouchedFor { by, id } => {
             let pem = Pem::of(seen);
             let shown = Some(&pem).filter(|pem| !pem.is_empty());
-            vouched(shown, evidence.cluster(by)?.published()?, id, evidence.collected_at)
+            let known = evidence.intermediates();
+            vouched(shown, &known, evidence.cluster(by)?.published()?, id, evidence.collected_at)?
         }
         Must::BeIstiods { of } => {
             let (pem, cluster) = (Pem::of(seen), evidence.cluster(of)?);
-            let Finding { held, observed, issuer_key, .. } =
-                not_from_istiod(Some(&pem), &cluster.istiod()?, &[cluster.published()?]);
+            let Finding { held, observed, issuer_key, .. } = not_from_istiod(
+                Some(&pem),
+                &evidence.intermediates(),
+                &[cluster.istiod()?],
+                &[cluster.published()?],
+            )?;
             // It is so when the same question as everywhere else has the other answer, for the key's sake.
             let istiods = !held && issuer_key.is_some();
             Finding::new(istiods, "signed by istiod's CA", observed).signed_by(issuer_key)

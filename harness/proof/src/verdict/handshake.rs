@@ -10,28 +10,38 @@ use super::{Finding, Located};
 use crate::Result;
 use crate::envoy::Record;
 use crate::evidence::{Evidence, Handshake, missing};
-use crate::identity::{Bundle, Flaw, Pem, SpiffeId};
+use crate::identity::{Bundle, Certificate, Flaw, Pem, SpiffeId};
 use crate::topology::Way;
 
-/// `shown` is a certificate of exactly `id`, made by an authority of `bundle` and valid at `at`.
-pub fn vouched(shown: Option<&Pem>, bundle: &Bundle, id: &SpiffeId, at: Timestamp) -> Finding {
+/// `shown` is a certificate of exactly `id`, made by an authority of `bundle` and valid at `at`. `known` are the
+/// intermediates that are known from elsewhere, for a witness that recorded the leaf alone.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when the certificate is signed in a way that cannot be checked here.
+pub fn vouched(
+    shown: Option<&Pem>,
+    known: &[Certificate],
+    bundle: &Bundle,
+    id: &SpiffeId,
+    at: Timestamp,
+) -> Result<Finding> {
     let expected = format!("{id}, signed by an authority of {}", super::bundles::described(bundle));
     let judged = || -> Result<_, Flaw> {
-        let chain = shown.ok_or(Flaw::NoCertificate)?.chain()?;
-        let authority = bundle.vouches(&chain, at)?;
-        let found = chain.leaf.spiffe_id()?;
+        let chain = shown.ok_or(Flaw::NoCertificate)?.chain()?.with(known);
+        let path = bundle.path(&chain, at)?;
+        let (leaf, key) = (&chain.leaf, path.authority.key_id());
+        let found = leaf.spiffe_id()?;
         if found != *id {
             return Err(Flaw::OtherId { expected: id.clone(), found });
         }
-        Ok((chain, authority.key_id()))
+        let whose = if path.intermediates.is_empty() { "" } else { " of the trust bundle" };
+        let observed =
+            format!("{id}, serial {}, valid {}, signed by {path}{whose}", leaf.serial, leaf.until());
+        Ok((observed, key))
     };
     match judged() {
-        Ok((chain, key)) => {
-            let (leaf, until) = (&chain.leaf, chain.leaf.not_after);
-            let observed = format!("{id}, serial {}, valid until {until}, signed by key {key}", leaf.serial);
-            Finding::new(true, expected, observed).signed_by(key)
-        }
-        Err(flaw) => Finding::new(false, expected, flaw.to_string()),
+        Ok((observed, key)) => Ok(Finding::new(true, expected, observed).signed_by(key)),
+        Err(flaw) => Ok(Finding::new(false, expected, super::told(&flaw)?)),
     }
 }
 
@@ -69,14 +79,14 @@ impl<'a> Met<'a> {
 /// The certificate that the server showed was made by its own trust domain.
 ///
 /// # Errors
-/// [`crate::Code::Evidence`] when a record or bundle is missing.
+/// [`crate::Code::Evidence`] when a record or bundle is missing, or a certificate cannot be checked.
 pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
-    let home = evidence.cluster(&way.to)?;
+    let (home, known) = (evidence.cluster(&way.to)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.server.id(&home.trust_domain()?)?;
         let record = Met::of(handshake)?.by_client;
         let at = record.began().unwrap_or(evidence.collected_at);
-        Ok(vouched(record.upstream_peer_cert.as_ref(), home.published()?, &id, at))
+        vouched(record.upstream_peer_cert.as_ref(), &known, home.published()?, &id, at)
     })?;
     Ok((finding, format!("{at}/by_client/upstream_peer_cert")))
 }
@@ -86,12 +96,12 @@ pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
 /// # Errors
 /// As [`server_vouched`].
 pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
-    let home = evidence.cluster(&way.from)?;
+    let (home, known) = (evidence.cluster(&way.from)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.client.id(&home.trust_domain()?)?;
         let record = Met::of(handshake)?.by_server;
         let at = record.began().unwrap_or(evidence.collected_at);
-        Ok(vouched(record.downstream_peer_cert.as_ref(), home.published()?, &id, at))
+        vouched(record.downstream_peer_cert.as_ref(), &known, home.published()?, &id, at)
     })?;
     Ok((finding, format!("{at}/by_server/downstream_peer_cert")))
 }

@@ -19,7 +19,8 @@ const ROOTS: &str = "ROOTCA";
 pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
     let id = proxy.workload.id(&seen.trust_domain()?)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
-    Ok(vouched(shown, seen.published()?, &id, evidence.collected_at))
+    // What it holds it will show: the intermediates must be with the leaf, not merely somewhere in the mesh.
+    vouched(shown, &[], seen.published()?, &id, evidence.collected_at)
 }
 
 /// The proxy's `ROOTCA` holds the published keys of every trust domain of the mesh, and no other.

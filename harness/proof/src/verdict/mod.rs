@@ -45,9 +45,22 @@ pub use judge::{judge, judge_one};
 pub use path::{moved, passed};
 pub use refusal::refused;
 
-use crate::Error;
 use crate::claim::Claim;
+use crate::identity::Flaw;
 use crate::topology::Way;
+use crate::{Code, Error, Result};
+
+/// What was observed of a certificate with that flaw.
+///
+/// # Errors
+/// [`Code::Evidence`] for one that nobody here can check: it is neither good nor bad, so it breaks no claim.
+fn told(flaw: &Flaw) -> Result<String> {
+    if flaw.is_uncheckable() {
+        Err(Error::new(Code::Evidence, flaw.to_string()))
+    } else {
+        Ok(flaw.to_string())
+    }
+}
 
 /// Whether something is as it must be, and how that was seen.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,5 +1,7 @@
 //! Each test names the tampering; the flaw must be that one and no other.
 
+mod algorithms;
+mod paths;
 mod spire;
 
 use rcgen::{BasicConstraints, ExtendedKeyUsagePurpose, IsCa, KeyUsagePurpose, date_time_ymd};
@@ -222,6 +224,14 @@ fn nothing_but_certificates_gets_into_pem() {
     assert_eq!(Pem::of("no certificate").chain().unwrap_err(), Flaw::NoCertificate);
     let rubbish = Pem::of("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----");
     assert!(matches!(rubbish.chain(), Err(Flaw::Unreadable(_))));
+}
+
+/// A private key's header that comes first must not turn the certificate after it into something else.
+#[test]
+fn text_and_certificates_are_told_apart() {
+    let good = Ca::named("x").pem;
+    assert!(Pem::of("no certificate").is_empty() && !Pem::of(&good).is_empty());
+    assert_eq!(leaf(&good).pem().as_str(), good.replace('\r', ""), "in lines of 64, as everybody writes it");
 }
 
 /// The certificate printed on Istio's SPIRE documentation page: real SPIRE of 2022, RSA authority.

@@ -2,6 +2,7 @@
 //! turn red: those and no others.
 
 mod held;
+mod intermediates;
 mod met;
 mod real;
 mod whole;

@@ -41,11 +41,14 @@ fn one_real_handshake_is_vouched_for_at_both_ends() {
     let ([home, away], [curl, hello]) = (bundles(), ids());
     let (server, client) =
         (met.by_client.upstream_peer_cert.as_ref(), met.by_server.downstream_peer_cert.as_ref());
-    assert!(vouched(server, &away, &hello, at()).held);
-    assert!(vouched(client, &home, &curl, at()).held);
-    assert!(!vouched(server, &home, &hello, at()).held, "not by the other's bundle");
-    assert!(!vouched(client, &home, &hello, at()).held, "not as somebody else");
-    assert!(!vouched(server, &away, &hello, "2026-11-23T00:00:00Z".parse().unwrap()).held, "not for ever");
+    assert!(vouched(server, &[], &away, &hello, at()).unwrap().held);
+    assert!(vouched(client, &[], &home, &curl, at()).unwrap().held);
+    assert!(!vouched(server, &[], &home, &hello, at()).unwrap().held, "not by the other's bundle");
+    assert!(!vouched(client, &[], &home, &hello, at()).unwrap().held, "not as somebody else");
+    assert!(
+        !vouched(server, &[], &away, &hello, "2026-11-23T00:00:00Z".parse().unwrap()).unwrap().held,
+        "not for ever"
+    );
     let sni = "outbound_.5000_._.helloworld.istio-test.svc.cluster.local";
     assert!(same_connection(&met, (&curl, &hello), sni, "TLSv1.3").held);
     assert!(passed(met.by_client, "127.0.0.1:15443").held);
@@ -54,7 +57,7 @@ fn one_real_handshake_is_vouched_for_at_both_ends() {
 #[test]
 fn a_real_proxy_holds_what_it_should() {
     let ([home, away], [curl, _]) = (bundles(), ids());
-    assert!(vouched(held().certificate("default"), &home, &curl, at()).held);
+    assert!(vouched(held().certificate("default"), &[], &home, &curl, at()).unwrap().held);
     assert!(trusts(held().trust("ROOTCA"), &[&home, &away]).held);
     assert!(!trusts(held().trust("ROOTCA"), &[&home]).held, "one more than the mesh has");
 }
