@@ -182,7 +182,7 @@ fn intermediates_from_elsewhere_help_and_prove_nothing() {
 fn a_flood_of_intermediates_ends() {
     let root = Ca::named("root");
     let middle = root.intermediate("middle", |_| {});
-    let many: Vec<_> = (0..70u8)
+    let many: Vec<_> = (0..200u8)
         .map(|n| middle.cross_signed(&middle, |p| p.serial_number = Some(vec![1, n].into())))
         .collect();
     let mut pems = vec![middle.svid(CURL)];
