@@ -21,7 +21,7 @@ use crate::pods::Pods;
 use crate::shows::Shown;
 use crate::strike::{Undo, delete_pods, named, restart};
 use crate::telling::{Outcome, tell};
-use crate::trial::Story;
+use crate::trial::{Owed, Story};
 
 /// Where a story is played.
 pub struct Stage<'a> {
@@ -38,7 +38,7 @@ pub struct Stage<'a> {
 ///
 /// # Errors
 /// As [`tell`].
-pub(crate) async fn play(story: &'static Story, owes: Vec<Claim>) -> Outcome {
+pub(crate) async fn play(story: &'static Story, owes: Vec<Owed>) -> Outcome {
     let name = story.name;
     tell(name, &owes, async |mesh, seen| {
         let before = Moment::of_all(mesh).await?;
@@ -78,14 +78,6 @@ impl Stage<'_> {
     pub fn shows(&mut self, fact: impl Into<Shown>, must: Must, seen: impl Into<String>) {
         let fact = fact.into();
         self.seen.facts.push(Fact { id: fact.id(self.story), claim: fact.says(), must, seen: seen.into() });
-    }
-
-    /// Keeps an observation beside a sentence that no table has: nobody would miss it.
-    pub fn fact(&mut self, claim: impl Into<String>, must: Must, seen: impl Into<String>) {
-        let number = self.seen.facts.len() + 1;
-        let subject = Subject::Fact { story: self.story.to_owned(), name: number.to_string() };
-        let id = Claim::of(Kind::Fact, subject);
-        self.seen.facts.push(Fact { id, claim: claim.into(), must, seen: seen.into() });
     }
 
     /// Fills one of our manifests for the cluster at that place, with `extra` values beside its own.
