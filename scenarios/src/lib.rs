@@ -34,7 +34,7 @@ use onlooker::read_out;
 use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
 use stage::Stage;
 pub use telling::{Failure, Line, Outcome};
-pub use trial::Trial;
+pub use trial::{Owed, Trial};
 use trust::Withdrawn;
 
 /// Where the world that is visited is written down, and where a topology is when none is up yet.

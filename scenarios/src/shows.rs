@@ -4,6 +4,8 @@
 use proof::claim::{Claim, Kind, Subject};
 use proof::topology::{ClusterName, Topology, Way};
 
+use crate::trial::Owed;
+
 /// What a story shows, once or for each part of the topology. Made by [`stories!`](crate::stories).
 #[derive(Clone, Copy, Debug)]
 pub struct Shows {
@@ -49,13 +51,13 @@ pub struct Shown {
 
 impl Shows {
     /// The claims that are due for it in that topology.
-    pub fn due(&self, story: &str, topology: &Topology) -> Vec<Claim> {
+    pub fn due(&self, story: &str, topology: &Topology) -> Vec<Owed> {
         let all: Vec<Shown> = match self.each {
             Each::Once => vec![(*self).into()],
             Each::Way => topology.ways().iter().map(|way| self.on(way)).collect(),
             Each::Cluster => topology.clusters.iter().map(|one| self.of(&one.name)).collect(),
         };
-        all.into_iter().map(|shown| shown.id(story)).collect()
+        all.into_iter().map(|shown| Owed { claim: shown.id(story), sentence: shown.says }).collect()
     }
 
     /// The fact about that way.
@@ -105,7 +107,10 @@ mod tests {
         let read =
             |name| harness::setup::Setup::read(std::path::Path::new("../manifests"), &[name], None, false);
         let two = read("federated").unwrap().remove(0).topology;
-        let ids = |fact: Shows| fact.due("reached", &two).iter().map(ToString::to_string).collect::<Vec<_>>();
+        let ids = |fact: Shows| {
+            let owed = fact.due("reached", &two);
+            owed.iter().map(|owed| owed.claim.to_string()).collect::<Vec<_>>()
+        };
         let ways = ["cluster1→cluster2", "cluster2→cluster1"]
             .map(|way| format!("fact/reached/gateway-reached/{way}"));
         assert_eq!(ids(REACHED), ways);
@@ -114,5 +119,6 @@ mod tests {
         let shown = REACHED.on(&two.ways()[0]);
         assert_eq!(shown.id("reached").to_string(), ways[0]);
         assert_eq!(shown.says(), "[S4-1] cluster2 is reached from cluster1");
+        assert_eq!(REACHED.due("reached", &two)[1].sentence, "[S4-1] cluster1 is reached from cluster2");
     }
 }

@@ -10,7 +10,6 @@ use harness::progress::Note;
 use harness::{Code, Error, Result, patience, render, spire};
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
-use proof::claim::{Claim, Kind, Subject};
 use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Cluster;
 use serde_json::{Value, json};
@@ -58,14 +57,6 @@ impl Stage<'_> {
     pub fn shows(&mut self, fact: impl Into<Shown>, must: Must, seen: impl Into<String>) {
         let fact = fact.into();
         self.seen.facts.push(Fact { id: fact.id(self.story), claim: fact.says(), must, seen: seen.into() });
-    }
-
-    /// Keeps an observation beside a sentence that no table has: nobody would miss it.
-    pub fn fact(&mut self, claim: impl Into<String>, must: Must, seen: impl Into<String>) {
-        let number = self.seen.facts.len() + 1;
-        let subject = Subject::Fact { story: self.story.to_owned(), name: number.to_string() };
-        let id = Claim::of(Kind::Fact, subject);
-        self.seen.facts.push(Fact { id, claim: claim.into(), must, seen: seen.into() });
     }
 
     /// Fills one of our manifests for the cluster at that place, with `extra` values beside its own.

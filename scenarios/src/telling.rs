@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use harness::error::Context as _;
 use harness::{Code, Error, Result};
-use proof::claim::Claim;
 use proof::evidence::Evidence;
 use proof::verdict::{Outcome as Judged, Verdict, judge};
 use serde::{Deserialize, Serialize};
 
 use crate::Mesh;
+use crate::trial::Owed;
 
 /// What a trial returns: an error fails it, with its sentence.
 pub type Outcome = Result<()>;
@@ -52,14 +52,14 @@ pub(crate) fn failed(trial: &str, error: &Error) {
 /// [`Code::ClaimBroken`] with each broken claim; [`Code::Evidence`] when one could be judged neither way.
 pub async fn tell(
     trial: &str,
-    owes: &[Claim],
+    owes: &[Owed],
     observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>,
 ) -> Outcome {
     let report = report()?;
     append(&report.join("begun.txt"), &format!("{trial}\n"))?;
     let mesh = Mesh::visit().await?;
     let mut evidence = Evidence::of(mesh.clusters(), jiff::Timestamp::now());
-    evidence.due = owes.to_vec();
+    evidence.due = owes.iter().map(|owed| owed.claim.clone()).collect();
     let observed = observe(&mesh, &mut evidence).await;
     // Bundles and certificates were made before this moment, which is the one that they are judged at.
     evidence.collected_at = jiff::Timestamp::now();
@@ -70,7 +70,8 @@ pub async fn tell(
     let world = &mesh.world().name;
     let file = format!("evidence/{world}-{trial}.json");
     write(&report.join(&file), &evidence.to_json()?)?;
-    let verdicts: Vec<_> = judge(&evidence).into_iter().map(|verdict| verdict.kept_in(&file)).collect();
+    let verdicts: Vec<_> =
+        judge(&evidence).into_iter().map(|verdict| in_its_words(verdict, owes).kept_in(&file)).collect();
     for verdict in &verdicts {
         let line = Line { world: world.clone(), trial: trial.to_owned(), verdict: verdict.clone() };
         let line =
@@ -78,6 +79,14 @@ pub async fn tell(
         append(&report.join("verdicts.jsonl"), &format!("{line}\n"))?;
     }
     observed.and(outcome(&verdicts))
+}
+
+/// A fact that was never shown is told in the words of its story's table.
+fn in_its_words(mut verdict: Verdict, owes: &[Owed]) -> Verdict {
+    if let Some(owed) = owes.iter().find(|owed| owed.claim == verdict.id) {
+        verdict.claim.clone_from(&owed.sentence);
+    }
+    verdict
 }
 
 /// Broken weighs more than unjudged; both are told.
@@ -139,6 +148,15 @@ mod tests {
         assert_eq!(unjudged.code(), Code::Evidence);
         let both = outcome(&[verdict(Judged::Unjudged), verdict(Judged::Broken)]).unwrap_err();
         assert_eq!((both.code(), both.what().lines().count()), (Code::ClaimBroken, 2));
+    }
+
+    #[test]
+    fn a_fact_that_was_never_shown_is_told_in_its_own_words() {
+        let fact = Verdict { id: "fact/reached/no-neighbour".parse().unwrap(), ..verdict(Judged::Unjudged) };
+        let owed = Owed { claim: fact.id.clone(), sentence: "[S4-1] the next port is refused".into() };
+        assert_eq!(in_its_words(fact.clone(), &[owed.clone()]).claim, owed.sentence);
+        let other = verdict(Judged::Held);
+        assert_eq!(in_its_words(other.clone(), &[owed]).claim, other.claim);
     }
 
     #[test]

@@ -25,11 +25,27 @@ pub struct Trial {
     /// What a report calls it.
     pub story: String,
     /// The claims that get a verdict, whatever it sees.
-    pub owes: Vec<Claim>,
+    pub owes: Vec<Owed>,
     run: Run,
 }
 
-type Run = Box<dyn FnOnce(String, Vec<Claim>) -> Pin<Box<dyn Future<Output = Outcome>>> + Send>;
+/// A claim that a trial owes, and its sentence: a fact's own is in its story's table, that of any other follows from
+/// what it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Owed {
+    /// The claim.
+    pub claim: Claim,
+    /// What is true when it holds; a fact's begins with the statements of the checklist that it settles.
+    pub sentence: String,
+}
+
+impl From<Claim> for Owed {
+    fn from(claim: Claim) -> Self {
+        Self { sentence: claim.sentence(), claim }
+    }
+}
+
+type Run = Box<dyn FnOnce(String, Vec<Owed>) -> Pin<Box<dyn Future<Output = Outcome>>> + Send>;
 
 /// A story: it changes the world, and all of that is undone at its end. Made by [`stories!`](crate::stories).
 pub struct Story {
@@ -57,14 +73,21 @@ type Tell = for<'a, 'b> fn(&'a mut Stage<'b>) -> Pin<Box<dyn Future<Output = Res
 /// stories! {
 ///     "reached" => the_gateway_is_reached_from_the_other_cluster {
 ///         GATEWAY_REACHED each way: "[S4-1] port 15443 of {to} is reached from {from}",
-///         NO_NEIGHBOUR: "[S4-1] the next port is refused",
+///         NO_OTHER_BUNDLE each cluster: "[S4-39] the SPIRE server of {cluster} holds no other bundle",
+///         NEXT_PORT_REFUSED: "[S4-1] the next port is refused",
 ///     },
 ///     "bundle-taken-away", owes bundle => without_the_bundle_the_call_is_refused {},
 /// }
 /// ```
 ///
-/// `each way` and `each cluster` are owed for every one of the topology; `{from}`, `{to}` and `{cluster}` are its names.
-/// `[S4-1]` names the statements of the checklist that the fact settles. `owes` adds claims that are no facts.
+/// The story shows each of them, whatever it sees: `stage.shows(NEXT_PORT_REFUSED, must, seen)`,
+/// `stage.shows(GATEWAY_REACHED.on(&way), …)`, `stage.shows(NO_OTHER_BUNDLE.of(&cluster.name), …)`. What it does not show
+/// is unjudged, by name: `fact/reached/next-port-refused`.
+///
+/// `each way` and `each cluster` are owed for every one of the topology; `{from}`, `{to}` and `{cluster}` are its names,
+/// and there is no other blank in a sentence. `[S4-1]` names the statements of the checklist that the fact settles; the
+/// checklist names it `reached/gateway-reached`. `owes` adds claims that are no facts. What varies over a list has a
+/// constant for each, in the list; a helper that several stories share takes the constant, a [`Shows`].
 #[macro_export]
 macro_rules! stories {
     ($($name:literal $(, owes $owes:path)? => $function:ident {
@@ -99,19 +122,20 @@ impl Trial {
         Self {
             name,
             story,
-            owes,
+            owes: owes.into_iter().map(Owed::from).collect(),
             run: Box::new(|story, owes| Box::pin(async move { tell(&story, &owes, look).await })),
         }
     }
 
     /// A story in that topology.
     pub fn of(story: &'static Story, topology: &Topology) -> Self {
-        let mut owes: Vec<_> = story.owes.iter().flat_map(|owes| owes(topology)).collect();
-        if owes.is_empty() {
-            owes.push(Claim::of(Kind::StoryTold, Subject::Story(story.name.to_owned())));
+        let mut claims: Vec<_> = story.owes.iter().flat_map(|owes| owes(topology)).collect();
+        if claims.is_empty() {
+            claims.push(Claim::of(Kind::StoryTold, Subject::Story(story.name.to_owned())));
         }
+        let mut owes: Vec<_> = claims.into_iter().map(Owed::from).collect();
         owes.extend(story.facts.iter().flat_map(|fact| fact.due(story.name, topology)));
-        owes.extend(due::as_before(topology, story.name));
+        owes.extend(due::as_before(topology, story.name).into_iter().map(Owed::from));
         let module = story.module.trim_start_matches("scenarios::trials::");
         Self {
             name: format!("{module}::{}", story.function),
@@ -148,7 +172,7 @@ impl Trial {
 ///
 /// # Errors
 /// As [`tell`].
-async fn play(story: &'static Story, owes: Vec<Claim>) -> Outcome {
+async fn play(story: &'static Story, owes: Vec<Owed>) -> Outcome {
     let name = story.name;
     tell(name, &owes, async |mesh, seen| {
         let before = Moment::of_all(mesh).await?;

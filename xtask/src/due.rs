@@ -9,7 +9,7 @@ use harness::setup::Scenarios;
 use proof::claim::Claim;
 use proof::topology::Topology;
 use proof::verdict::{Outcome, Verdict};
-use scenarios::{Failure, Line, trials};
+use scenarios::{Failure, Line, Owed, trials};
 
 /// The claims of a world that are due.
 #[derive(Clone, Debug)]
@@ -29,8 +29,8 @@ pub struct Owing {
     pub name: String,
     /// As its evidence and its verdicts call it.
     pub story: String,
-    /// The claims.
-    pub claims: Vec<Claim>,
+    /// The claims, and their sentences.
+    pub claims: Vec<Owed>,
 }
 
 impl Due {
@@ -52,7 +52,7 @@ impl Due {
 
     /// All of them, in the order of their trials.
     pub fn claims(&self) -> Vec<&Claim> {
-        self.trials.iter().flat_map(|trial| &trial.claims).collect()
+        self.trials.iter().flat_map(|trial| &trial.claims).map(|owed| &owed.claim).collect()
     }
 
     /// Only what these trials owe.
@@ -68,25 +68,24 @@ impl Due {
     pub fn never_judged(&self, lines: &[Line], failures: &[Failure]) -> Vec<Line> {
         let judged: BTreeSet<_> =
             lines.iter().filter(|line| line.world == self.world).map(|line| &line.verdict.id).collect();
-        let missing =
-            self.trials.iter().flat_map(|trial| trial.claims.iter().map(move |claim| (trial, claim)));
+        let missing = self.trials.iter().flat_map(|trial| trial.claims.iter().map(move |owed| (trial, owed)));
         missing
-            .filter(|(_, claim)| !judged.contains(claim))
-            .map(|(trial, claim)| {
+            .filter(|(_, owed)| !judged.contains(&owed.claim))
+            .map(|(trial, owed)| {
                 let failure = failures.iter().rfind(|failure| failure.trial == trial.story);
                 let why = match failure {
                     Some(failure) => format!("its trial `{}` ended early: {}", trial.name, failure.error),
                     None => format!("its trial `{}` never said a word of it", trial.name),
                 };
-                self.unjudged(trial, claim, why)
+                self.unjudged(trial, owed, why)
             })
             .collect()
     }
 
-    fn unjudged(&self, trial: &Owing, claim: &Claim, why: String) -> Line {
+    fn unjudged(&self, trial: &Owing, Owed { claim, sentence }: &Owed, why: String) -> Line {
         let verdict = Verdict {
             id: claim.clone(),
-            claim: claim.sentence(),
+            claim: sentence.clone(),
             way: claim.about().map(ToString::to_string),
             verdict: Outcome::Unjudged,
             expected: format!("evidence: {}", claim.kind.needs()),
@@ -102,8 +101,8 @@ impl Due {
         let mut out = format!("{} claims will be proven in {}\n", self.count(), self.world);
         for trial in &self.trials {
             let _ = writeln!(out, "  {}", trial.name);
-            for claim in &trial.claims {
-                let _ = writeln!(out, "    {claim}\n        {}", claim.sentence());
+            for Owed { claim, sentence } in &trial.claims {
+                let _ = writeln!(out, "    {claim}\n        {sentence}");
             }
         }
         out
@@ -120,15 +119,19 @@ pub(crate) mod tests {
 
     /// What the main set-up owes.
     pub(crate) fn main_set_up() -> Due {
-        let setup = Setup::read(Path::new("../manifests"), &["federated"], None, false).unwrap().remove(0);
+        due("federated")
+    }
+
+    fn due(name: &str) -> Due {
+        let setup = Setup::read(Path::new("../manifests"), &[name], None, false).unwrap().remove(0);
         Due::of(&setup.world, &setup.scenarios, &setup.topology).unwrap()
     }
 
     /// A line for each claim, all held.
     pub(crate) fn all_held(due: &Due) -> Vec<Line> {
-        let claims = due.trials.iter().flat_map(|trial| trial.claims.iter().map(move |claim| (trial, claim)));
-        let held = |(trial, claim): (&Owing, &Claim)| {
-            let mut line = due.unjudged(trial, claim, "seen".to_owned());
+        let claims = due.trials.iter().flat_map(|trial| trial.claims.iter().map(move |owed| (trial, owed)));
+        let held = |(trial, owed): (&Owing, &Owed)| {
+            let mut line = due.unjudged(trial, owed, "seen".to_owned());
             line.verdict.verdict = Outcome::Held;
             line
         };
@@ -150,6 +153,20 @@ pub(crate) mod tests {
             assert_eq!(missed.verdict.verdict, Outcome::Unjudged);
             assert!(missed.verdict.observed.contains("never said a word of it"));
         }
+    }
+
+    /// A fact's words are those of its story's table, before the run and after one that never showed it.
+    #[test]
+    fn a_fact_is_told_in_its_own_words() {
+        let due = due("guide");
+        let (id, says) = (
+            "fact/reached/gateway-reached/cluster1→cluster2",
+            "[S4-1] port 15443 of cluster2 is reached from cluster1",
+        );
+        assert!(due.text().contains(&format!("    {id}\n        {says}\n")), "{}", due.text());
+        let missed = due.never_judged(&[], &[]);
+        let missed = missed.iter().find(|line| line.verdict.id.to_string() == id).unwrap();
+        assert_eq!((&*missed.verdict.claim, &*missed.trial), (says, "reached"));
     }
 
     #[test]

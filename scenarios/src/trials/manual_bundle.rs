@@ -9,9 +9,34 @@ use proof::topology::Topology;
 use serde_json::{Value, json};
 
 stories! {
-    "manual-bundle", owes by_hand => bundles_exchanged_by_hand_federate_as_well {},
-    "two-authorities" => a_bundle_with_two_authorities_needs_both_in_the_exchange {},
-    "given-bundle" => a_federated_trust_domain_loads_the_bundle_that_it_carries {},
+    "manual-bundle", owes by_hand => bundles_exchanged_by_hand_federate_as_well {
+        SERVER_SHOWS_BUNDLE each cluster: "[S4-4] the SPIRE server of {cluster} shows its bundle in \
+            SPIFFE's form",
+        BUNDLE_SET_BY_HAND each way: "[S4-6] the bundle of {to} can be set by hand",
+        BUNDLE_LISTED each way: "[S4-6, S4-44] `bundle list` then shows the bundle of {to} at its peer",
+        NO_REFRESH_HINT each way: "[S4-34] the bundle of {to} as set by hand has no refresh hint, and \
+            without one SPIRE polls every five minutes",
+    },
+    "two-authorities" => a_bundle_with_two_authorities_needs_both_in_the_exchange {
+        REFRESHED_AT_ONCE: "[S4-34] `federation refresh` fetches at once what the peer publishes, with its \
+            refresh hint",
+        NEW_AUTHORITY_HELD: "[S4-34] then a new authority of the peer is there before it is used",
+        ONE_AUTHORITY_SIGNS: "exactly one of the two authorities signs at present",
+        ONLY_THE_SIGNER_HELD: "[S4-6] a bundle set from one certificate holds one of the two authorities: \
+            the one that signs",
+        ONLY_THE_PREPARED_HELD: "[S4-6] a bundle set from one certificate holds one of the two \
+            authorities: the prepared one",
+        FAR_CERTIFICATE_REFUSED: "[S4-6, S4-44] with only the other of two authorities in the bundle, the \
+            far certificate is refused",
+        FAR_CERTIFICATE_ACCEPTED: "[S4-6] with every certificate of the bundle in it, the far certificate \
+            is accepted",
+    },
+    "given-bundle" => a_federated_trust_domain_loads_the_bundle_that_it_carries {
+        GIVEN_BUNDLE_LOADED: "[S4-5, S4-6] a ClusterFederatedTrustDomain that names the manager's class \
+            loads the bundle that it carries, with no endpoint to fetch it from",
+        CLASSLESS_LOADS_NOTHING: "[S4-6] without className, as the guide has it, it loads nothing, and \
+            nobody says so",
+    },
 }
 
 /// The same claims as of a federation by its API.
@@ -36,33 +61,18 @@ async fn bundles_exchanged_by_hand_federate_as_well(stage: &mut Stage<'_>) -> Re
     }
     for (here, there) in WAYS {
         let shown = spire::bundle(stage.api(there)?).await?;
-        let name = stage.cluster(there)?.name.to_string();
-        stage.fact(
-            format!("[S4-4] the SPIRE server of {name} shows its bundle in SPIFFE's form"),
+        let way = stage.mesh.way(here, there)?;
+        stage.shows(
+            SERVER_SHOWS_BUNDLE.of(&way.to),
             Must::have(["\"keys\"", "\"x509-svid\"", "\"x5c\""]),
             &shown,
         );
         let said = set(stage, here, &domain(stage, there)?, &authorities(&shown)?.concat()).await?;
-        stage.fact(
-            format!("[S4-6] the bundle of {name} can be set by hand"),
-            Must::have(["bundle set."]),
-            said,
-        );
+        stage.shows(BUNDLE_SET_BY_HAND.on(&way), Must::have(["bundle set."]), said);
         let listed = list(stage, here, there).await?;
-        stage.fact(
-            format!("[S4-6, S4-44] `bundle list` then shows the bundle of {name} at its peer"),
-            Must::be(authorities(&shown)?.concat()),
-            listed,
-        );
+        stage.shows(BUNDLE_LISTED.on(&way), Must::be(authorities(&shown)?.concat()), listed);
         let held = document(stage, here, there).await?;
-        stage.fact(
-            format!(
-                "[S4-34] the bundle of {name} as set by hand has no refresh hint, and without one \
-                     SPIRE polls every five minutes"
-            ),
-            Must::lack(["spiffe_refresh_hint"]),
-            held,
-        );
+        stage.shows(NO_REFRESH_HINT.on(&way), Must::lack(["spiffe_refresh_hint"]), held);
     }
     stage.mesh.sidecars_believe_in(2).await?;
     for (from, to) in WAYS {
@@ -82,13 +92,9 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(stage: &mut St
     spire::command(stage.api(0)?, &["federation", "refresh", "-id", &id]).await?;
     let held =
         stage.until("the refresh", "spiffe_refresh_hint", async || document(stage, 0, 1).await).await?;
-    stage.fact(
-        "[S4-34] `federation refresh` fetches at once what the peer publishes, with its refresh hint",
-        Must::have(["spiffe_refresh_hint"]),
-        &held,
-    );
-    stage.fact(
-        "[S4-34] then a new authority of the peer is there before it is used",
+    stage.shows(REFRESHED_AT_ONCE, Must::have(["spiffe_refresh_hint"]), &held);
+    stage.shows(
+        NEW_AUTHORITY_HELD,
         Must::be("2 authorities"),
         format!("{} authorities", authorities(&held)?.len()),
     );
@@ -97,34 +103,17 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(stage: &mut St
     let both = authorities(&spire::bundle(stage.api(1)?).await?)?;
     let leaf = stage.own_certificate(1, HELLOWORLD).await?;
     let (used, prepared): (Vec<_>, Vec<_>) = both.iter().partition(|pem| signed(&leaf, pem));
-    stage.fact(
-        "exactly one of the two authorities signs at present",
-        Must::be("1 of 2"),
-        format!("{} of {}", used.len(), both.len()),
-    );
-    for (label, pems) in [("the one that signs", &used), ("the prepared one", &prepared)] {
+    stage.shows(ONE_AUTHORITY_SIGNS, Must::be("1 of 2"), format!("{} of {}", used.len(), both.len()));
+    for (fact, pems) in [(ONLY_THE_SIGNER_HELD, &used), (ONLY_THE_PREPARED_HELD, &prepared)] {
         set(stage, 0, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
         let held = list(stage, 0, 1).await?.matches("BEGIN").count();
-        stage.fact(
-            format!("[S4-6] a bundle set from one certificate holds one of the two authorities: {label}"),
-            Must::be("1 of 2"),
-            format!("{held} of {}", both.len()),
-        );
+        stage.shows(fact, Must::be("1 of 2"), format!("{held} of {}", both.len()));
     }
     let refused = stage.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(stage).await).await?;
-    stage.fact(
-        "[S4-6, S4-44] with only the other of two authorities in the bundle, the far \
-             certificate is refused",
-        Must::have(["CERTIFICATE_VERIFY_FAILED"]),
-        refused,
-    );
+    stage.shows(FAR_CERTIFICATE_REFUSED, Must::have(["CERTIFICATE_VERIFY_FAILED"]), refused);
     set(stage, 0, &far, &both.concat()).await?;
     let answered = stage.until("an answer", "200", async || status(stage).await).await?;
-    stage.fact(
-        "[S4-6] with every certificate of the bundle in it, the far certificate is accepted",
-        Must::be("200"),
-        answered,
-    );
+    stage.shows(FAR_CERTIFICATE_ACCEPTED, Must::be("200"), answered);
     Ok(())
 }
 
@@ -144,17 +133,8 @@ async fn a_federated_trust_domain_loads_the_bundle_that_it_carries(stage: &mut S
         stage.take(0, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
     }
     spire::delete_bundle_of_peer(stage.api(0)?, "given.example").await?;
-    stage.fact(
-            "[S4-5, S4-6] a ClusterFederatedTrustDomain that names the manager's class loads the bundle that it carries, \
-             with no endpoint to fetch it from",
-            Must::have(["\"keys\"", "\"x509-svid\""]),
-            loaded?,
-        );
-    stage.fact(
-        "[S4-6] without className, as the guide has it, it loads nothing, and nobody says so",
-        Must::be("nothing"),
-        classless,
-    );
+    stage.shows(GIVEN_BUNDLE_LOADED, Must::have(["\"keys\"", "\"x509-svid\""]), loaded?);
+    stage.shows(CLASSLESS_LOADS_NOTHING, Must::be("nothing"), classless);
     Ok(())
 }
 

@@ -117,8 +117,10 @@ mod tests {
     use std::path::Path;
 
     use harness::setup::{ALL, Setup};
+    use proof::claim::Kind;
 
     use super::*;
+    use crate::trial::Owed;
 
     fn setups(topology: Option<&Path>) -> Vec<Setup> {
         Setup::read(Path::new("../manifests"), &[ALL], topology, false).unwrap()
@@ -130,13 +132,29 @@ mod tests {
         for setup in setups(None) {
             let trials = of(&setup.scenarios, &setup.topology).unwrap();
             assert!(trials.iter().all(|trial| !trial.owes.is_empty()), "{}", setup.name);
-            let owed: Vec<_> = trials.iter().flat_map(|trial| &trial.owes).collect();
+            let owed: Vec<_> = trials.iter().flat_map(|trial| &trial.owes).map(|owed| &owed.claim).collect();
             let mut seen = BTreeSet::new();
             let twice: Vec<_> =
                 owed.into_iter().filter(|claim| !seen.insert(*claim)).map(ToString::to_string).collect();
             assert!(twice.is_empty(), "{}: {twice:?}", setup.name);
             let names: BTreeSet<_> = trials.iter().map(|trial| &trial.story).collect();
             assert_eq!(names.len(), trials.len(), "{}: two trials write one file", setup.name);
+        }
+    }
+
+    /// A blank that is filled for no way and no cluster would be read as it is written.
+    #[test]
+    fn a_sentence_has_no_blank_and_is_said_once() {
+        for setup in setups(None) {
+            let trials = of(&setup.scenarios, &setup.topology).unwrap();
+            for trial in &trials {
+                let mut seen = BTreeSet::new();
+                let facts = trial.owes.iter().filter(|owed| owed.claim.kind == Kind::Fact);
+                for Owed { claim, sentence } in facts {
+                    assert!(!sentence.contains(['{', '}', '\n']), "{claim}: {sentence}");
+                    assert!(seen.insert(sentence), "{claim} says what another fact of {} says", trial.story);
+                }
+            }
         }
     }
 

@@ -5,36 +5,45 @@ use harness::{Result, spire};
 use proof::evidence::Must;
 
 stories! {
-    "single-cluster" => one_cluster_needs_nothing_of_federation {},
+    "single-cluster" => one_cluster_needs_nothing_of_federation {
+        NO_OTHER_BUNDLE: "[S4-39] its SPIRE server holds no other bundle",
+        NO_ENTRY_FEDERATES: "[S4-39] no entry federates",
+        NO_MESH_NETWORKS: "[S4-39] there are no meshNetworks",
+        NO_ALIAS: "[S4-39] there is no alias of another trust domain",
+        NO_REMOTE_SECRET: "[S4-39] there is no remote secret",
+        HELLOWORLD_ANSWERS: "[S4-39] helloworld answers curl",
+        CLASSLESS_GIVES_NOTHING: "[S4-39] the document's ClusterSPIFFEID without className gives nothing \
+            where the manager watches a class, as the operator's does",
+        CLIENT_SAW_SERVER: "[S4-39] the client's sidecar saw the server's certificate, made by the \
+            cluster's own SPIRE",
+        SERVER_SAW_CLIENT: "[S4-39] the server's sidecar saw the client's certificate, made by the \
+            cluster's own SPIRE",
+    },
 }
 
 /// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.
 async fn one_cluster_needs_nothing_of_federation(stage: &mut Stage<'_>) -> Result<()> {
     let cluster = stage.cluster(0)?.clone();
     let bundles = spire::command(stage.api(0)?, &["bundle", "list"]).await?;
-    stage.fact("[S4-39] its SPIRE server holds no other bundle", Must::be(""), bundles);
+    stage.shows(NO_OTHER_BUNDLE, Must::be(""), bundles);
     let entries = spire::entries(stage.api(0)?).await?;
     let federated = proof::identity::entries_of(&entries)?
         .iter()
         .filter(|entry| !entry.federates_with.is_empty())
         .count();
-    stage.fact("[S4-39] no entry federates", Must::be("0"), federated.to_string());
-    stage.fact(
-        "[S4-39] there are no meshNetworks",
-        Must::be("networks: {}"),
-        stage.setting(0, MESH, "meshNetworks").await?,
-    );
-    stage.fact(
-        "[S4-39] there is no alias of another trust domain",
+    stage.shows(NO_ENTRY_FEDERATES, Must::be("0"), federated.to_string());
+    stage.shows(NO_MESH_NETWORKS, Must::be("networks: {}"), stage.setting(0, MESH, "meshNetworks").await?);
+    stage.shows(
+        NO_ALIAS,
         Must::lack(["local", ".internal"]),
         aliases(&stage.setting(0, MESH, "mesh").await?),
     );
     let secrets = harness::kube::object::dynamic(stage.api(0)?, "v1", "Secret", Some("istio-system"))?;
     let wanted = kube::api::ListParams::default().labels("istio/multiCluster=true");
     let found = secrets.list(&wanted).await.map_or(usize::MAX, |all| all.items.len());
-    stage.fact("[S4-39] there is no remote secret", Must::be("0"), found.to_string());
+    stage.shows(NO_REMOTE_SECRET, Must::be("0"), found.to_string());
     let reply = stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
-    stage.fact("[S4-39] helloworld answers curl", Must::be("200"), reply.status.to_string());
+    stage.shows(HELLOWORLD_ANSWERS, Must::be("200"), reply.status.to_string());
     met(stage, &reply.request).await?;
 
     // The control: the shortest form of the document, where the manager watches a class.
@@ -46,20 +55,15 @@ async fn one_cluster_needs_nothing_of_federation(stage: &mut Stage<'_>) -> Resul
     stage.bring(0, "guide/short-lived.yaml", &[]).await?;
     stage.ready(0, "short-lived", "short-lived").await?;
     let late = stage.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
-    stage.fact(
-        "[S4-39] the document's ClusterSPIFFEID without className gives nothing where the manager \
-             watches a class, as the operator's does",
-        Must::be("0 entries"),
-        format!("{} entries", late.len()),
-    );
+    stage.shows(CLASSLESS_GIVES_NOTHING, Must::be("0 entries"), format!("{} entries", late.len()));
     Ok(())
 }
 
 /// Both sidecars' records of one request: each saw a certificate of the one SPIRE.
 async fn met(stage: &mut Stage<'_>, request: &str) -> Result<()> {
     let by = stage.cluster(0)?.name.clone();
-    for (who, of, whom, seen) in
-        [("client", CURL, "server", HELLOWORLD), ("server", HELLOWORLD, "client", CURL)]
+    for (fact, who, of, seen) in
+        [(CLIENT_SAW_SERVER, "client", CURL, HELLOWORLD), (SERVER_SAW_CLIENT, "server", HELLOWORLD, CURL)]
     {
         let records = stage.records(0, of, request).await?;
         let pem = records.into_iter().find_map(|record| match who {
@@ -67,11 +71,8 @@ async fn met(stage: &mut Stage<'_>, request: &str) -> Result<()> {
             _ => record.downstream_peer_cert,
         });
         let id = stage.id(0, seen).await?;
-        let claim = format!(
-            "[S4-39] the {who}'s sidecar saw the {whom}'s certificate, made by the cluster's own SPIRE"
-        );
-        stage.fact(
-            claim,
+        stage.shows(
+            fact,
             Must::BeVouchedFor { by: by.clone(), id },
             pem.map(|pem| pem.as_str().to_owned()).unwrap_or_default(),
         );

@@ -96,7 +96,7 @@ fn what_is_settled_is_said_in_that_set_up() {
 fn kinds_owed(setup: &str) -> Vec<Kind> {
     let read = Setup::read(&layout().manifests(), &[setup], None, false).unwrap();
     let trials = read.iter().flat_map(|one| scenarios::trials::of(&one.scenarios, &one.topology).unwrap());
-    trials.flat_map(|trial| trial.owes.into_iter().map(|claim| claim.kind)).collect()
+    trials.flat_map(|trial| trial.owes.into_iter().map(|owed| owed.claim.kind)).collect()
 }
 
 /// The modules of scenarios that a set-up plays.

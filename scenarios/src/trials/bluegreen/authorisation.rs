@@ -7,7 +7,17 @@ use proof::evidence::Must;
 use super::{BLUE, GREEN, GREEN_ENVOY, SLEEP, ask, bring_blue_envoy, id, pem, record, said, scene};
 
 stories! {
-    "blue-green-authorisation" => only_the_listed_identity_gets_through {},
+    "blue-green-authorisation" => only_the_listed_identity_gets_through {
+        LISTED_ANSWERED: "[S2-13] the listed identity is answered",
+        UNLISTED_REFUSED: "[S2-13] an identity that the rule does not list is refused",
+        RULE_RECORDED: "[S2-13] Green's Envoy recorded the rule as the reason of the refusal",
+        REFUSED_HAD_VALID_SVID: "[S2-13] the one that was refused had shown a valid SVID of the trust \
+            domain: it is authorisation that refused it",
+        NO_CERTIFICATE_NO_HANDSHAKE: "[S2-13] a client without any certificate does not get as far as the \
+            rule: the handshake fails",
+        NO_CERTIFICATE_NO_ANSWER: "[S2-13] and that client gets no answer",
+        REFUSED_ENVOY_READY: "[S2-13] the refused Envoy was ready all the while",
+    },
 }
 
 /// If this fails, whoever has an SVID of the trust domain, or has none, gets at Green's service.
@@ -23,22 +33,17 @@ async fn only_the_listed_identity_gets_through(stage: &mut Stage<'_>) -> Result<
         .await?;
 
     let listed = ask(stage, "envoy").await?;
-    stage.fact("[S2-13] the listed identity is answered", Must::have(["200 Hello version"]), said(&listed));
+    stage.shows(LISTED_ANSWERED, Must::have(["200 Hello version"]), said(&listed));
     let unlisted = ask(stage, "unlisted").await?;
-    stage.fact(
-        "[S2-13] an identity that the rule does not list is refused",
-        Must::be("403 RBAC: access denied"),
-        said(&unlisted),
-    );
+    stage.shows(UNLISTED_REFUSED, Must::be("403 RBAC: access denied"), said(&unlisted));
     let record = record(stage, GREEN, GREEN_ENVOY, &unlisted.request).await?;
-    stage.fact(
-        "[S2-13] Green's Envoy recorded the rule as the reason of the refusal",
+    stage.shows(
+        RULE_RECORDED,
         Must::be("403 rbac_access_denied_matched_policy[none]"),
         format!("{} {}", record.response_code, record.response_code_details.clone().unwrap_or_default()),
     );
-    stage.fact(
-        "[S2-13] the one that was refused had shown a valid SVID of the trust domain: it is \
-             authorisation that refused it",
+    stage.shows(
+        REFUSED_HAD_VALID_SVID,
         Must::BeVouchedFor { by: stage.cluster(BLUE)?.name.clone(), id: id(stage, "blue", "unlisted")? },
         pem(&record.downstream_peer_cert),
     );
@@ -53,19 +58,15 @@ async fn only_the_listed_identity_gets_through(stage: &mut Stage<'_>) -> Result<
             Ok(without_certificate(stage).await?.to_string())
         })
         .await?;
-    stage.fact(
-        "[S2-13] a client without any certificate does not get as far as the rule: the handshake fails",
-        Must::be(one_more),
-        counted,
-    );
-    stage.fact(
-        "[S2-13] and that client gets no answer",
+    stage.shows(NO_CERTIFICATE_NO_HANDSHAKE, Must::be(one_more), counted);
+    stage.shows(
+        NO_CERTIFICATE_NO_ANSWER,
         Must::lack(["Hello", "RBAC"]),
         format!("{} {}{}", naked.status, naked.stdout, naked.stderr),
     );
     // The pod that may not is in the same mesh and the same namespace: it is not the way that was closed.
     let stands = stage.standing(BLUE, Pods("blue", "app=unlisted")).await?;
-    stage.fact("[S2-13] the refused Envoy was ready all the while", Must::be("2/2 Running"), stands);
+    stage.shows(REFUSED_ENVOY_READY, Must::be("2/2 Running"), stands);
     Ok(())
 }
 

@@ -11,7 +11,33 @@ use proof::evidence::Must;
 use super::{BLUE, BLUE_ENVOY, GREEN, GREEN_ENVOY, SLEEP, ask, id, listed, pem, record, said, scene};
 
 stories! {
-    "blue-green-demo" => a_quote_crosses_from_blues_mesh_to_green {},
+    "blue-green-demo" => a_quote_crosses_from_blues_mesh_to_green {
+        AGENT_LISTED: "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under \
+            an ID of that kind",
+        BLUE_IS_KIND: "[S2-1] Blue is a KIND cluster of its own, made by the same command as the other",
+        GREEN_IS_KIND: "[S2-1] Green is a KIND cluster of its own, made by the same command as the other",
+        INJECTS_BY_ITSELF: "[S2-2, S2-6] Blue injects sidecars by itself: the sleep pod, which asks for \
+            none, has one",
+        SERVER_WITH_REGISTRAR: "[S2-3] Blue runs the SPIRE server with the registrar of today, the \
+            controller manager, beside it",
+        AGENT_OF_BLUE: "[S2-3] Blue runs a SPIRE agent of its own",
+        LOAD_BALANCER: "[S2-9] Green's Envoy is a Service of type LoadBalancer",
+        CLUSTERS_TOLD: "what Ambassador was for is had by a port-forward: Green's Envoy tells the state of \
+            its clusters",
+        QUOTES_HEARD: "[S2-8, S2-10] curl in the sleep pod, never on the host, gets quotes of Green, one \
+            or the other",
+        INWARD_SERVER_OF_ISTIOD: "[S2-4] inward, Blue's Envoy met the mesh through its sidecar, with a \
+            certificate of istiod's CA",
+        INWARD_CLIENT_OF_ISTIOD: "[S2-4] inward, the client's sidecar showed a certificate of istiod's CA, \
+            too",
+        GREENS_NODE_ADDRESSED: "[S2-4, S2-9] outward, Blue's Envoy connected to Green's at the address of \
+            its node, by itself",
+        GREEN_SHOWED_SVID: "[S2-4, S2-15] outward, Green's Envoy showed an SVID of Blue's trust domain, \
+            made by Blue's SPIRE server",
+        BLUE_SHOWED_SVID: "[S2-4, S2-15] outward, Blue's Envoy showed an SVID of the same trust domain, \
+            made by the same SPIRE server",
+        MUTUAL_TLS: "[S2-15] both Envoys recorded that handshake as mutual TLS of one version",
+    },
 }
 
 /// Questions after which a Service of two has given both answers, but for one time in eight million.
@@ -24,9 +50,8 @@ async fn a_quote_crosses_from_blues_mesh_to_green(stage: &mut Stage<'_>) -> Resu
     quotes(stage).await?;
     handshakes(stage).await?;
     let seen = listed(stage, &agent.token).await?;
-    stage.fact(
-        "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under \
-             an ID of that kind",
+    stage.shows(
+        AGENT_LISTED,
         Must::have([
             format!("/spire/agent/join_token/{}", agent.token),
             "Attestation type  : join_token".to_owned(),
@@ -37,43 +62,26 @@ async fn a_quote_crosses_from_blues_mesh_to_green(stage: &mut Stage<'_>) -> Resu
 }
 
 async fn clusters(stage: &mut Stage<'_>) -> Result<()> {
-    for (place, colour) in [(BLUE, "Blue"), (GREEN, "Green")] {
+    for (place, fact) in [(BLUE, BLUE_IS_KIND), (GREEN, GREEN_IS_KIND)] {
         let name = stage.cluster(place)?.name.clone();
         let nodes: Api<Node> = Api::all(stage.api(place)?.clone());
         let nodes = nodes.list(&ListParams::default()).await;
         let nodes = nodes.map_err(|e| Error::new(Code::Evidence, "cannot list nodes").because(e))?.items;
         let ids = nodes.into_iter().filter_map(|node| node.spec?.provider_id);
-        stage.fact(
-            format!("[S2-1] {colour} is a KIND cluster of its own, made by the same command as the other"),
-            Must::have([format!("kind://docker/{name}/")]),
-            ids.collect::<Vec<_>>().join(" "),
-        );
+        stage.shows(fact, Must::have([format!("kind://docker/{name}/")]), ids.collect::<Vec<_>>().join(" "));
     }
     let injected = stage.standing(BLUE, SLEEP).await?;
-    stage.fact(
-        "[S2-2, S2-6] Blue injects sidecars by itself: the sleep pod, which asks for none, has one",
-        Must::be("2/2 Running"),
-        injected,
-    );
+    stage.shows(INJECTS_BY_ITSELF, Must::be("2/2 Running"), injected);
     let server = stage.standing(BLUE, Pods("spire", "app=spire-server")).await?;
-    stage.fact(
-        "[S2-3] Blue runs the SPIRE server with the registrar of today, the controller manager, beside it",
-        Must::be("2/2 Running"),
-        server,
-    );
+    stage.shows(SERVER_WITH_REGISTRAR, Must::be("2/2 Running"), server);
     let agent = stage.standing(BLUE, Pods("spire", "app=spire-agent")).await?;
-    stage.fact("[S2-3] Blue runs a SPIRE agent of its own", Must::be("1/1 Running"), agent);
+    stage.shows(AGENT_OF_BLUE, Must::be("1/1 Running"), agent);
     let service = crate::service("green", "envoy");
     let kind =
         stage.read(GREEN, &service).await?.data["spec"]["type"].as_str().unwrap_or_default().to_owned();
-    stage.fact("[S2-9] Green's Envoy is a Service of type LoadBalancer", Must::be("LoadBalancer"), kind);
+    stage.shows(LOAD_BALANCER, Must::be("LoadBalancer"), kind);
     let debug = stage.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
-    stage.fact(
-        "what Ambassador was for is had by a port-forward: Green's Envoy tells the state \
-         of its clusters",
-        Must::have(["quote::", "::health_flags::healthy"]),
-        debug,
-    );
+    stage.shows(CLUSTERS_TOLD, Must::have(["quote::", "::health_flags::healthy"]), debug);
     Ok(())
 }
 
@@ -85,9 +93,8 @@ async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
         heard.insert(said(&reply).split(", instance").next().unwrap_or_default().to_owned());
         asked += 1;
     }
-    stage.fact(
-        "[S2-8, S2-10] curl in the sleep pod, never on the host, gets quotes of Green, one \
-         or the other",
+    stage.shows(
+        QUOTES_HEARD,
         Must::have([
             "200 Hello version: trust, but verify",
             "200 Hello version: quis custodiet ipsos custodes",
@@ -103,42 +110,36 @@ async fn handshakes(stage: &mut Stage<'_>) -> Result<()> {
     let by = stage.cluster(BLUE)?.name.clone();
     let at_sleep = stage.records(BLUE, SLEEP, &reply.request).await?.pop().unwrap_or_default();
     let at_sidecar = stage.records(BLUE, BLUE_ENVOY, &reply.request).await?.pop().unwrap_or_default();
-    stage.fact(
-        "[S2-4] inward, Blue's Envoy met the mesh through its sidecar, with a certificate of istiod's CA",
+    stage.shows(
+        INWARD_SERVER_OF_ISTIOD,
         Must::BeIstiods { of: by.clone() },
         pem(&at_sleep.upstream_peer_cert),
     );
-    stage.fact(
-        "[S2-4] inward, the client's sidecar showed a certificate of istiod's CA, too",
+    stage.shows(
+        INWARD_CLIENT_OF_ISTIOD,
         Must::BeIstiods { of: by.clone() },
         pem(&at_sidecar.downstream_peer_cert),
     );
     let at_blue = record(stage, BLUE, BLUE_ENVOY, &reply.request).await?;
     let at_green = record(stage, GREEN, GREEN_ENVOY, &reply.request).await?;
     let green = stage.address(GREEN)?;
-    stage.fact(
-        "[S2-4, S2-9] outward, Blue's Envoy connected to Green's at the address of its node, by itself",
+    stage.shows(
+        GREENS_NODE_ADDRESSED,
         Must::be(format!("{green}:10443")),
         at_blue.upstream_host.clone().unwrap_or_default(),
     );
-    stage.fact(
-        "[S2-4, S2-15] outward, Green's Envoy showed an SVID of Blue's trust domain, made by \
-         Blue's SPIRE server",
+    stage.shows(
+        GREEN_SHOWED_SVID,
         Must::BeVouchedFor { by: by.clone(), id: id(stage, "green", "envoy")? },
         pem(&at_blue.upstream_peer_cert),
     );
-    stage.fact(
-        "[S2-4, S2-15] outward, Blue's Envoy showed an SVID of the same trust domain, made by the \
-         same SPIRE server",
+    stage.shows(
+        BLUE_SHOWED_SVID,
         Must::BeVouchedFor { by, id: id(stage, "blue", "envoy")? },
         pem(&at_green.downstream_peer_cert),
     );
     let versions =
         [at_blue.upstream_tls_version, at_green.downstream_tls_version].map(Option::unwrap_or_default);
-    stage.fact(
-        "[S2-15] both Envoys recorded that handshake as mutual TLS of one version",
-        Must::be("TLSv1.2 TLSv1.2"),
-        versions.join(" "),
-    );
+    stage.shows(MUTUAL_TLS, Must::be("TLSv1.2 TLSv1.2"), versions.join(" "));
     Ok(())
 }

@@ -7,7 +7,23 @@ use proof::evidence::Must;
 use super::{AGENT, Agent, BLUE, GREEN, GREEN_ENVOY, ask, bring_green_envoy, id, lines, node, said, scene};
 
 stories! {
-    "blue-green-restart" => an_agent_that_lost_its_svid_says_so_and_needs_a_new_token {},
+    "blue-green-restart" => an_agent_that_lost_its_svid_says_so_and_needs_a_new_token {
+        SVID_ON_DISK_SUFFICES: "[S2-16] an agent that starts again with its key and SVID on disk goes on \
+            with them and needs no token",
+        LOST_SVID_IS_SAID: "[S2-16] an agent that lost its SVID cannot attest again by its token, and its \
+            log says so",
+        LOST_SVID_NOT_READY: "[S2-16] the agent that lost its SVID is not ready",
+        PROCESS_ENDS: "[S2-16] it does not hang: its process ends with an error",
+        MEANWHILE_ANSWERED: "[S2-16] meanwhile requests are answered as before: Green's Envoy goes on with \
+            the SVID it holds, so only the agent shows the fault",
+        NEW_ENVOY_WAITS: "[S2-16] an Envoy that starts meanwhile gets no SVID: by its own account it waits \
+            for that secret",
+        NEW_ENVOY_NOT_READY: "[S2-16] an Envoy that starts meanwhile is not ready",
+        NEW_TOKEN_MAKES_READY: "[S2-16] with a new token the agent gets ready",
+        ENVOY_READY_AGAIN: "[S2-16] with the agent the Envoy gets ready by itself: its entry hangs on the \
+            agent's other name, which the new token has, too",
+        SVID_HELD_AGAIN: "[S2-16] the Envoy holds an SVID of Blue's SPIRE server again",
+    },
 }
 
 const USED: &str = "join token does not exist or has already been used";
@@ -20,9 +36,8 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(stage: &mut S
     Agent { start: 2, ..agent.clone() }.bring(stage).await?;
     stage.ready(GREEN, "green", agent.name).await?;
     let log = stage.log(GREEN, AGENT, "spire-agent").await?;
-    stage.fact(
-        "[S2-16] an agent that starts again with its key and SVID on disk goes on with them \
-             and needs no token",
+    stage.shows(
+        SVID_ON_DISK_SUFFICES,
         Must::have(["SVID loaded"]),
         lines(&log, &["SVID loaded", "attestation", "level=error"]),
     );
@@ -31,13 +46,9 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(stage: &mut S
     lost.bring(stage).await?;
     let look = || stage.log(GREEN, AGENT, "spire-agent");
     let log = stage.until("the agent to say why it does not start", USED, look).await?;
-    stage.fact(
-        "[S2-16] an agent that lost its SVID cannot attest again by its token, and its log says so",
-        Must::have([USED]),
-        lines(&log, &["level=error", "level=warn"]),
-    );
+    stage.shows(LOST_SVID_IS_SAID, Must::have([USED]), lines(&log, &["level=error", "level=warn"]));
     let stands = stage.standing(GREEN, AGENT).await?;
-    stage.fact("[S2-16] the agent that lost its SVID is not ready", Must::have(["0/1"]), stands);
+    stage.shows(LOST_SVID_NOT_READY, Must::have(["0/1"]), stands);
     let restarts = stage.until("the agent to end", "ended", || async {
         let pod = stage.pod(GREEN, AGENT).await?;
         let containers =
@@ -49,48 +60,29 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(stage: &mut S
         Ok(ended.map(|end| format!("ended with {}", end.exit_code)).collect::<Vec<_>>().join(" "))
     });
     let restarts = restarts.await?;
-    stage.fact(
-        "[S2-16] it does not hang: its process ends with an error",
-        Must::be("ended with 1"),
-        restarts,
-    );
+    stage.shows(PROCESS_ENDS, Must::be("ended with 1"), restarts);
 
     let reply = ask(stage, "envoy").await?;
-    stage.fact(
-        "[S2-16] meanwhile requests are answered as before: Green's Envoy goes on with the \
-             SVID it holds, so only the agent shows the fault",
-        Must::have(["200 Hello version"]),
-        said(&reply),
-    );
+    stage.shows(MEANWHILE_ANSWERED, Must::have(["200 Hello version"]), said(&reply));
     bring_green_envoy(stage, "2").await?;
     let waits = stage.until("the new Envoy to wait for its secrets", SECRET, || {
         stage.admin(GREEN, GREEN_ENVOY, "/init_dump")
     });
     let waits = waits.await?;
-    stage.fact(
-        "[S2-16] an Envoy that starts meanwhile gets no SVID: by its own account it waits for \
-             that secret",
-        Must::have([SECRET]),
-        waits,
-    );
+    stage.shows(NEW_ENVOY_WAITS, Must::have([SECRET]), waits);
     let stands = stage.stands(GREEN, GREEN_ENVOY, "0/1 Running").await?;
-    stage.fact("[S2-16] an Envoy that starts meanwhile is not ready", Must::be("0/1 Running"), stands);
+    stage.shows(NEW_ENVOY_NOT_READY, Must::be("0/1 Running"), stands);
 
     let name = node(stage)?;
     let token = stage.join_token(BLUE, &name).await?;
     Agent { start: 4, token, ..lost }.bring(stage).await?;
     let stands = stage.stands(GREEN, AGENT, "1/1 Running").await?;
-    stage.fact("[S2-16] with a new token the agent gets ready", Must::be("1/1 Running"), stands);
+    stage.shows(NEW_TOKEN_MAKES_READY, Must::be("1/1 Running"), stands);
     let stands = stage.stands(GREEN, GREEN_ENVOY, "1/1 Running").await?;
-    stage.fact(
-        "[S2-16] with the agent the Envoy gets ready by itself: its entry hangs on the \
-             agent's other name, which the new token has, too",
-        Must::be("1/1 Running"),
-        stands,
-    );
+    stage.shows(ENVOY_READY_AGAIN, Must::be("1/1 Running"), stands);
     let held = stage.own_certificate(GREEN, GREEN_ENVOY).await?;
-    stage.fact(
-        "[S2-16] the Envoy holds an SVID of Blue's SPIRE server again",
+    stage.shows(
+        SVID_HELD_AGAIN,
         Must::BeVouchedFor { by: stage.cluster(BLUE)?.name.clone(), id: id(stage, "green", "envoy")? },
         held,
     );

@@ -13,7 +13,14 @@ use serde_json::json;
 use super::{BLUE, GREEN, ask, bring_all, said, scene};
 
 stories! {
-    "blue-green-robust" => the_set_up_can_be_repeated_and_resumed {},
+    "blue-green-robust" => the_set_up_can_be_repeated_and_resumed {
+        BLUE_OBJECTS_UNCHANGED: "[S2-11] bringing all of it a second time changes no object in Blue",
+        GREEN_OBJECTS_UNCHANGED: "[S2-11] bringing all of it a second time changes no object in Green",
+        BLUE_PODS_UNCHANGED: "[S2-11] bringing all of it a second time starts no pod in Blue anew",
+        GREEN_PODS_UNCHANGED: "[S2-11] bringing all of it a second time starts no pod in Green anew",
+        HALF_IS_COMPLETED: "[S2-11] a set-up of which half is missing is completed by bringing it again: a \
+            quote comes",
+    },
 }
 
 /// If this fails, whoever repeats the set-up, or resumes one that stopped half-way, gets something else.
@@ -21,19 +28,19 @@ async fn the_set_up_can_be_repeated_and_resumed(stage: &mut Stage<'_>) -> Result
     let agent = scene(stage).await?;
     let before = [inventory(stage, BLUE).await?, inventory(stage, GREEN).await?];
     bring_all(stage, &agent).await?;
-    for ((place, colour), before) in [(BLUE, "Blue"), (GREEN, "Green")].into_iter().zip(&before) {
+    let unchanged = [
+        (BLUE, BLUE_OBJECTS_UNCHANGED, BLUE_PODS_UNCHANGED),
+        (GREEN, GREEN_OBJECTS_UNCHANGED, GREEN_PODS_UNCHANGED),
+    ];
+    for ((place, objects, no_pod), before) in unchanged.into_iter().zip(&before) {
         let now = inventory(stage, place).await?;
         let different = before.0.until(&now.0);
-        stage.fact(
-            format!("[S2-11] bringing all of it a second time changes no object in {colour}"),
+        stage.shows(
+            objects,
             Must::be("nothing is different"),
             if different.is_empty() { "nothing is different".to_owned() } else { different },
         );
-        stage.fact(
-            format!("[S2-11] bringing all of it a second time starts no pod in {colour} anew"),
-            Must::be(before.1.clone()),
-            now.1,
-        );
+        stage.shows(no_pod, Must::be(before.1.clone()), now.1);
     }
 
     // As if it had stopped half-way: both Envoys and the agent are missing, the rest is there.
@@ -47,11 +54,7 @@ async fn the_set_up_can_be_repeated_and_resumed(stage: &mut Stage<'_>) -> Result
     delete(stage.api(BLUE)?, &[object("apps/v1", "Deployment", "blue", "envoy")], &Note::silent()).await?;
     bring_all(stage, &agent).await?;
     let reply = ask(stage, "envoy").await?;
-    stage.fact(
-        "[S2-11] a set-up of which half is missing is completed by bringing it again: a quote comes",
-        Must::have(["200 Hello version"]),
-        said(&reply),
-    );
+    stage.shows(HALF_IS_COMPLETED, Must::have(["200 Hello version"]), said(&reply));
     Ok(())
 }
 

@@ -8,8 +8,28 @@ use proof::identity::entries_of;
 use super::{AGENT, Agent, BLUE, GREEN, bundle_of, lines, listed, node};
 
 stories! {
-    "blue-green-bundle" => an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token {},
-    "blue-green-token" => a_token_attests_one_agent_once {},
+    "blue-green-bundle" => an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token {
+        WRONG_BUNDLE_REFUSED: "[S2-12] an agent that was given another server's bundle refuses Blue's \
+            server, and its log says that an unknown authority signed",
+        WRONG_BUNDLE_NOT_READY: "[S2-12] with the wrong bundle the agent is not ready",
+        NOBODY_ATTESTED: "[S2-12] with the wrong bundle no agent was attested",
+        OWN_BUNDLE_READY: "[S2-12] with Blue's own bundle the same agent gets ready: the token had not \
+            been given away",
+        STARTED_FROM_BUNDLE: "[S2-12] it started from the bundle that it was given, without insecure \
+            bootstrap",
+        NO_INSECURE_BOOTSTRAP: "[S2-12] nothing in its log speaks of insecure bootstrap",
+    },
+    "blue-green-token" => a_token_attests_one_agent_once {
+        SECOND_AGENT_REFUSED: "[S2-15] a second agent with the same token is refused, and its log says \
+            that the token was used",
+        SECOND_AGENT_NOT_READY: "[S2-15] the second agent is not ready",
+        FIRST_AGENT_UNHARMED: "[S2-15] the first agent is not harmed by it",
+        LISTED_BY_TOKEN: "[S2-15] the server lists the agent under an ID of the join_token kind, which is \
+            the token itself",
+        NO_REATTESTATION: "[S2-15] the server knows that it cannot attest again",
+        NAME_IS_AN_ENTRY: "[S2-15] the name given with the token is an entry whose parent is that agent: \
+            other entries can hang on it",
+    },
 }
 
 const UNKNOWN: &str = "certificate signed by unknown authority";
@@ -24,36 +44,23 @@ async fn an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token(
     let wrong = Agent { bundle: bundle_of(stage, GREEN).await?, ..right.clone() };
     wrong.bring(stage).await?;
     let log = stage.until("the agent to say why it does not start", UNKNOWN, || log_of(stage, AGENT)).await?;
-    stage.fact(
-        "[S2-12] an agent that was given another server's bundle refuses Blue's server, and \
-             its log says that an unknown authority signed",
-        Must::have([UNKNOWN]),
-        lines(&log, &["level=error", "level=warn"]),
-    );
+    stage.shows(WRONG_BUNDLE_REFUSED, Must::have([UNKNOWN]), lines(&log, &["level=error", "level=warn"]));
     let stands = stage.standing(GREEN, AGENT).await?;
-    stage.fact("[S2-12] with the wrong bundle the agent is not ready", Must::have(["0/1"]), stands);
+    stage.shows(WRONG_BUNDLE_NOT_READY, Must::have(["0/1"]), stands);
     let seen = listed(stage, &right.token).await?;
-    stage.fact(
-        "[S2-12] with the wrong bundle no agent was attested",
-        Must::be("no agent of this token"),
-        seen,
-    );
+    stage.shows(NOBODY_ATTESTED, Must::be("no agent of this token"), seen);
 
     Agent { start: 2, ..right.clone() }.bring(stage).await?;
     let stands = stage.stands(GREEN, AGENT, "1/1 Running").await?;
-    stage.fact(
-        "[S2-12] with Blue's own bundle the same agent gets ready: the token had not been given away",
-        Must::be("1/1 Running"),
-        stands,
-    );
+    stage.shows(OWN_BUNDLE_READY, Must::be("1/1 Running"), stands);
     let log = log_of(stage, AGENT).await?;
-    stage.fact(
-        "[S2-12] it started from the bundle that it was given, without insecure bootstrap",
+    stage.shows(
+        STARTED_FROM_BUNDLE,
         Must::have(["Bundle loaded", "Node attestation was successful"]),
         log.clone(),
     );
-    stage.fact(
-        "[S2-12] nothing in its log speaks of insecure bootstrap",
+    stage.shows(
+        NO_INSECURE_BOOTSTRAP,
         Must::lack(["nsecure bootstrap", "skipping server certificate verification"]),
         log,
     );
@@ -74,37 +81,28 @@ async fn a_token_attests_one_agent_once(stage: &mut Stage<'_>) -> Result<()> {
     let pods = Pods("green", "app=second-agent");
     let log =
         stage.until("the second agent to say why it does not start", USED, || log_of(stage, pods)).await?;
-    stage.fact(
-        "[S2-15] a second agent with the same token is refused, and its log says that the token was used",
-        Must::have([USED]),
-        lines(&log, &["level=error", "level=warn"]),
-    );
+    stage.shows(SECOND_AGENT_REFUSED, Must::have([USED]), lines(&log, &["level=error", "level=warn"]));
     let stands = stage.standing(GREEN, pods).await?;
-    stage.fact("[S2-15] the second agent is not ready", Must::have(["0/1"]), stands);
+    stage.shows(SECOND_AGENT_NOT_READY, Must::have(["0/1"]), stands);
     let stands = stage.standing(GREEN, AGENT).await?;
-    stage.fact("[S2-15] the first agent is not harmed by it", Must::be("1/1 Running"), stands);
+    stage.shows(FIRST_AGENT_UNHARMED, Must::be("1/1 Running"), stands);
     Ok(())
 }
 
 async fn as_listed(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
     let seen = listed(stage, &agent.token).await?;
     let domain = stage.cluster(BLUE)?.trust_domain.clone();
-    stage.fact(
-        "[S2-15] the server lists the agent under an ID of the join_token kind, which is the token itself",
+    stage.shows(
+        LISTED_BY_TOKEN,
         Must::have([format!("SPIFFE ID         : spiffe://{domain}/spire/agent/join_token/{}", agent.token)]),
         seen.clone(),
     );
-    stage.fact(
-        "[S2-15] the server knows that it cannot attest again",
-        Must::have(["Can re-attest     : false"]),
-        seen,
-    );
+    stage.shows(NO_REATTESTATION, Must::have(["Can re-attest     : false"]), seen);
     let node = node(stage)?;
     let entries = entries_of(&spire::entries(stage.api(BLUE)?).await?)?;
     let alias = entries.into_iter().find(|entry| entry.spiffe_id.to_string() == node);
-    stage.fact(
-        "[S2-15] the name given with the token is an entry whose parent is that agent: other \
-         entries can hang on it",
+    stage.shows(
+        NAME_IS_AN_ENTRY,
         Must::have([agent.token.clone()]),
         alias.map_or_else(|| "no such entry".to_owned(), |entry| entry.parent_id.to_string()),
     );

@@ -1,14 +1,31 @@
 //! What does the SPIRE agent's configuration decide? (004: steps 5 and 6, the two tables of settings)
 
+use crate::shows::Shows;
 use crate::{CURL, Pods, Stage, stories};
 use harness::Result;
 use harness::kube::rollout::Workload;
 use proof::evidence::Must;
 
 stories! {
-    "agent-socket" => the_agents_configuration_is_ours_and_its_socket_must_be_called_socket {},
-    "sds-names" => peers_bundles_reach_sidecars_only_by_the_documented_names {},
-    "sds-names-again" => peers_bundles_reach_sidecars_only_by_the_documented_names_again {},
+    "agent-socket" => the_agents_configuration_is_ours_and_its_socket_must_be_called_socket {
+        SOCKET_TO_CHANGE: "the setting is in the configuration to be changed",
+        AGENTS_ARE_NEW: "[S4-8] agents restarted by their label are new pods, and ready",
+        CONFIGURATION_STAYS: "nothing puts the changed configuration back between patch and restart",
+        SOCKET_NOT_FOUND: "[S4-42] with another name of the socket the sidecar does not find SPIRE",
+        CANNOT_SERVE_ISTIODS: "[S4-42] it wants to serve istiod's certificates at that place instead, and \
+            cannot",
+        SHORT_NOT_READY: "[S4-42] and its pod does not get ready",
+        DRIVER_READY: "[S4-42] although the CSI driver's pods, found by their label, are ready",
+    },
+    "sds-names" => peers_bundles_reach_sidecars_only_by_the_documented_names {
+        BUNDLE_NAME_TO_CHANGE: "the setting is in the configuration to be changed",
+        OWN_DOMAIN_ALONE: "[S4-8, S4-23, S4-35, S4-52] with `ROOTCA` as default_bundle_name a sidecar \
+            believes its own trust domain alone, whatever default_all_bundles_name says",
+        FAR_CLUSTER_REFUSED: "[S4-26, S4-35] and the far cluster is refused",
+    },
+    "sds-names-again" => peers_bundles_reach_sidecars_only_by_the_documented_names_again {
+        EVERY_DOMAIN_BELIEVED: "[S4-8, S4-23] with `null` there it believes every trust domain",
+    },
 }
 
 const AGENT: Pods<'static> = Pods("spire", "app=spire-agent");
@@ -19,18 +36,14 @@ async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket(
     stage: &mut Stage<'_>,
 ) -> Result<()> {
     let first = stage.pod(0, AGENT).await?.metadata.uid;
-    configure(stage, "public/socket", "public/agent.sock").await?;
-    stage.fact(
-        "[S4-8] agents restarted by their label are new pods, and ready",
+    configure(stage, SOCKET_TO_CHANGE, "public/socket", "public/agent.sock").await?;
+    stage.shows(
+        AGENTS_ARE_NEW,
         Must::be("new"),
         if stage.pod(0, AGENT).await?.metadata.uid == first { "the same" } else { "new" },
     );
     let now = stage.setting(0, crate::AGENT, "agent.conf").await?;
-    stage.fact(
-        "nothing puts the changed configuration back between patch and restart",
-        Must::have(["public/agent.sock"]),
-        now,
-    );
+    stage.shows(CONFIGURATION_STAYS, Must::have(["public/agent.sock"]), now);
 
     stage.bring(0, "guide/short-lived.yaml", &[]).await?;
     let log = stage
@@ -39,43 +52,32 @@ async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket(
         })
         .await?;
     let words: Vec<_> = log.lines().filter(|line| line.to_lowercase().contains("sds")).collect();
-    stage.fact(
-        "[S4-42] with another name of the socket the sidecar does not find SPIRE",
-        Must::lack(["Existing workload SDS socket found"]),
-        words.join("\n"),
-    );
-    stage.fact(
-        "[S4-42] it wants to serve istiod's certificates at that place instead, and cannot",
-        Must::have(["failed to set up UDS"]),
-        words.join("\n"),
-    );
+    stage.shows(SOCKET_NOT_FOUND, Must::lack(["Existing workload SDS socket found"]), words.join("\n"));
+    stage.shows(CANNOT_SERVE_ISTIODS, Must::have(["failed to set up UDS"]), words.join("\n"));
     let standing = stage.standing(0, SHORT).await?;
-    stage.fact("[S4-42] and its pod does not get ready", Must::lack(["2/2"]), standing);
+    stage.shows(SHORT_NOT_READY, Must::lack(["2/2"]), standing);
     let driver = Pods("spire", "app=spiffe-csi-driver");
     let drivers = stage.standing(0, driver).await?;
-    stage.fact(
-        "[S4-42] although the CSI driver's pods, found by their label, are ready",
-        Must::have(["2/2"]),
-        drivers,
-    );
+    stage.shows(DRIVER_READY, Must::have(["2/2"]), drivers);
     Ok(())
 }
 
 /// If this fails, the peers' bundles reach a sidecar by another name than Istio asks for.
 async fn peers_bundles_reach_sidecars_only_by_the_documented_names(stage: &mut Stage<'_>) -> Result<()> {
-    configure(stage, "default_bundle_name = \"null\"", "default_bundle_name = \"ROOTCA\"").await?;
+    configure(
+        stage,
+        BUNDLE_NAME_TO_CHANGE,
+        "default_bundle_name = \"null\"",
+        "default_bundle_name = \"ROOTCA\"",
+    )
+    .await?;
     let seen = stage.until("one bundle alone", "1 trust domain", async || domains(stage).await).await?;
-    stage.fact(
-        "[S4-8, S4-23, S4-35, S4-52] with `ROOTCA` as default_bundle_name a sidecar believes \
-             its own trust domain alone, whatever default_all_bundles_name says",
-        Must::be("1 trust domain"),
-        seen,
-    );
+    stage.shows(OWN_DOMAIN_ALONE, Must::be("1 trust domain"), seen);
     let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
     let reply = stage
         .until("the refusal", "503", async || Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string()))
         .await?;
-    stage.fact("[S4-26, S4-35] and the far cluster is refused", Must::be("503"), reply);
+    stage.shows(FAR_CLUSTER_REFUSED, Must::be("503"), reply);
     Ok(())
 }
 
@@ -84,11 +86,7 @@ async fn peers_bundles_reach_sidecars_only_by_the_documented_names_again(
     stage: &mut Stage<'_>,
 ) -> Result<()> {
     let seen = stage.until("all bundles", "2 trust domains", async || domains(stage).await).await?;
-    stage.fact(
-        "[S4-8, S4-23] with `null` there it believes every trust domain",
-        Must::be("2 trust domains"),
-        seen,
-    );
+    stage.shows(EVERY_DOMAIN_BELIEVED, Must::be("2 trust domains"), seen);
     stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await
 }
 
@@ -105,10 +103,10 @@ async fn domains(stage: &Stage<'_>) -> Result<String> {
 }
 
 /// Changes the agent's configuration and restarts it.
-async fn configure(stage: &mut Stage<'_>, from: &str, to: &str) -> Result<()> {
+async fn configure(stage: &mut Stage<'_>, is_there: Shows, from: &str, to: &str) -> Result<()> {
     let conf = stage.setting(0, crate::AGENT, "agent.conf").await?;
     let changed = conf.replace(from, to);
-    stage.fact("the setting is in the configuration to be changed", Must::have([from]), conf);
+    stage.shows(is_there, Must::have([from]), conf);
     stage.set(0, crate::AGENT, "agent.conf", &changed).await?;
     stage.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
 }

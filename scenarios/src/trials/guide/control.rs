@@ -7,37 +7,47 @@ use proof::evidence::Must;
 use serde_json::json;
 
 stories! {
-    "inert-settings" => two_settings_of_the_guide_are_absent_and_not_missed {},
-    "aliases" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias {},
-    "identity-check" => istiods_identity_check_may_be_on_or_off {},
-    "aliases-again" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again {},
+    "inert-settings" => two_settings_of_the_guide_are_absent_and_not_missed {
+        NO_POD_IS_TOLD: "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or \
+            ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
+        TRUST_DOMAIN_AND_ALIAS: "[S4-2, S4-12] istiod's trust domain is the SPIRE server's, and the peer's \
+            is its alias",
+        TRUST_DOMAIN_READ_BACK each cluster: "[S4-2] the trust domain of {cluster} is read back from its \
+            SPIRE server's configuration",
+    },
+    "aliases" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias {
+        CONNECTION_ENDED: "[S4-35] without the client's trust domain among the server's trustDomainAliases \
+            the server ends the connection",
+    },
+    "identity-check" => istiods_identity_check_may_be_on_or_off {
+        JOINS_WITH_CHECK_ON: "[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK=true a new pod on SPIRE's \
+            identity joins the mesh",
+        JOINS_WITH_CHECK_OFF: "[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK=false a new pod on SPIRE's \
+            identity joins the mesh",
+        CERTIFICATE_IS_SPIRES: "[S4-37] and its certificate is SPIRE's",
+    },
+    "aliases-again" => a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again {
+        ANSWERED_WITH_ALIAS: "[S4-35] with the alias put back the same call is answered",
+    },
 }
 
 /// If this fails, a setting that people copy from the guide has begun to matter.
 async fn two_settings_of_the_guide_are_absent_and_not_missed(stage: &mut Stage<'_>) -> Result<()> {
     let pod = stage.pod(0, CURL).await?;
     let spec = json!(pod.spec);
-    stage.fact(
-        "[S4-12, S4-28, S4-35] no pod of this mesh is told CREDENTIAL_SOCKET_EXISTS or \
-             ISTIO_META_TLS_CLIENT_ROOT_CERT, and SPIRE's certificates are used",
+    stage.shows(
+        NO_POD_IS_TOLD,
         Must::lack(["CREDENTIAL_SOCKET_EXISTS", "ISTIO_META_TLS_CLIENT_ROOT_CERT"]),
         spec.to_string(),
     );
     let mesh = stage.setting(0, MESH, "mesh").await?;
     let (own, peer) = (stage.cluster(0)?.trust_domain.clone(), stage.cluster(1)?.trust_domain.clone());
-    stage.fact(
-        "[S4-2, S4-12] istiod's trust domain is the SPIRE server's, and the peer's is its alias",
-        Must::have([format!("trustDomain: {own}"), peer]),
-        mesh,
-    );
+    stage.shows(TRUST_DOMAIN_AND_ALIAS, Must::have([format!("trustDomain: {own}"), peer]), mesh);
     for place in [0, 1] {
         let conf = stage.setting(place, SERVER, "server.conf").await?;
         let cluster = stage.cluster(place)?.clone();
-        stage.fact(
-            format!(
-                "[S4-2] the trust domain of {} is read back from its SPIRE server's configuration",
-                cluster.name
-            ),
+        stage.shows(
+            TRUST_DOMAIN_READ_BACK.of(&cluster.name),
             Must::have([format!("trust_domain = \"{}\"", cluster.trust_domain)]),
             conf,
         );
@@ -63,12 +73,7 @@ async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
             Ok(format!("{} {}", reply.status, flags.collect::<Vec<_>>().join(" ")))
         })
         .await?;
-    stage.fact(
-        "[S4-35] without the client's trust domain among the server's trustDomainAliases the \
-             server ends the connection",
-        Must::have(["503", "connection_termination"]),
-        reply,
-    );
+    stage.shows(CONNECTION_ENDED, Must::have(["503", "connection_termination"]), reply);
     Ok(())
 }
 
@@ -85,17 +90,13 @@ async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_
             &format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version),
         )
         .await?;
-    stage.fact(
-        "[S4-35] with the alias put back the same call is answered",
-        Must::be("200"),
-        reply.status.to_string(),
-    );
+    stage.shows(ANSWERED_WITH_ALIAS, Must::be("200"), reply.status.to_string());
     Ok(())
 }
 
 /// If this fails, the check that istiod makes of proxies has begun to look at their SVIDs.
 async fn istiods_identity_check_may_be_on_or_off(stage: &mut Stage<'_>) -> Result<()> {
-    for value in ["true", "false"] {
+    for (value, joins) in [("true", JOINS_WITH_CHECK_ON), ("false", JOINS_WITH_CHECK_OFF)] {
         let istiod = deployment("istio-system", "istiod");
         let mut containers =
             json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
@@ -114,17 +115,10 @@ async fn istiods_identity_check_may_be_on_or_off(stage: &mut Stage<'_>) -> Resul
                 Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
             })
             .await?;
-        stage.fact(
-            format!(
-                "[S4-37] with PILOT_ENABLE_XDS_IDENTITY_CHECK={value} a new pod on SPIRE's identity \
-                     joins the mesh"
-            ),
-            Must::be("200"),
-            reply,
-        );
+        stage.shows(joins, Must::be("200"), reply);
     }
     let by = stage.cluster(0)?.name.clone();
     let (id, pem) = (stage.id(0, HELLOWORLD).await?, stage.own_certificate(0, HELLOWORLD).await?);
-    stage.fact("[S4-37] and its certificate is SPIRE's", Must::BeVouchedFor { by, id }, pem);
+    stage.shows(CERTIFICATE_IS_SPIRES, Must::BeVouchedFor { by, id }, pem);
     Ok(())
 }

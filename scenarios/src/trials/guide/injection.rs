@@ -7,7 +7,18 @@ use proof::evidence::Must;
 use serde_json::{Value, json};
 
 stories! {
-    "injection" => a_volume_alone_is_what_every_sidecar_takes {},
+    "injection" => a_volume_alone_is_what_every_sidecar_takes {
+        VOLUME_ALONE_ADMITTED: "[S4-36, S4-46] a template with the volume alone is admitted",
+        CONTAINER_MAKES_A_SECOND_PROXY: "[S4-36, S4-40, S4-46, S4-52] the documented template, with a \
+            container, makes a second istio-proxy beside a native sidecar",
+        CONTAINER_ADMITTED_WITHOUT_NATIVE: "[S4-40] the same template is admitted where the sidecar is no \
+            init container: native sidecars are the cause, not merging",
+        ANNOTATIONS_ADMITTED: "[S4-36, S4-46] the documented annotations for 1.27 and later are admitted \
+            as well",
+        ANNOTATIONS_ADMITTED_WITHOUT_NATIVE: "[S4-36] so they are where the sidecar is no init container",
+        ANNOTATED_POD_ON_SPIRE: "[S4-36, S4-46] a pod with those annotations and no template gets its \
+            certificate from SPIRE",
+    },
 }
 
 const ANNOTATED: Pods<'static> = Pods("istio-test", "app=annotated");
@@ -26,43 +37,21 @@ async fn a_volume_alone_is_what_every_sidecar_takes(stage: &mut Stage<'_>) -> Re
     old_volumes["sidecar.istio.io/nativeSidecar"] = json!("false");
     let twice_proxy = || Must::have(["Duplicate value", "istio-proxy"]);
     let cases = [
-        (
-            "[S4-36, S4-46] a template with the volume alone is admitted",
-            Must::be("admitted"),
-            annotations("sidecar,spire"),
-        ),
-        (
-            "[S4-36, S4-40, S4-46, S4-52] the documented template, with a container, makes a \
-                 second istio-proxy beside a native sidecar",
-            twice_proxy(),
-            annotations(DOCUMENTED),
-        ),
-        (
-            "[S4-40] the same template is admitted where the sidecar is no init container: \
-                 native sidecars are the cause, not merging",
-            Must::be("admitted"),
-            in_containers,
-        ),
-        (
-            "[S4-36, S4-46] the documented annotations for 1.27 and later are admitted as well",
-            Must::be("admitted"),
-            volumes,
-        ),
-        ("[S4-36] so they are where the sidecar is no init container", Must::be("admitted"), old_volumes),
+        (VOLUME_ALONE_ADMITTED, Must::be("admitted"), annotations("sidecar,spire")),
+        (CONTAINER_MAKES_A_SECOND_PROXY, twice_proxy(), annotations(DOCUMENTED)),
+        (CONTAINER_ADMITTED_WITHOUT_NATIVE, Must::be("admitted"), in_containers),
+        (ANNOTATIONS_ADMITTED, Must::be("admitted"), volumes),
+        (ANNOTATIONS_ADMITTED_WITHOUT_NATIVE, Must::be("admitted"), old_volumes),
     ];
-    for (claim, must, annotations) in cases {
+    for (fact, must, annotations) in cases {
         let said = stage.admission(0, &pod(&annotations)).await?;
-        stage.fact(claim, must, said);
+        stage.shows(fact, must, said);
     }
     stage.bring(0, "guide/annotated.yaml", &[]).await?;
     stage.ready(0, ANNOTATED.0, "annotated").await?;
     let by = stage.cluster(0)?.name.clone();
     let (id, pem) = (stage.id(0, ANNOTATED).await?, stage.own_certificate(0, ANNOTATED).await?);
-    stage.fact(
-        "[S4-36, S4-46] a pod with those annotations and no template gets its certificate from SPIRE",
-        Must::BeVouchedFor { by, id },
-        pem,
-    );
+    stage.shows(ANNOTATED_POD_ON_SPIRE, Must::BeVouchedFor { by, id }, pem);
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! Which way does traffic between the clusters take, and what must be there for it? (004: parts B3, C1, 4, 5)
 
+use crate::shows::Shows;
 use crate::{CURL, GATEWAY, HELLOWORLD, MESH, OUTSIDER, Stage, deployment, stories};
 use harness::{Code, Error, Result};
 use proof::evidence::Must;
@@ -7,11 +8,36 @@ use proof::topology::Cluster;
 use serde_json::json;
 
 stories! {
-    "reached" => gateway_and_bundle_endpoint_are_reached_from_the_other_cluster {},
-    "far-gateway" => the_far_gateway_alone_carries_the_traffic {},
-    "far-gateway-again" => the_far_gateway_alone_carries_the_traffic_again {},
-    "remote-secret" => without_the_remote_secret_the_far_cluster_is_unknown {},
-    "remote-secret-again" => without_the_remote_secret_the_far_cluster_is_unknown_again {},
+    "reached" => gateway_and_bundle_endpoint_are_reached_from_the_other_cluster {
+        GATEWAY_REACHED each way: "[S4-1] port 15443 of {to} is reached from {from}",
+        NO_NEIGHBOUR each way: "[S4-1] port 15443 of {to} has no neighbour: the next port is refused from \
+            {from}",
+        BUNDLE_ENDPOINT_ANSWERS each way: "[S4-3] the bundle endpoint of {to} answers {from} with keys and \
+            a refresh hint",
+        BUNDLE_ENDPOINT_IS_THE_SERVER each way: "[S4-3] it is the SPIRE server of {to} that answers \
+            {from}: profile https_spiffe",
+    },
+    "far-gateway" => the_far_gateway_alone_carries_the_traffic {
+        KNOWN_BY_POD_AND_GATEWAY: "[S4-30] the client knows the near pod by its address and the far one by \
+            its gateway",
+        NETWORKS_EMPTY: "[S4-12, S4-35, S4-43] meshNetworks is empty: the gateway's address is found by \
+            itself",
+        NEAR_GATEWAY_GONE: "there is no pod of the gateway in the client's cluster any more",
+        FAR_GATEWAY_SUFFICES: "[S4-31] with no gateway in the client's cluster it still reaches the far \
+            one: traffic passes the far gateway only",
+        FAR_GATEWAY_GONE: "there is no pod of the far gateway any more",
+        NO_WAY_WITHOUT_IT: "[S4-29, S4-31] with no gateway in the far cluster there is no way to it",
+    },
+    "far-gateway-again" => the_far_gateway_alone_carries_the_traffic_again {
+        WAY_IS_BACK: "with it put back, the far cluster answers again",
+    },
+    "remote-secret" => without_the_remote_secret_the_far_cluster_is_unknown {
+        SECRET_FOUND_BY_LABEL: "[S4-15, S4-43] the remote secret is found by its label",
+        NO_ANSWER_WITHOUT_IT: "[S4-43] without it the client gets no answer from the far cluster",
+    },
+    "remote-secret-again" => without_the_remote_secret_the_far_cluster_is_unknown_again {
+        FAR_CLUSTER_IS_BACK: "with it put back, the far cluster answers again",
+    },
 }
 
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
@@ -19,30 +45,27 @@ const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
 /// If this fails, a firewall is in the way, or an endpoint speaks for somebody else.
 async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(stage: &mut Stage<'_>) -> Result<()> {
     for (from, to) in WAYS {
-        let (near, far) = (stage.cluster(from)?.clone(), stage.cluster(to)?.clone());
+        let (way, far) = (stage.mesh.way(from, to)?, stage.cluster(to)?.clone());
         let address = stage.mesh.address(to)?;
-        let (from_name, to_name) = (&near.name, &far.name);
-        for (port, must, how) in [
-            (15443, Must::have(["Connected to"]), "is reached"),
-            (15444, Must::have(["refused"]), "has no neighbour: the next port is refused"),
+        for (port, must, fact) in [
+            (15443, Must::have(["Connected to"]), GATEWAY_REACHED),
+            (15444, Must::have(["refused"]), NO_NEIGHBOUR),
         ] {
             let tried = connect(stage, from, &format!("https://{address}:{port}")).await?;
-            stage.fact(format!("[S4-1] port 15443 of {to_name} {how} from {from_name}"), must, tried);
+            stage.shows(fact.on(&way), must, tried);
         }
         let url = format!("https://{address}:8443");
         let argv = ["curl", "-sk", "-m", "5", "-w", "%{certs}", &url];
         let got = stage.run(from, OUTSIDER, "curl", &argv).await?.stdout;
-        stage.fact(
-            format!(
-                "[S4-3] the bundle endpoint of {to_name} answers {from_name} with keys and a refresh hint"
-            ),
+        stage.shows(
+            BUNDLE_ENDPOINT_ANSWERS.on(&way),
             Must::have(["\"x509-svid\"", "\"spiffe_refresh_hint\""]),
             &got,
         );
         let id = format!("spiffe://{}/spire/server", far.trust_domain).parse();
         let id = id.map_err(|e| Error::new(Code::Evidence, "the server's ID").because(e))?;
-        stage.fact(
-            format!("[S4-3] it is the SPIRE server of {to_name} that answers: profile https_spiffe"),
+        stage.shows(
+            BUNDLE_ENDPOINT_IS_THE_SERVER.on(&way),
             Must::BeVouchedFor { by: far.name.clone(), id },
             got,
         );
@@ -52,7 +75,7 @@ async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(stage: &
 
 /// If this fails, traffic takes another way than people draw, or needs more than they think.
 async fn the_far_gateway_alone_carries_the_traffic(stage: &mut Stage<'_>) -> Result<()> {
-    let (near, far) = (stage.cluster(0)?.clone(), stage.cluster(1)?.clone());
+    let far = stage.cluster(1)?.clone();
     let gateway = format!("{}:15443", stage.mesh.address(1)?);
     let local = stage.pod(0, HELLOWORLD).await?;
     let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
@@ -66,35 +89,15 @@ async fn the_far_gateway_alone_carries_the_traffic(stage: &mut Stage<'_>) -> Res
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    stage.fact(
-        "[S4-30] the client knows the near pod by its address and the far one by its gateway",
-        Must::have([format!("{local}:5000"), gateway]),
-        all,
-    );
+    stage.shows(KNOWN_BY_POD_AND_GATEWAY, Must::have([format!("{local}:5000"), gateway]), all);
     let networks = stage.setting(0, MESH, "meshNetworks").await?;
-    stage.fact(
-        "[S4-12, S4-35, S4-43] meshNetworks is empty: the gateway's address is found by itself",
-        Must::be("networks: {}"),
-        networks,
-    );
-    scale_away(stage, 0).await?;
+    stage.shows(NETWORKS_EMPTY, Must::be("networks: {}"), networks);
+    scale_away(stage, 0, NEAR_GATEWAY_GONE).await?;
     let reply = asked(stage, &far).await?;
-    stage.fact(
-        format!(
-            "[S4-31] with no gateway in {} its client still reaches {}: traffic passes the far \
-                 gateway only",
-            near.name, far.name
-        ),
-        Must::be("200"),
-        reply,
-    );
-    scale_away(stage, 1).await?;
+    stage.shows(FAR_GATEWAY_SUFFICES, Must::be("200"), reply);
+    scale_away(stage, 1, FAR_GATEWAY_GONE).await?;
     let reply = stage.until("the loss of the way", "503", async || asked(stage, &far).await).await?;
-    stage.fact(
-        format!("[S4-29, S4-31] with no gateway in {} there is no way to it", far.name),
-        Must::be("503"),
-        reply,
-    );
+    stage.shows(NO_WAY_WITHOUT_IT, Must::be("503"), reply);
     Ok(())
 }
 
@@ -103,7 +106,7 @@ async fn the_far_gateway_alone_carries_the_traffic_again(stage: &mut Stage<'_>) 
     stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await?;
     let far = stage.cluster(1)?.clone();
     let reply = asked(stage, &far).await?;
-    stage.fact(format!("with it put back, {} answers again", far.name), Must::be("200"), reply);
+    stage.shows(WAY_IS_BACK, Must::be("200"), reply);
     Ok(())
 }
 
@@ -114,15 +117,10 @@ async fn without_the_remote_secret_the_far_cluster_is_unknown(stage: &mut Stage<
     let secret = crate::secret("istio-system", &name);
     let found = stage.read(0, &secret).await?.metadata.labels.unwrap_or_default();
     let labels: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    stage.fact(
-        "[S4-15, S4-43] the remote secret is found by its label",
-        Must::have(["istio/multiCluster=true"]),
-        labels.join(" "),
-    );
+    stage.shows(SECRET_FOUND_BY_LABEL, Must::have(["istio/multiCluster=true"]), labels.join(" "));
     stage.remove(0, &secret).await?;
     let reply = stage.until("the loss of the far cluster", "503", async || asked(stage, &far).await).await?;
-    let claim = format!("[S4-43] without it the client gets no answer from {}", far.name);
-    stage.fact(claim, Must::be("503"), reply);
+    stage.shows(NO_ANSWER_WITHOUT_IT, Must::be("503"), reply);
     Ok(())
 }
 
@@ -131,7 +129,7 @@ async fn without_the_remote_secret_the_far_cluster_is_unknown_again(stage: &mut 
     stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await?;
     let far = stage.cluster(1)?.clone();
     let reply = asked(stage, &far).await?;
-    stage.fact(format!("with it put back, {} answers again", far.name), Must::be("200"), reply);
+    stage.shows(FAR_CLUSTER_IS_BACK, Must::be("200"), reply);
     Ok(())
 }
 
@@ -145,7 +143,7 @@ async fn asked(stage: &Stage<'_>, far: &Cluster) -> Result<String> {
 }
 
 /// Takes every pod of the east-west gateway away.
-async fn scale_away(stage: &mut Stage<'_>, place: usize) -> Result<()> {
+async fn scale_away(stage: &mut Stage<'_>, place: usize, gone: Shows) -> Result<()> {
     let gateway = deployment("istio-system", "east-west-istio");
     stage.change(place, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
     let left = stage
@@ -153,6 +151,6 @@ async fn scale_away(stage: &mut Stage<'_>, place: usize) -> Result<()> {
             Ok(stage.pod(place, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
         })
         .await?;
-    stage.fact("there is no pod of the gateway any more", Must::be("none"), left);
+    stage.shows(gone, Must::be("none"), left);
     Ok(())
 }

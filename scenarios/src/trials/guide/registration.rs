@@ -5,7 +5,17 @@ use harness::{Result, spire};
 use proof::evidence::Must;
 
 stories! {
-    "registration" => an_identity_waits_for_the_class_and_for_the_peers_bundle {},
+    "registration" => an_identity_waits_for_the_class_and_for_the_peers_bundle {
+        NO_ENTRY_WITHOUT_CLASS: "[S4-45, S4-52] a ClusterSPIFFEID without className makes no entry at all, \
+            and nobody says so",
+        SIDECAR_WAITS: "[S4-27] without an entry its sidecar waits, and the pod with it",
+        UNKNOWN_BUNDLE_REFUSED: "[S4-18] an identity that federates with a domain whose bundle is not \
+            there is refused: bundles come first",
+        NO_ENTRY_UNTIL_THEN: "[S4-18] until then there is no entry",
+        ENTRY_COMES_BY_ITSELF: "[S4-17, S4-18, S4-24, S4-45] once the bundle is there the entry comes by \
+            itself, with its federation",
+        WAITING_POD_GETS_READY: "[S4-18] and the pod that waited gets ready",
+    },
 }
 
 const LATE: Pods<'static> = Pods("late", "app=late");
@@ -21,17 +31,9 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(stage: &mut St
     stage.stands(0, LATE, "0/2").await?;
     // The manager looks at pods and resources as they come; a workload that it does take has its entry by now.
     settled(stage).await?;
-    stage.fact(
-        "[S4-45, S4-52] a ClusterSPIFFEID without className makes no entry at all, and nobody says so",
-        Must::be("no entry"),
-        entry(stage, &id).await?,
-    );
+    stage.shows(NO_ENTRY_WITHOUT_CLASS, Must::be("no entry"), entry(stage, &id).await?);
     let standing = stage.standing(0, LATE).await?;
-    stage.fact(
-        "[S4-27] without an entry its sidecar waits, and the pod with it",
-        Must::be("0/2 Pending"),
-        standing,
-    );
+    stage.shows(SIDECAR_WAITS, Must::be("0/2 Pending"), standing);
 
     let unknown = "[\"unknown.example\"]";
     stage.bring(0, "guide/late.yaml", &[("FEDERATES_WITH", unknown)]).await?;
@@ -46,13 +48,8 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(stage: &mut St
                 .join("\n"))
         })
         .await?;
-    stage.fact(
-        "[S4-18] an identity that federates with a domain whose bundle is not there is refused: \
-             bundles come first",
-        Must::have(["unable to find federated bundle"]),
-        said,
-    );
-    stage.fact("[S4-18] until then there is no entry", Must::be("no entry"), entry(stage, &id).await?);
+    stage.shows(UNKNOWN_BUNDLE_REFUSED, Must::have(["unable to find federated bundle"]), said);
+    stage.shows(NO_ENTRY_UNTIL_THEN, Must::be("no entry"), entry(stage, &id).await?);
 
     let bundle = spire::bundle(stage.api(1)?).await?;
     spire::set_bundle_of_peer(stage.api(0)?, "unknown.example", &bundle).await?;
@@ -60,13 +57,8 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(stage: &mut St
     let ready = stage.stands(0, LATE, "2/2").await;
     stage.take(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")]).await?;
     spire::delete_bundle_of_peer(stage.api(0)?, "unknown.example").await?;
-    stage.fact(
-        "[S4-17, S4-18, S4-24, S4-45] once the bundle is there the entry comes by itself, with \
-             its federation",
-        Must::be("federates with unknown.example"),
-        made?,
-    );
-    stage.fact("[S4-18] and the pod that waited gets ready", Must::have(["2/2"]), ready?);
+    stage.shows(ENTRY_COMES_BY_ITSELF, Must::be("federates with unknown.example"), made?);
+    stage.shows(WAITING_POD_GETS_READY, Must::have(["2/2"]), ready?);
     Ok(())
 }
 

@@ -6,10 +6,34 @@ use proof::evidence::Must;
 use proof::identity::Pem;
 
 stories! {
-    "names" => names_tell_spires_certificates_from_istiods_and_keys_prove_it {},
-    "socket" => a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else {},
-    "istiods-own-certificate" => istiods_own_certificate_is_not_spires {},
-    "rotation" => svids_rotate_without_a_broken_request {},
+    "names" => names_tell_spires_certificates_from_istiods_and_keys_prove_it {
+        SUBJECT_SAYS_SPIRE each cluster: "[S4-20, S4-22] the subject of an SVID of {cluster} says SPIRE",
+        ISSUER_NAMED_AS_SERVER each cluster: "[S4-22] its issuer is named as the server of {cluster} names \
+            itself",
+        LIVES_FOR_AN_HOUR each cluster: "[S4-33] an SVID of {cluster} lives for an hour",
+        DEFAULT_IS_THE_SVID each cluster: "[S4-19] the secret named `default` of curl in {cluster} is its \
+            SVID",
+        ISTIODS_ISSUER_IS_THE_DOMAIN: "[S4-22] istiod's certificate calls its issuer by the trust domain \
+            alone",
+        FALLS_BACK_IN_SILENCE: "[S4-22] a pod without SPIRE's socket silently has a certificate from \
+            istiod's CA",
+    },
+    "socket" => a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else {
+        PORTS_LISTENED: "[S4-28] the sidecar listens on 15006 and 15001",
+        SECRETS_BY_THE_SOCKET: "[S4-28] its cluster for secrets is SPIRE's socket",
+        ASKS_NO_CA: "[S4-25, S4-28] its agent found the socket and asks no CA",
+        SOCKET_MOUNTED: "[S4-8, S4-27] what the CSI driver mounts is a socket named `socket`",
+        AGENT_MADE_SVID: "[S4-25, S4-27] the SPIRE agent made an SVID for helloworld's entry",
+        DEFAULT_AND_ROOTCA_HELD: "[S4-19, S4-23] the proxy holds the secrets `default` and `ROOTCA`",
+    },
+    "istiods-own-certificate" => istiods_own_certificate_is_not_spires {
+        ISTIOD_SERVES_ITS_OWN: "[S4-38] istiod serves with a certificate of its own CA, not of SPIRE",
+    },
+    "rotation" => svids_rotate_without_a_broken_request {
+        RENEWED_BY_ITSELF: "[S4-33] an SVID is renewed by itself, again and again, well before its end",
+        EVERY_REQUEST_ANSWERED: "[S4-33] every request across the clusters was answered while the SVID was \
+            renewed",
+    },
 }
 
 const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");
@@ -21,47 +45,27 @@ async fn names_tell_spires_certificates_from_istiods_and_keys_prove_it(stage: &m
         let cluster = stage.cluster(place)?.clone();
         let pem = stage.own_certificate(place, CURL).await?;
         let leaf = leaf(&pem)?;
-        let (name, domain) = (&cluster.name, &cluster.trust_domain);
-        stage.fact(
-            format!("[S4-20, S4-22] the subject of an SVID of {name} says SPIRE"),
-            Must::have(["C=US", "O=SPIRE"]),
-            &leaf.subject,
-        );
-        stage.fact(
-            format!("[S4-22] its issuer is named as the server of {name} names itself"),
+        let domain = &cluster.trust_domain;
+        stage.shows(SUBJECT_SAYS_SPIRE.of(&cluster.name), Must::have(["C=US", "O=SPIRE"]), &leaf.subject);
+        stage.shows(
+            ISSUER_NAMED_AS_SERVER.of(&cluster.name),
             Must::have(["C=US".to_owned(), "O=RH".to_owned(), format!("CN={domain}")]),
             &leaf.issuer,
         );
         let life = leaf.not_after.duration_since(leaf.not_before).as_secs();
         // SPIRE dates an SVID back by ten seconds against clocks that differ.
-        stage.fact(
-            format!("[S4-33] an SVID of {name} lives for an hour"),
-            Must::be("3610 s"),
-            format!("{life} s"),
-        );
+        stage.shows(LIVES_FOR_AN_HOUR.of(&cluster.name), Must::be("3610 s"), format!("{life} s"));
         let by = cluster.name.clone();
         let id = stage.id(place, CURL).await?;
-        stage.fact(
-            format!("[S4-19] the secret named `default` of curl in {name} is its SVID"),
-            Must::BeVouchedFor { by, id },
-            pem,
-        );
+        stage.shows(DEFAULT_IS_THE_SVID.of(&cluster.name), Must::BeVouchedFor { by, id }, pem);
     }
     // The control: the same mesh, without SPIRE's socket.
     stage.bring(0, "guide/istiods-own.yaml", &[]).await?;
     stage.ready(0, ISTIODS.0, "istiods-own").await?;
     let pem = stage.own_certificate(0, ISTIODS).await?;
     let (of, domain) = (stage.cluster(0)?.name.clone(), stage.cluster(0)?.trust_domain.clone());
-    stage.fact(
-        "[S4-22] istiod's certificate calls its issuer by the trust domain alone",
-        Must::be(format!("O={domain}")),
-        leaf(&pem)?.issuer,
-    );
-    stage.fact(
-        "[S4-22] a pod without SPIRE's socket silently has a certificate from istiod's CA",
-        Must::BeIstiods { of },
-        pem,
-    );
+    stage.shows(ISTIODS_ISSUER_IS_THE_DOMAIN, Must::be(format!("O={domain}")), leaf(&pem)?.issuer);
+    stage.shows(FALLS_BACK_IN_SILENCE, Must::BeIstiods { of }, pem);
     Ok(())
 }
 
@@ -71,38 +75,26 @@ async fn a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else(
 ) -> Result<()> {
     let listeners = stage.admin(0, CURL, "/listeners?format=json").await?;
     let clusters = stage.admin(0, CURL, "/config_dump?resource=static_clusters").await?;
-    stage.fact("[S4-28] the sidecar listens on 15006 and 15001", Must::have(["15006", "15001"]), listeners);
-    stage.fact(
-        "[S4-28] its cluster for secrets is SPIRE's socket",
+    stage.shows(PORTS_LISTENED, Must::have(["15006", "15001"]), listeners);
+    stage.shows(
+        SECRETS_BY_THE_SOCKET,
         Must::have(["sds-grpc", "var/run/secrets/workload-spiffe-uds/socket"]),
         sds(&clusters),
     );
     let log = stage.log(0, CURL, "istio-proxy").await?;
-    stage.fact(
-        "[S4-25, S4-28] its agent found the socket and asks no CA",
-        Must::have(["Existing workload SDS socket found"]),
-        lines(&log, "SDS"),
-    );
+    stage.shows(ASKS_NO_CA, Must::have(["Existing workload SDS socket found"]), lines(&log, "SDS"));
     let mounted = stage.run(0, CURL, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
-    stage.fact(
-        "[S4-8, S4-27] what the CSI driver mounts is a socket named `socket`",
-        Must::be("socket"),
-        mounted.stdout,
-    );
+    stage.shows(SOCKET_MOUNTED, Must::be("socket"), mounted.stdout);
     let id = stage.id(0, HELLOWORLD).await?.to_string();
     let agent = stage.log(0, Pods("spire", "app=spire-agent"), "spire-agent").await?;
-    stage.fact(
-        "[S4-25, S4-27] the SPIRE agent made an SVID for helloworld's entry",
+    stage.shows(
+        AGENT_MADE_SVID,
         Must::have(["Creating X509-SVID".to_owned(), id.clone()]),
         lines(&agent, &id),
     );
     let held = stage.held(0, CURL).await?;
     let names: Vec<_> = held.secrets.iter().map(|secret| secret.name.as_str()).collect();
-    stage.fact(
-        "[S4-19, S4-23] the proxy holds the secrets `default` and `ROOTCA`",
-        Must::have(["default", "ROOTCA"]),
-        names.join(" "),
-    );
+    stage.shows(DEFAULT_AND_ROOTCA_HELD, Must::have(["default", "ROOTCA"]), names.join(" "));
     Ok(())
 }
 
@@ -112,11 +104,7 @@ async fn istiods_own_certificate_is_not_spires(stage: &mut Stage<'_>) -> Result<
         ["curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", "https://istiod.istio-system:15012"];
     let shown = stage.run(0, CURL, "istio-proxy", &show).await?;
     let of = stage.cluster(0)?.name.clone();
-    stage.fact(
-        "[S4-38] istiod serves with a certificate of its own CA, not of SPIRE",
-        Must::BeIstiods { of },
-        shown.stdout,
-    );
+    stage.shows(ISTIOD_SERVES_ITS_OWN, Must::BeIstiods { of }, shown.stdout);
     Ok(())
 }
 
@@ -141,13 +129,9 @@ async fn svids_rotate_without_a_broken_request(stage: &mut Stage<'_>) -> Result<
             serials.push(now);
         }
     }
-    stage.fact(
-        "[S4-33] an SVID is renewed by itself, again and again, well before its end",
-        Must::be("3 certificates"),
-        format!("{} certificates", serials.len()),
-    );
-    stage.fact(
-        "[S4-33] every request across the clusters was answered while the SVID was renewed",
+    stage.shows(RENEWED_BY_ITSELF, Must::be("3 certificates"), format!("{} certificates", serials.len()));
+    stage.shows(
+        EVERY_REQUEST_ANSWERED,
         Must::have(["0 refused of "]),
         format!("{} refused of {asked} {}", refused.len(), refused.join("; ")),
     );

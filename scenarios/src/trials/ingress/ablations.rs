@@ -7,7 +7,31 @@ use proof::evidence::Must;
 use crate::trials::ingress::{NS, backends, bring, meets_by_its_svid, through, told};
 
 stories! {
-    "ingress-ablations" => the_socket_is_enough_and_nothing_else_replaces_it {},
+    "ingress-ablations" => the_socket_is_enough_and_nothing_else_replaces_it {
+        SOCKET_ALONE_HOLDS_SVID: "[S0-3, S0-6, S0-16, S0-17, S0-18] with the socket's volume alone, no \
+            trust root named, no bundle mounted and no variable set, the gateway's certificate is its own \
+            SVID",
+        SOCKET_ALONE_VERIFIES: "[S0-3, S0-16, S0-17] such a gateway verifies backends: the request is \
+            answered",
+        SOCKET_ALONE_WAS_SHOWN: "[S0-12] the backend was shown such a gateway's SVID",
+        SOCKET_ALONE_MET_BACKEND: "[S0-16, S0-17] the backend's SVID was what such a gateway verified",
+        OTHER_ROOT_HOLDS_SVID: "[S0-3] with istiod's root in the file that caCertificatesPem names, the \
+            gateway's certificate is its own SVID all the same",
+        OTHER_ROOT_VERIFIES: "[S0-3, S0-8] and it verifies backends all the same: the file is read by \
+            nobody, trust comes by SDS",
+        OTHER_ROOT_WAS_SHOWN: "[S0-12] the backend was shown the SVID of that gateway",
+        OTHER_ROOT_MET_BACKEND: "[S0-3] the backend's SVID was what it verified",
+        ANNOTATIONS_NOT_READ: "[S0-4, S0-5] istiod's gateway template does not read userVolume and \
+            userVolumeMount: the pod has neither volume",
+        ANNOTATED_FALLS_BACK: "[S0-6, S0-7, S0-18] with annotations, label and \
+            ISTIO_META_WORKLOAD_SOCKET_PATH but no volume of its own, the gateway falls back to istiod's \
+            CA in silence",
+        ANNOTATED_REFUSES_BACKENDS: "[S0-7, S0-18] so the annotations are no redundancy: that gateway is \
+            ready, and refuses every backend",
+        UNLABELLED_WAITS: "[S0-2] with the socket but the label not `true` the gateway waits for a \
+            certificate, and falls back to none",
+        UNLABELLED_NOT_READY: "[S0-2] that gateway is not ready",
+    },
 }
 
 /// If this fails, a line of the patch that is thought to do nothing does something, or the other way round.
@@ -31,68 +55,37 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it(stage: &mut Stage<'_>
     for (gateway, claims, verified) in [
         (
             "socket-only",
-            [
-                "[S0-3, S0-6, S0-16, S0-17, S0-18] with the socket's volume alone, no trust root named, no bundle \
-                     mounted and no variable set, the gateway's certificate is its own SVID",
-                "[S0-3, S0-16, S0-17] such a gateway verifies backends: the request is answered",
-                "[S0-12] the backend was shown such a gateway's SVID",
-            ],
-            "[S0-16, S0-17] the backend's SVID was what such a gateway verified",
+            [SOCKET_ALONE_HOLDS_SVID, SOCKET_ALONE_VERIFIES, SOCKET_ALONE_WAS_SHOWN],
+            SOCKET_ALONE_MET_BACKEND,
         ),
         (
             "istio-ingress",
-            [
-                "[S0-3] with istiod's root in the file that caCertificatesPem names, the gateway's certificate is \
-                     its own SVID all the same",
-                "[S0-3, S0-8] and it verifies backends all the same: the file is read by \
-                     nobody, trust comes by SDS",
-                "[S0-12] the backend was shown the SVID of that gateway",
-            ],
-            "[S0-3] the backend's SVID was what it verified",
+            [OTHER_ROOT_HOLDS_SVID, OTHER_ROOT_VERIFIES, OTHER_ROOT_WAS_SHOWN],
+            OTHER_ROOT_MET_BACKEND,
         ),
     ] {
         let passage = meets_by_its_svid(stage, gateway, claims).await?;
         let backend = stage.id(0, crate::trials::ingress::BACKEND).await?;
         let theirs = Must::BeVouchedFor { by: here.clone(), id: backend };
-        stage.fact(verified, theirs, backends(&passage));
+        stage.shows(verified, theirs, backends(&passage));
     }
 
     stage.ready(0, NS, "annotations-only").await?;
     let pods = Pods(NS, "app=annotations-only");
     let spec = serde_json::to_string(&stage.pod(0, pods).await?.spec).unwrap_or_default();
-    stage.fact(
-        "[S0-4, S0-5] istiod's gateway template does not read userVolume and userVolumeMount: \
-             the pod has neither volume",
-        Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]),
-        spec,
-    );
+    stage.shows(ANNOTATIONS_NOT_READ, Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]), spec);
     let own = stage.own_certificate(0, pods).await?;
-    stage.fact(
-            "[S0-6, S0-7, S0-18] with annotations, label and ISTIO_META_WORKLOAD_SOCKET_PATH but no volume of its own, the \
-             gateway falls back to istiod's CA in silence",
-            Must::BeIstiods { of: here.clone() },
-            own,
-        );
+    stage.shows(ANNOTATED_FALLS_BACK, Must::BeIstiods { of: here.clone() }, own);
     let passage = through(stage, "annotations-only", "503").await?;
-    stage.fact(
-        "[S0-7, S0-18] so the annotations are no redundancy: that gateway is ready, and \
-             refuses every backend",
-        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
-        told(&passage),
-    );
+    stage.shows(ANNOTATED_REFUSES_BACKENDS, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
 
     let pods = Pods(NS, "app=unlabelled");
     let waits = stage.until("the certificate that Envoy waits for", "\"default\"", || {
         stage.admin(0, pods, "/config_dump?resource=dynamic_warming_secrets")
     });
     let waits = waits.await?;
-    stage.fact(
-        "[S0-2] with the socket but the label not `true` the gateway waits for a certificate, \
-             and falls back to none",
-        Must::have(["\"default\""]),
-        waits,
-    );
+    stage.shows(UNLABELLED_WAITS, Must::have(["\"default\""]), waits);
     let standing = stage.stands(0, pods, "0/1 Running").await?;
-    stage.fact("[S0-2] that gateway is not ready", Must::be("0/1 Running"), standing);
+    stage.shows(UNLABELLED_NOT_READY, Must::be("0/1 Running"), standing);
     Ok(())
 }

@@ -4,6 +4,7 @@ mod ablations;
 mod patch;
 mod variants;
 
+use crate::shows::Shows;
 use crate::trial::Story;
 
 use crate::{HELLOWORLD, OUTSIDER, Pods, Stage};
@@ -69,18 +70,18 @@ pub async fn through(stage: &Stage<'_>, gateway: &str, status: &str) -> Result<P
 pub async fn meets_by_its_svid(
     stage: &mut Stage<'_>,
     gateway: &str,
-    [holds, answered, was_shown]: [&str; 3],
+    [holds, answered, was_shown]: [Shows; 3],
 ) -> Result<Passage> {
     stage.ready(0, NS, gateway).await?;
     let labels = labels(gateway);
     let pods = Pods(NS, &labels);
     let (id, own) = (stage.id(0, pods).await?, stage.own_certificate(0, pods).await?);
     let vouched = Must::BeVouchedFor { by: stage.cluster(0)?.name.clone(), id };
-    stage.fact(holds, vouched.clone(), own);
+    stage.shows(holds, vouched.clone(), own);
     let passage = through(stage, gateway, "200").await?;
-    stage.fact(answered, Must::have(["200", "Hello version"]), told(&passage));
+    stage.shows(answered, Must::have(["200", "Hello version"]), told(&passage));
     let shown = gateways(stage, &passage).await?;
-    stage.fact(was_shown, vouched, shown);
+    stage.shows(was_shown, vouched, shown);
     Ok(passage)
 }
 

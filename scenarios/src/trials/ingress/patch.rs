@@ -11,7 +11,30 @@ use serde_json::json;
 use crate::trials::ingress::{BACKEND, NS, backends, bring, gateways, names, through, told};
 
 stories! {
-    "ingress-patch" => before_the_patch_istiod_vouches_and_after_it_spire_does {},
+    "ingress-patch" => before_the_patch_istiod_vouches_and_after_it_spire_does {
+        NO_ENTRY_WITHOUT_LABEL: "[S0-2] without the label no entry is made for the gateway",
+        ISTIODS_WITHOUT_PATCH: "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate \
+            that istiod's CA signed",
+        BACKENDS_REFUSED: "[S0-16] such a gateway checks backends against istiod's CA and refuses their \
+            SVIDs: 503 by failed verification, not a reset",
+        CONFIGMAP_MISSING: "[S0-8] SPIRE does not make the ConfigMap spire-bundle in the gateway's \
+            namespace: until somebody does, the patched pod cannot start",
+        PATCH_REPLACES_POD: "[S0-9] applying the patch file alone replaces the pod, and the old one goes",
+        RESTART_COMPLETES: "[S0-9] `rollout restart` after it completes, once more",
+        ADMITTED_WITH_BOTH: "[S0-4, S0-5, S0-7] the pod is admitted with annotations and volumes both: one \
+            volume, mounted at the template's path and at the patch's",
+        ENTRY_FOR_THIS_POD: "[S0-2] with the label there is an entry for exactly this pod",
+        OWN_SVID_WITH_PATCH: "[S0-10] the patched gateway's certificate is its own SVID, signed by SPIRE",
+        OUTSIDE_REACHES_WORKLOAD: "[S0-11] a request from outside reaches, through the gateway, a workload \
+            that takes mutual TLS only",
+        PAST_GATEWAY_REFUSED: "[S0-11] the same request past the gateway is refused",
+        BACKENDS_SVID_SHOWN: "[S0-11] the gateway was shown the backend's SVID",
+        GATEWAYS_SVID_SHOWN: "[S0-12] the backend was shown the gateway's SVID",
+        SAME_ROOT_BELIEVED: "[S0-13] gateway and sidecar believe the same root, by SDS from the same agent",
+        SIDECARS_SOCKET_BY_TEMPLATE: "[S0-13] the sidecar has the agent's socket from the template \
+            `spire`, by the same driver under the same name",
+        MOUNTED_ROOT_IS_SPIRES: "[S0-8] the root in the gateway's container is the one that SPIRE serves",
+    },
 }
 
 const NAME: &str = "istio-ingress";
@@ -24,36 +47,17 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
     stage.ready(0, NS, NAME).await?;
     let id = stage.id(0, GATEWAY).await?;
     let entries = stage.entries_for(0, &id.to_string()).await?.len();
-    stage.fact(
-        "[S0-2] without the label no entry is made for the gateway",
-        Must::be("0"),
-        entries.to_string(),
-    );
+    stage.shows(NO_ENTRY_WITHOUT_LABEL, Must::be("0"), entries.to_string());
     let own = stage.own_certificate(0, GATEWAY).await?;
-    stage.fact(
-        "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate that \
-             istiod's CA signed",
-        Must::BeIstiods { of: here.clone() },
-        own,
-    );
+    stage.shows(ISTIODS_WITHOUT_PATCH, Must::BeIstiods { of: here.clone() }, own);
     let passage = through(stage, NAME, "503").await?;
-    stage.fact(
-        "[S0-16] such a gateway checks backends against istiod's CA and refuses their SVIDs: 503 by failed \
-             verification, not a reset",
-        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
-        told(&passage),
-    );
+    stage.shows(BACKENDS_REFUSED, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
 
     let old = names(stage, NAME).await?;
     stage.patch(0, "ingress/documented-patch.yaml", &[]).await?;
     let missing = "configmap \"spire-bundle\" not found";
     let words = stage.until("the kubelet's words", missing, || stage.events(0, NS, NAME)).await?;
-    stage.fact(
-            "[S0-8] SPIRE does not make the ConfigMap spire-bundle in the gateway's namespace: until somebody does, \
-             the patched pod cannot start",
-            Must::have([missing]),
-            words,
-        );
+    stage.shows(CONFIGMAP_MISSING, Must::have([missing]), words);
     let root = stage.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
     stage.bring(0, "ingress/bundle.yaml", &[("ROOT", root.trim_end())]).await?;
     stage.ready(0, NS, NAME).await?;
@@ -62,11 +66,7 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
         Ok((names(stage, NAME).await? == patched && patched != old).to_string())
     });
     let left = left.await?;
-    stage.fact(
-        "[S0-9] applying the patch file alone replaces the pod, and the old one goes",
-        Must::be("true"),
-        left,
-    );
+    stage.shows(PATCH_REPLACES_POD, Must::be("true"), left);
     let restarted = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": NAME, "namespace": NS },
             "spec": { "template": { "metadata": { "annotations": { "kubectl.kubernetes.io/restartedAt": "now" } } } } });
     stage.merge(0, &restarted).await?;
@@ -76,58 +76,36 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
         Ok((names(stage, NAME).await? == last && last != patched).to_string())
     });
     let left = left.await?;
-    stage.fact("[S0-9] `rollout restart` after it completes, once more", Must::be("true"), left);
+    stage.shows(RESTART_COMPLETES, Must::be("true"), left);
 
     let pod = serde_json::to_string(&stage.pod(0, GATEWAY).await?.spec).unwrap_or_default();
-    stage.fact(
-            "[S0-4, S0-5, S0-7] the pod is admitted with annotations and volumes both: one volume, mounted at the \
-             template's path and at the patch's",
-            Must::have([
-                "\"mountPath\":\"/run/secrets/workload-spiffe-uds\"",
-                "\"mountPath\":\"/var/run/secrets/workload-spiffe-uds\"",
-                "{\"csi\":{\"driver\":\"csi.spiffe.io\",\"readOnly\":true},\"name\":\"workload-socket\"}",
-            ]),
-            pod,
-        );
+    stage.shows(
+        ADMITTED_WITH_BOTH,
+        Must::have([
+            "\"mountPath\":\"/run/secrets/workload-spiffe-uds\"",
+            "\"mountPath\":\"/var/run/secrets/workload-spiffe-uds\"",
+            "{\"csi\":{\"driver\":\"csi.spiffe.io\",\"readOnly\":true},\"name\":\"workload-socket\"}",
+        ]),
+        pod,
+    );
     let uid = stage.pod(0, GATEWAY).await?.uid().unwrap_or_default();
     let entries = stage.entries_for(0, &id.to_string()).await?;
     let selectors: Vec<_> = entries.iter().flat_map(|entry| entry.selectors.clone()).collect();
-    stage.fact(
-        "[S0-2] with the label there is an entry for exactly this pod",
-        Must::have([format!("k8s:pod-uid:{uid}")]),
-        selectors.join(" "),
-    );
+    stage.shows(ENTRY_FOR_THIS_POD, Must::have([format!("k8s:pod-uid:{uid}")]), selectors.join(" "));
     let own = stage.own_certificate(0, GATEWAY).await?;
-    stage.fact(
-        "[S0-10] the patched gateway's certificate is its own SVID, signed by SPIRE",
-        Must::BeVouchedFor { by: here.clone(), id: id.clone() },
-        own,
-    );
+    stage.shows(OWN_SVID_WITH_PATCH, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, own);
     let passage = through(stage, NAME, "200").await?;
-    stage.fact(
-        "[S0-11] a request from outside reaches, through the gateway, a workload that takes \
-             mutual TLS only",
-        Must::have(["200", "Hello version"]),
-        told(&passage),
-    );
+    stage.shows(OUTSIDE_REACHES_WORKLOAD, Must::have(["200", "Hello version"]), told(&passage));
     let direct = stage.ask(0, OUTSIDER, "curl", "http://helloworld.istio-test:5000/hello").await?;
-    stage.fact(
-        "[S0-11] the same request past the gateway is refused",
-        Must::have(["0 "]),
-        format!("{} {}", direct.status, direct.body),
-    );
+    stage.shows(PAST_GATEWAY_REFUSED, Must::have(["0 "]), format!("{} {}", direct.status, direct.body));
     let backend = stage.id(0, BACKEND).await?;
-    stage.fact(
-        "[S0-11] the gateway was shown the backend's SVID",
+    stage.shows(
+        BACKENDS_SVID_SHOWN,
         Must::BeVouchedFor { by: here.clone(), id: backend },
         backends(&passage),
     );
     let shown = gateways(stage, &passage).await?;
-    stage.fact(
-        "[S0-12] the backend was shown the gateway's SVID",
-        Must::BeVouchedFor { by: here.clone(), id: id.clone() },
-        shown,
-    );
+    stage.shows(GATEWAYS_SVID_SHOWN, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, shown);
     let trust = |held: proof::envoy::Held| match held.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => {
             all.iter().map(|one| format!("{}\n{}", one.trust_domain, one.bundle.as_str())).collect::<String>()
@@ -136,15 +114,10 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
         None => String::new(),
     };
     let (mine, theirs) = (trust(stage.held(0, GATEWAY).await?), trust(stage.held(0, BACKEND).await?));
-    stage.fact(
-        "[S0-13] gateway and sidecar believe the same root, by SDS from the same agent",
-        Must::have([theirs.trim_end()]),
-        mine.clone(),
-    );
+    stage.shows(SAME_ROOT_BELIEVED, Must::have([theirs.trim_end()]), mine.clone());
     let sidecar = serde_json::to_string(&stage.pod(0, BACKEND).await?.spec).unwrap_or_default();
-    stage.fact(
-        "[S0-13] the sidecar has the agent's socket from the template `spire`, by the same \
-             driver under the same name",
+    stage.shows(
+        SIDECARS_SOCKET_BY_TEMPLATE,
         Must::have([
             "{\"csi\":{\"driver\":\"csi.spiffe.io\",\"readOnly\":true},\"name\":\"workload-socket\"}",
         ]),
@@ -153,10 +126,6 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
     let mounted =
         stage.run(0, GATEWAY, "istio-proxy", &["cat", "/var/run/secrets/spire-bundle/root-cert.pem"]);
     let mounted = Pem::of(&mounted.await?.stdout).as_str().to_owned();
-    stage.fact(
-        "[S0-8] the root in the gateway's container is the one that SPIRE serves",
-        Must::have([mounted.trim_end()]),
-        mine,
-    );
+    stage.shows(MOUNTED_ROOT_IS_SPIRES, Must::have([mounted.trim_end()]), mine);
     Ok(())
 }

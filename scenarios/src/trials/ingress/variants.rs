@@ -10,7 +10,23 @@ use proof::evidence::Must;
 use crate::trials::ingress::{NS, bring, meets_by_its_svid, through, told};
 
 stories! {
-    "ingress-variants" => a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not {},
+    "ingress-variants" => a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not {
+        ROOT_TAKEN_BY_ISTIOD: "[S0-14] istiod takes SPIRE's root from caCertificates of meshConfig",
+        NO_IDENTITY_BY_ROOT: "[S0-14] a trust root in meshConfig gives no identity: a gateway without the \
+            socket has istiod's certificate",
+        NO_TRUST_BY_ROOT: "[S0-14] nor does it make that gateway believe SPIRE: backends are refused as \
+            before",
+        TEMPLATE_HOLDS_SVID: "[S0-15] a gateway template (`gateway,spire-gw`) instead of the patch gives \
+            the gateway its own SVID",
+        TEMPLATE_IS_ANSWERED: "[S0-15] and its requests are answered by a backend that takes mutual TLS only",
+        TEMPLATE_WAS_SHOWN: "[S0-15] which was shown that SVID",
+        SIDECARS_TEMPLATE_HOLDS_SVID: "[S0-15, S0-13] the sidecars' template (`gateway,spire`) does as \
+            well: a gateway inherits it when named",
+        SIDECARS_TEMPLATE_IS_ANSWERED: "[S0-15] a gateway by the sidecars' template is answered by a \
+            backend that takes mutual TLS only",
+        SIDECARS_TEMPLATE_WAS_SHOWN: "[S0-15] which was shown the SVID of the gateway by the sidecars' \
+            template",
+    },
 }
 
 /// If this fails, a gateway needs a patch where a template would do, or a root in the mesh's configuration counts
@@ -32,48 +48,21 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not(stage: &
         forward::get(stage.api(0)?, "istio-system", &istiod, 8080, "/debug/mesh").await
     });
     let taken = taken.await?;
-    stage.fact(
-        "[S0-14] istiod takes SPIRE's root from caCertificates of meshConfig",
-        Must::have(["BEGIN CERTIFICATE"]),
-        taken,
-    );
+    stage.shows(ROOT_TAKEN_BY_ISTIOD, Must::have(["BEGIN CERTIFICATE"]), taken);
     // A proxy that starts after that.
     stage.ready(0, NS, "by-mesh-config").await?;
     stage.renew(0, Pods(NS, "app=by-mesh-config")).await?;
     stage.ready(0, NS, "by-mesh-config").await?;
     let own = stage.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
-    stage.fact(
-        "[S0-14] a trust root in meshConfig gives no identity: a gateway without the socket \
-             has istiod's certificate",
-        Must::BeIstiods { of: here.clone() },
-        own,
-    );
+    stage.shows(NO_IDENTITY_BY_ROOT, Must::BeIstiods { of: here.clone() }, own);
     let passage = through(stage, "by-mesh-config", "503").await?;
-    stage.fact(
-        "[S0-14] nor does it make that gateway believe SPIRE: backends are refused as before",
-        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
-        told(&passage),
-    );
+    stage.shows(NO_TRUST_BY_ROOT, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
 
     for (gateway, claims) in [
-        (
-            "by-template",
-            [
-                "[S0-15] a gateway template (`gateway,spire-gw`) instead of the patch gives \
-                     the gateway its own SVID",
-                "[S0-15] and its requests are answered by a backend that takes mutual TLS only",
-                "[S0-15] which was shown that SVID",
-            ],
-        ),
+        ("by-template", [TEMPLATE_HOLDS_SVID, TEMPLATE_IS_ANSWERED, TEMPLATE_WAS_SHOWN]),
         (
             "by-sidecars-template",
-            [
-                "[S0-15, S0-13] the sidecars' template (`gateway,spire`) does as well: a \
-                     gateway inherits it when named",
-                "[S0-15] a gateway by the sidecars' template is answered by a backend that \
-                     takes mutual TLS only",
-                "[S0-15] which was shown the SVID of the gateway by the sidecars' template",
-            ],
+            [SIDECARS_TEMPLATE_HOLDS_SVID, SIDECARS_TEMPLATE_IS_ANSWERED, SIDECARS_TEMPLATE_WAS_SHOWN],
         ),
     ] {
         meets_by_its_svid(stage, gateway, claims).await?;

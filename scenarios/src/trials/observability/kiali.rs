@@ -9,8 +9,24 @@ use proof::evidence::Must;
 use serde_json::{Value, json};
 
 stories! {
-    "kiali-rights" => kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward {},
-    "kiali-graph" => the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one {},
+    "kiali-rights" => kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward {
+        KIALI_NEVER_STARTS: "[S4-48] as the guide gives it Kiali never starts: no pod may be made, because \
+            nothing makes the service account that its Deployment names",
+        READS_NOTHING_WITHOUT_BINDING: "[S4-48] with a service account but no binding Kiali may read \
+            nothing: the guide's ClusterRole is nobody's",
+        NO_PORT_8080: "[S4-49] istiod's Service has no port 8080 here",
+        ISTIOD_REACHED: "[S4-49] Kiali reaches istiod without port 8080 on its Service: it asks 8080 and \
+            15014 of the pod, through a port-forward of the API server",
+        UNREACHABLE_WITHOUT_PORT_FORWARD: "[S4-48] without the right to create pods/portforward Kiali \
+            calls the same istiod unreachable",
+    },
+    "kiali-graph" => the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one {
+        LOCK_TO_NEAR_VERSION: "[S4-51] Kiali's graph goes from curl to the helloworld Service, and from \
+            there to the version of this cluster, with a lock",
+        NO_LOCK_TO_FAR_VERSION: "[S4-51] the version of the other cluster is in the graph under its own \
+            cluster's name, but without a lock: who answers reports the policy, and that proxy is asked by \
+            the other cluster's Prometheus",
+    },
 }
 
 const KIALI: Pods<'static> = Pods("istio-system", "app=kiali");
@@ -26,35 +42,20 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
     let absent = r#"serviceaccount "kiali" not found"#;
     let why =
         stage.until("why there is no pod", absent, || stage.conditions(0, "istio-system", "kiali")).await?;
-    stage.fact(
-            "[S4-48] as the guide gives it Kiali never starts: no pod may be made, because nothing makes the service \
-             account that its Deployment names",
-            Must::have([absent]),
-            why,
-        );
+    stage.shows(KIALI_NEVER_STARTS, Must::have([absent]), why);
     stage.bring(0, "observability/kiali-account.yaml", &[]).await?;
     let forbidden = r#"User "system:serviceaccount:istio-system:kiali" cannot"#;
     let log = stage.until("what Kiali writes", forbidden, || stage.log(0, KIALI, "kiali")).await?;
-    stage.fact(
-        "[S4-48] with a service account but no binding Kiali may read nothing: the guide's \
-             ClusterRole is nobody's",
-        Must::have([forbidden]),
-        log,
-    );
+    stage.shows(READS_NOTHING_WITHOUT_BINDING, Must::have([forbidden]), log);
     stage.bring(0, "observability/kiali-access.yaml", &[]).await?;
     stage.ready(0, "istio-system", "kiali").await?;
 
     let ports = crate::service("istio-system", "istiod");
     let ports = stage.read(0, &ports).await?.data["spec"]["ports"].to_string();
-    stage.fact("[S4-49] istiod's Service has no port 8080 here", Must::lack(["8080"]), ports);
+    stage.shows(NO_PORT_8080, Must::lack(["8080"]), ports);
     let healthy = "istiod Healthy";
     let said = stage.until("Kiali to reach istiod", healthy, || status(stage)).await?;
-    stage.fact(
-        "[S4-49] Kiali reaches istiod without port 8080 on its Service: it asks 8080 and 15014 of the pod, \
-             through a port-forward of the API server",
-        Must::have([healthy]),
-        said,
-    );
+    stage.shows(ISTIOD_REACHED, Must::have([healthy]), said);
 
     let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": { "name": "kiali" } });
@@ -65,11 +66,7 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
     stage.change(0, &role, &json!({ "rules": rules })).await?;
     let unreachable = "istiod Unreachable";
     let said = stage.until("Kiali to lose istiod", unreachable, || status(stage)).await?;
-    stage.fact(
-        "[S4-48] without the right to create pods/portforward Kiali calls the same istiod unreachable",
-        Must::have([unreachable]),
-        said,
-    );
+    stage.shows(UNREACHABLE_WITHOUT_PORT_FORWARD, Must::have([unreachable]), said);
     Ok(())
 }
 
@@ -95,18 +92,8 @@ async fn the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one(
     };
     stage.until("the lock on the way to the near version", &locked, look).await?;
     let graph = stage.until("the way to the far version", &crossed, look).await?;
-    stage.fact(
-            "[S4-51] Kiali's graph goes from curl to the helloworld Service, and from there to the version of this \
-             cluster, with a lock",
-            Must::have([asked, locked]),
-            graph.clone(),
-        );
-    stage.fact(
-            "[S4-51] the version of the other cluster is in the graph under its own cluster's name, but without a \
-             lock: who answers reports the policy, and that proxy is asked by the other cluster's Prometheus",
-            Must::have([crossed]),
-            graph,
-        );
+    stage.shows(LOCK_TO_NEAR_VERSION, Must::have([asked, locked]), graph.clone());
+    stage.shows(NO_LOCK_TO_FAR_VERSION, Must::have([crossed]), graph);
     Ok(())
 }
 

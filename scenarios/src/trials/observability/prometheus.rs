@@ -7,9 +7,30 @@ use proof::evidence::Must;
 use serde_json::json;
 
 stories! {
-    "prometheus-targets" => prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy {},
-    "prometheus-requests" => requests_between_the_trust_domains_are_counted_as_mutual_tls {},
-    "prometheus-plain-text" => a_request_in_plain_text_is_not_counted_as_mutual_tls {},
+    "prometheus-targets" => prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy {
+        PROMETHEUS_NEVER_STARTS: "[S4-47] as the guide gives it Prometheus never starts: no pod may be \
+            made, because nothing makes the service account that its Deployment names",
+        NOBODY_TO_ASK: "[S4-47] with a service account but without rights Prometheus runs and finds nobody \
+            to ask: it may not list pods",
+        NO_TARGET: "[S4-47] and so it has no target",
+        EVERY_PROXY_ASKED: "[S4-47] with rights to list pods it asks istiod on 15014 and every proxy on \
+            15090, STRICT or not, and each answers",
+        NO_ROUTES: "Routes are OpenShift's: kind has no such API, and Prometheus is reached by a \
+            port-forward instead, as all of the above was",
+    },
+    "prometheus-requests" => requests_between_the_trust_domains_are_counted_as_mutual_tls {
+        COUNTED_BY_WHO_ANSWERS each way: "[S4-47] a request from {from} is counted in {to} as mutual TLS, \
+            with the SPIFFE IDs of both trust domains",
+        COUNTED_BY_WHO_ASKS each way: "[S4-47] the one who asks, in {from}, counts the same request with \
+            both SPIFFE IDs and does not know its policy: `mutual_tls` is found only in the Prometheus of \
+            who answered",
+    },
+    "prometheus-plain-text" => a_request_in_plain_text_is_not_counted_as_mutual_tls {
+        NO_ANSWER_UNDER_STRICT: "[S4-47] under STRICT a request in plain text gets no answer at all, so \
+            there is nothing to count",
+        COUNTED_UNDER_PERMISSIVE: "[S4-47] under PERMISSIVE the same request is let in and counted once, \
+            under the policy `none`: `mutual_tls` is said of a connection, not of every request",
+    },
 }
 
 const PROMETHEUS: Pods<'static> = Pods("istio-system", "app=prometheus");
@@ -24,42 +45,22 @@ async fn prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy(
     let why = stage
         .until("why there is no pod", absent, || stage.conditions(0, "istio-system", "prometheus"))
         .await?;
-    stage.fact(
-            "[S4-47] as the guide gives it Prometheus never starts: no pod may be made, because nothing makes the \
-             service account that its Deployment names",
-            Must::have([absent]),
-            why,
-        );
+    stage.shows(PROMETHEUS_NEVER_STARTS, Must::have([absent]), why);
     stage.bring(0, "observability/prometheus-account.yaml", &[]).await?;
     stage.ready(0, "istio-system", "prometheus").await?;
     let forbidden = "cannot list resource";
     let log = stage.until("what Prometheus writes", forbidden, || stage.log(0, PROMETHEUS, "prometheus"));
     let log = log.await?;
-    stage.fact(
-            "[S4-47] with a service account but without rights Prometheus runs and finds nobody to ask: it may not \
-             list pods",
-            Must::have([forbidden, "system:serviceaccount:istio-system:prometheus"]),
-            log,
-        );
-    stage.fact("[S4-47] and so it has no target", Must::be(""), stage.targets(0).await?);
+    stage.shows(NOBODY_TO_ASK, Must::have([forbidden, "system:serviceaccount:istio-system:prometheus"]), log);
+    stage.shows(NO_TARGET, Must::be(""), stage.targets(0).await?);
 
     stage.bring(0, "observability/prometheus-access.yaml", &[]).await?;
     let wanted = expected(stage).await?;
     let targets = stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
-    stage.fact(
-            "[S4-47] with rights to list pods it asks istiod on 15014 and every proxy on 15090, STRICT or not, and \
-             each answers",
-            Must::be(wanted),
-            targets,
-        );
+    stage.shows(EVERY_PROXY_ASKED, Must::be(wanted), targets);
     let groups = stage.api(0)?.list_api_groups().await;
     let groups: Vec<_> = groups.into_iter().flat_map(|all| all.groups).map(|group| group.name).collect();
-    stage.fact(
-        "Routes are OpenShift's: kind has no such API, and Prometheus is reached by a port-forward \
-             instead, as all of the above was",
-        Must::lack(["route.openshift.io"]),
-        groups.join(" "),
-    );
+    stage.shows(NO_ROUTES, Must::lack(["route.openshift.io"]), groups.join(" "));
     Ok(())
 }
 
@@ -69,6 +70,7 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(stage: &mu
         stage.bring_prometheus(place).await?;
     }
     for (from, to) in [(0, 1), (1, 0)] {
+        let way = stage.mesh.way(from, to)?;
         let (near, far) = (stage.cluster(from)?.clone(), stage.cluster(to)?.clone());
         let url = format!("http://helloworld-{}.istio-test:5000/hello", far.version);
         let source = format!(r#"source_principal="spiffe://{}/ns/istio-test/sa/curl""#, near.trust_domain);
@@ -87,27 +89,19 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(stage: &mu
                 stage.series(to, &answered).await
             })
             .await?;
-        stage.fact(
-            format!(
-                "[S4-47] a request from {} is counted in {} as mutual TLS, with the SPIFFE \
-                     IDs of both trust domains",
-                near.name, far.name
-            ),
+        stage.shows(
+            COUNTED_BY_WHO_ANSWERS.on(&way),
             Must::be(format!(r#"connection_security_policy="mutual_tls" {destination} {source} 1"#)),
             at_the_answerer,
         );
         let at_the_asker = stage
             .until("the request to be counted by who asks", &source, || stage.series(from, &asked))
             .await?;
-        stage.fact(
-                format!(
-                    "[S4-47] the one who asks, in {}, counts the same request with both SPIFFE IDs and does not know \
-                     its policy: `mutual_tls` is found only in the Prometheus of who answered",
-                    near.name
-                ),
-                Must::be(format!(r#"connection_security_policy="unknown" {destination} {source} 1"#)),
-                at_the_asker,
-            );
+        stage.shows(
+            COUNTED_BY_WHO_ASKS.on(&way),
+            Must::be(format!(r#"connection_security_policy="unknown" {destination} {source} 1"#)),
+            at_the_asker,
+        );
     }
     Ok(())
 }
@@ -119,12 +113,7 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(stage: &mut Stage<
     let wanted = expected(stage).await?;
     stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
     let refused = stage.ask(0, OUTSIDER, "curl", &url).await?;
-    stage.fact(
-        "[S4-47] under STRICT a request in plain text gets no answer at all, so there is \
-             nothing to count",
-        Must::be("0"),
-        refused.status.to_string(),
-    );
+    stage.shows(NO_ANSWER_UNDER_STRICT, Must::be("0"), refused.status.to_string());
     let before = plain(stage).await?;
     let strict = crate::peer_authentication("istio-test", "strict");
     stage.change(0, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
@@ -132,12 +121,7 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(stage: &mut Stage<
     stage.until("plain text to be let in", "200", let_in).await?;
     let after = (before.parse::<u64>().unwrap_or_default() + 1).to_string();
     let counted = stage.until("the request to be counted", &after, || plain(stage)).await?;
-    stage.fact(
-        "[S4-47] under PERMISSIVE the same request is let in and counted once, under the policy `none`: \
-             `mutual_tls` is said of a connection, not of every request",
-        Must::be(after),
-        counted,
-    );
+    stage.shows(COUNTED_UNDER_PERMISSIVE, Must::be(after), counted);
     Ok(())
 }
 

@@ -7,7 +7,25 @@ use proof::evidence::Must;
 use crate::trials::registration::{GATEWAY, HTTPBIN, httpbin, waits_for};
 
 stories! {
-    "auto-registration" => each_new_pod_gets_an_entry_when_somebody_asks_for_it {},
+    "auto-registration" => each_new_pod_gets_an_entry_when_somebody_asks_for_it {
+        ALONE_REGISTERS_NOBODY: "[S3-6, S3-7] the controller manager alone registers nobody: gateway and \
+            httpbin wait for their certificates",
+        CLASSLESS_MAKES_NO_ENTRY: "[S3-7] a ClusterSPIFFEID without className, as Istio's sample has it, \
+            makes no entry here",
+        GATEWAY_STANDS: "[S3-6] unregistered, the gateway stands 0/1 Running",
+        GATEWAY_READY: "[S3-7, S3-16] a ClusterSPIFFEID of its class makes the gateway ready without a \
+            restart",
+        HTTPBIN_READY: "[S3-7] and httpbin",
+        GATEWAY_HOLDS_SVID: "[S3-7] the gateway, registered by the controller manager, holds its own SVID",
+        HTTPBIN_HOLDS_SVID: "[S3-7] httpbin, registered by the controller manager, holds its own SVID",
+        GATEWAY_SUBJECT: "[S3-19] the gateway's SVID says O=SPIRE, and without DNS names in the entry it \
+            has no CN",
+        HTTPBIN_SUBJECT: "[S3-19] httpbin's SVID says O=SPIRE, and without DNS names in the entry it has \
+            no CN",
+        ENTRY_FOR_EACH_POD: "[S3-7] each pod has an entry of its own, the one that came later too",
+        ANNOTATION_DOES_NOTHING: "[S3-22] the pod annotation spiffe.io/federatesWith does nothing under \
+            the controller manager",
+    },
 }
 
 /// If this fails, pods are registered that nobody asked for, or those that were asked for wait for ever.
@@ -18,49 +36,28 @@ async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it(stage: &mut Stage<
     stage.bring(0, "registration/every-pod.yaml", &[("NAME", "classless"), ("CLASS", "")]).await?;
     let mut waits = waits_for(stage, GATEWAY, "default").await?;
     waits.push_str(&waits_for(stage, HTTPBIN, "default").await?);
-    stage.fact(
-        "[S3-6, S3-7] the controller manager alone registers nobody: gateway and httpbin wait \
-             for their certificates",
-        Must::have(["\"default\""]),
-        waits,
-    );
+    stage.shows(ALONE_REGISTERS_NOBODY, Must::have(["\"default\""]), waits);
     let (gateway, bin) = (stage.id(0, GATEWAY).await?, stage.id(0, HTTPBIN).await?);
     let mut made = stage.entries_for(0, &gateway.to_string()).await?;
     made.extend(stage.entries_for(0, &bin.to_string()).await?);
-    stage.fact(
-        "[S3-7] a ClusterSPIFFEID without className, as Istio's sample has it, makes no entry here",
-        Must::be("0 entries"),
-        format!("{} entries", made.len()),
-    );
+    stage.shows(CLASSLESS_MAKES_NO_ENTRY, Must::be("0 entries"), format!("{} entries", made.len()));
     let mut standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
-    stage.fact("[S3-6] unregistered, the gateway stands 0/1 Running", Must::be("0/1 Running"), standing);
+    stage.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
 
     stage.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;
     standing = stage.stands(0, GATEWAY, "1/1 Running").await?;
-    stage.fact(
-        "[S3-7, S3-16] a ClusterSPIFFEID of its class makes the gateway ready without a restart",
-        Must::be("1/1 Running"),
-        standing,
-    );
+    stage.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
     standing = stage.stands(0, HTTPBIN, "2/2 Running").await?;
-    stage.fact("[S3-7] and httpbin", Must::be("2/2 Running"), standing);
-    for (of, id, sentence) in [(GATEWAY, &gateway, "the gateway"), (HTTPBIN, &bin, "httpbin")] {
+    stage.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
+    for (of, id, holds, subject) in [
+        (GATEWAY, &gateway, GATEWAY_HOLDS_SVID, GATEWAY_SUBJECT),
+        (HTTPBIN, &bin, HTTPBIN_HOLDS_SVID, HTTPBIN_SUBJECT),
+    ] {
         let own = stage.own_certificate(0, of).await?;
         let told = read_out(&own);
         let vouched = Must::BeVouchedFor { by: here.clone(), id: id.clone() };
-        stage.fact(
-            format!("[S3-7] {sentence}, registered by the controller manager, holds its own SVID"),
-            vouched,
-            own,
-        );
-        stage.fact(
-            format!(
-                "[S3-19] {sentence}'s SVID says O=SPIRE, and without DNS names in the entry it \
-                     has no CN"
-            ),
-            Must::be("no CN, O=SPIRE"),
-            told_subject(&told),
-        );
+        stage.shows(holds, vouched, own);
+        stage.shows(subject, Must::be("no CN, O=SPIRE"), told_subject(&told));
     }
     let scaled = serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": { "name": "httpbin", "namespace": "default" }, "spec": { "replicas": 2 } });
@@ -75,14 +72,10 @@ async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it(stage: &mut Stage<
         uids.push(format!("k8s:pod-uid:{}", pod.metadata.uid.unwrap_or_default()));
     }
     uids.sort();
-    stage.fact(
-        "[S3-7] each pod has an entry of its own, the one that came later too",
-        Must::be(uids.join(" ")),
-        told.join(" "),
-    );
+    stage.shows(ENTRY_FOR_EACH_POD, Must::be(uids.join(" ")), told.join(" "));
     let federated: Vec<_> = entries.iter().flat_map(|one| one.federates_with.clone()).collect();
-    stage.fact(
-        "[S3-22] the pod annotation spiffe.io/federatesWith does nothing under the controller manager",
+    stage.shows(
+        ANNOTATION_DOES_NOTHING,
         Must::be("federates with nobody"),
         match federated.is_empty() {
             true => "federates with nobody".to_owned(),

@@ -1,5 +1,6 @@
 //! How does an entry federate: by hand, by the page's annotation (003), and which SDS names must the agent have for it?
 
+use crate::shows::Shows;
 use crate::{Stage, stories};
 use harness::kube::rollout::Workload;
 use harness::{Result, spire};
@@ -9,15 +10,42 @@ use proof::evidence::Must;
 use crate::trials::registration::{HTTPBIN, alias, httpbin, id, waits_for};
 
 stories! {
-    "manual-federation" => an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all {},
+    "manual-federation" => an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all {
+        REFUSED_WITHOUT_BUNDLE: "[S3-23] without a bundle of the other trust domain the server refuses the \
+            entry",
+        MADE_WITH_BUNDLE: "[S3-23] with a bundle set by hand the same command makes the entry",
+        OTHER_DOMAIN_BELIEVED: "[S3-21, S3-23] with the table's three names the sidecar's ROOTCA has a \
+            bundle for the other trust domain too",
+        OTHER_DOMAIN_LOST: "[S3-21] without `default_bundle_name = \"null\"` SPIRE's own default takes the \
+            name ROOTCA: the sidecar loses the other trust domain",
+        NOBODY_SERVES_ROOTCA: "[S3-21] without `default_all_bundles_name = \"ROOTCA\"` nobody serves \
+            `ROOTCA`, and a new pod waits for it",
+        NOT_READY_WITHOUT_ROOTCA: "[S3-21] without `default_all_bundles_name = \"ROOTCA\"` a new pod does \
+            not get ready",
+        NOBODY_SERVES_DEFAULT: "[S3-21] without `default_svid_name = \"default\"` nobody serves `default`, \
+            and a new pod waits for it",
+        NOT_READY_WITHOUT_DEFAULT: "[S3-21] without `default_svid_name = \"default\"` a new pod does not \
+            get ready",
+    },
 }
 
 /// A trust domain that has no cluster here; its bundle is ours under another name.
 const OTHER: &str = "other.test";
-/// A row of the page's table as our agent has it, as it is without that row, and what that does.
-const ROWS: [(&str, &str, &str); 2] = [
-    ("default_all_bundles_name = \"ROOTCA\"", "default_all_bundles_name = \"ALL\"", "ROOTCA"),
-    ("default_svid_name = \"default\"", "default_svid_name = \"other\"", "default"),
+/// A row of the page's table as our agent has it, as it is without that row, the secret that is missed then, and
+/// what that does.
+const ROWS: [(&str, &str, &str, [Shows; 2]); 2] = [
+    (
+        "default_all_bundles_name = \"ROOTCA\"",
+        "default_all_bundles_name = \"ALL\"",
+        "ROOTCA",
+        [NOBODY_SERVES_ROOTCA, NOT_READY_WITHOUT_ROOTCA],
+    ),
+    (
+        "default_svid_name = \"default\"",
+        "default_svid_name = \"other\"",
+        "default",
+        [NOBODY_SERVES_DEFAULT, NOT_READY_WITHOUT_DEFAULT],
+    ),
 ];
 
 /// If this fails, a workload believes another trust domain without having been told to, or not although it was.
@@ -35,51 +63,25 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
         Ok(said) => said,
         Err(e) => e.to_string(),
     };
-    stage.fact(
-        "[S3-23] without a bundle of the other trust domain the server refuses the entry",
-        Must::have(["unable to find federated bundle"]),
-        refused,
-    );
+    stage.shows(REFUSED_WITHOUT_BUNDLE, Must::have(["unable to find federated bundle"]), refused);
     let own = spire::bundle(stage.api(0)?).await?;
     stage.peer_bundle(0, OTHER, &own).await?;
     let said = stage.entry(0, &federated).await?;
-    stage.fact(
-        "[S3-23] with a bundle set by hand the same command makes the entry",
-        Must::have([&bin, OTHER]),
-        said,
-    );
+    stage.shows(MADE_WITH_BUNDLE, Must::have([&bin, OTHER]), said);
     stage.stands(0, HTTPBIN, "2/2 Running").await?;
     let trusted = stage.until("both trust domains in ROOTCA", "believes", || trust(stage)).await?;
-    stage.fact(
-        "[S3-21, S3-23] with the table's three names the sidecar's ROOTCA has a bundle for \
-             the other trust domain too",
-        Must::have([&format!("believes {OTHER}")]),
-        trusted,
-    );
+    stage.shows(OTHER_DOMAIN_BELIEVED, Must::have([&format!("believes {OTHER}")]), trusted);
 
     serve(stage, "default_bundle_name = \"null\"", "").await?;
     let trusted = stage.until("one trust domain in ROOTCA", "a stranger", || trust(stage)).await?;
-    stage.fact(
-            "[S3-21] without `default_bundle_name = \"null\"` SPIRE's own default takes the name ROOTCA: the sidecar loses \
-             the other trust domain",
-            Must::have([&format!("{OTHER} is a stranger")]),
-            trusted,
-        );
-    for (row, without, waits) in ROWS {
+    stage.shows(OTHER_DOMAIN_LOST, Must::have([&format!("{OTHER} is a stranger")]), trusted);
+    for (row, without, waits, [nobody, not_ready]) in ROWS {
         serve(stage, row, without).await?;
         stage.renew(0, HTTPBIN).await?;
         let seen = waits_for(stage, HTTPBIN, waits).await?;
-        stage.fact(
-            format!("[S3-21] without `{row}` nobody serves `{waits}`, and a new pod waits for it"),
-            Must::have([format!("\"{waits}\"")]),
-            seen,
-        );
+        stage.shows(nobody, Must::have([format!("\"{waits}\"")]), seen);
         let standing = stage.standing(0, HTTPBIN).await?;
-        stage.fact(
-            format!("[S3-21] without `{row}` a new pod does not get ready"),
-            Must::be("0/2 Pending"),
-            standing,
-        );
+        stage.shows(not_ready, Must::be("0/2 Pending"), standing);
     }
     Ok(())
 }

@@ -5,7 +5,16 @@ use harness::Result;
 use proof::evidence::Must;
 
 stories! {
-    "auto-injection" => a_pod_has_the_socket_when_it_names_the_template {},
+    "auto-injection" => a_pod_has_the_socket_when_it_names_the_template {
+        NAMED_HOLDS_SVID: "[S3-5, S3-11] injected with `sidecar,spire` a new pod has its own SVID",
+        SOCKET_IS_THERE: "[S3-2] the agent's socket is there under the name that Envoy asks",
+        PLAIN_HOLDS_ISTIODS: "[S3-5] automatic injection alone does not bring the template: a pod that \
+            names only `sidecar` gets ready, with a certificate of istiod's CA, although it has an entry",
+        DOCUMENTED_REFUSED: "[S3-3, S3-5] the page's template, which names the container, is refused where \
+            sidecars are init containers",
+        WRITABLE_REFUSED: "[S3-3, S3-4] the page's volume, which does not say readOnly, is refused by the \
+            CSI driver: the pod never starts",
+    },
 }
 
 /// If this fails, a pod that looks like the others has papers of another authority, or a form that is refused today
@@ -24,42 +33,19 @@ async fn a_pod_has_the_socket_when_it_names_the_template(stage: &mut Stage<'_>) 
     stage.ready(0, "default", "named").await?;
     let named = Pods("default", "app=named");
     let (id, own) = (stage.id(0, named).await?, stage.own_certificate(0, named).await?);
-    stage.fact(
-        "[S3-5, S3-11] injected with `sidecar,spire` a new pod has its own SVID",
-        Must::BeVouchedFor { by: here.clone(), id },
-        own,
-    );
+    stage.shows(NAMED_HOLDS_SVID, Must::BeVouchedFor { by: here.clone(), id }, own);
     let socket = stage.run(0, named, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
-    stage.fact(
-        "[S3-2] the agent's socket is there under the name that Envoy asks",
-        Must::be("socket"),
-        socket.stdout,
-    );
+    stage.shows(SOCKET_IS_THERE, Must::be("socket"), socket.stdout);
     stage.ready(0, "default", "plain").await?;
     let own = stage.own_certificate(0, Pods("default", "app=plain")).await?;
-    stage.fact(
-            "[S3-5] automatic injection alone does not bring the template: a pod that names only `sidecar` gets ready, \
-             with a certificate of istiod's CA, although it has an entry",
-            Must::BeIstiods { of: here },
-            own,
-        );
+    stage.shows(PLAIN_HOLDS_ISTIODS, Must::BeIstiods { of: here }, own);
     let refused = "Duplicate value: \"istio-proxy\"";
     let look = || stage.events(0, "default", "documented");
     let words = stage.until("the ReplicaSet's words", refused, look).await?;
-    stage.fact(
-        "[S3-3, S3-5] the page's template, which names the container, is refused where \
-             sidecars are init containers",
-        Must::have([refused]),
-        words,
-    );
+    stage.shows(DOCUMENTED_REFUSED, Must::have([refused]), words);
     let refused = "csi.readOnly must be set to 'true'";
     let look = || stage.events(0, "default", "writable-socket");
     let words = stage.until("the kubelet's words", refused, look).await?;
-    stage.fact(
-        "[S3-3, S3-4] the page's volume, which does not say readOnly, is refused by the CSI \
-             driver: the pod never starts",
-        Must::have([refused]),
-        words,
-    );
+    stage.shows(WRITABLE_REFUSED, Must::have([refused]), words);
     Ok(())
 }

@@ -11,7 +11,40 @@ use crate::trials::registration::{
 };
 
 stories! {
-    "manual-registration" => pods_wait_for_the_entries_that_are_made_by_hand {},
+    "manual-registration" => pods_wait_for_the_entries_that_are_made_by_hand {
+        ALIAS_MADE: "[S3-9] the node's alias is made as the page says, below the server itself",
+        GATEWAY_ENTRY_MADE: "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by \
+            service account, with two DNS names",
+        HTTPBIN_ENTRY_MADE: "[S3-12, S3-13] httpbin's entry is made as the page says, with its pod's name",
+        GATEWAY_READY: "[S3-16] registered, the gateway gets ready without a restart",
+        HTTPBIN_READY: "[S3-6] registered, httpbin gets ready without a restart",
+        THREE_ENTRIES_MORE: "[S3-15] `entry show` counts the page's three entries on top of those that \
+            this world had before",
+        GATEWAY_HOLDS_SVID: "[S3-10, S3-15, S3-16] the gateway holds its own SVID, signed by SPIRE",
+        HTTPBIN_HOLDS_SVID: "[S3-13, S3-15] httpbin holds its own SVID, signed by SPIRE",
+        GATEWAY_DNS_NAMES: "[S3-10, S3-15, S3-16] the gateway's SVID has the entry's DNS names, and the \
+            first of them as its CN",
+        HTTPBIN_DNS_NAMES: "[S3-13, S3-15] httpbin's SVID has the entry's DNS names, and the first of them \
+            as its CN",
+        GATEWAY_WAITS: "[S3-4, S3-6] the gateway's Envoy waits for the certificate `default` as long as \
+            there is no entry",
+        GATEWAY_STANDS: "[S3-6] meanwhile the gateway stands 0/1 Running",
+        ISTIOD_STANDS: "[S3-6] istiod, which needs no SVID, stands 1/1 Running",
+        HTTPBIN_WAITS: "[S3-6] httpbin's Envoy waits for its certificate too",
+        HTTPBIN_NOT_STARTED: "[S3-6] as its sidecar is an init container, httpbin itself is not even \
+            started meanwhile",
+        SERVICE_ANSWERS: "[S3-17] httpbin's Service answers at its cluster IP on port 8000",
+        NO_CERTIFICATE_IN_PLAIN_TEXT: "[S3-18] as long as httpbin may be asked in plain text too, the \
+            page's command is shown no certificate",
+        NO_FILTER_CHAIN: "[S3-18] for on a port that is declared `http` the sidecar has no filter chain \
+            for TLS that is not Istio's, and resets it",
+        SVID_SHOWN_UNDER_STRICT: "[S3-18] where httpbin takes mutual TLS only, the gateway's pod is shown \
+            httpbin's SVID, signed by SPIRE",
+        CERTIFICATE_READ: "[S3-19] its subject has O=SPIRE and the pod's name as CN, its names are that \
+            DNS name and the SPIFFE ID, and its issuer is named as the server's ca_subject says",
+        NO_FURTHER_THAN_HANDSHAKE: "[S3-18] without a certificate of its own that client gets no further \
+            than the handshake",
+    },
 }
 
 /// If this fails, a pod gets ready without anybody having registered it, or an entry by hand gives it something else
@@ -28,8 +61,8 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) 
     let (node, said) = alias(stage).await?;
     let server = id(stage, "/spire/server")?;
     let cluster = format!("k8s_psat:cluster:{here}");
-    stage.fact(
-        "[S3-9] the node's alias is made as the page says, below the server itself",
+    stage.shows(
+        ALIAS_MADE,
         Must::have([&node, &server, &cluster, "k8s_psat:agent_ns:spire", "k8s_psat:agent_sa:spire-agent"]),
         said,
     );
@@ -57,12 +90,7 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) 
             ],
         )
         .await?;
-    stage.fact(
-        "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by service \
-             account, with two DNS names",
-        Must::have([&gateway_id, &node, &pod, &gateway, dns]),
-        said,
-    );
+    stage.shows(GATEWAY_ENTRY_MADE, Must::have([&gateway_id, &node, &pod, &gateway, dns]), said);
     let (bin, uid) = name_and_uid(stage, HTTPBIN).await?;
     let bin_id = id(stage, "/ns/default/sa/httpbin")?;
     let pod = format!("k8s:pod-uid:{uid}");
@@ -83,46 +111,26 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) 
             ],
         )
         .await?;
-    stage.fact(
-        "[S3-12, S3-13] httpbin's entry is made as the page says, with its pod's name",
-        Must::have([&bin_id, &node, &pod, &bin]),
-        said,
-    );
+    stage.shows(HTTPBIN_ENTRY_MADE, Must::have([&bin_id, &node, &pod, &bin]), said);
 
     let standing = stage.stands(0, GATEWAY, "1/1 Running").await?;
-    stage.fact(
-        "[S3-16] registered, the gateway gets ready without a restart",
-        Must::be("1/1 Running"),
-        standing,
-    );
+    stage.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
     let standing = stage.stands(0, HTTPBIN, "2/2 Running").await?;
-    stage.fact("[S3-6] registered, httpbin gets ready without a restart", Must::be("2/2 Running"), standing);
+    stage.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
     let shown = entries(stage).await?;
     let found = format!("Found {} entries", before + 3);
-    stage.fact(
-        "[S3-15] `entry show` counts the page's three entries on top of those that this world had before",
-        Must::have([&found, &node, &gateway_id, &bin_id, &gateway, &bin]),
-        shown,
-    );
-    for (of, id, names, sentence) in [
-        (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], "[S3-10, S3-15, S3-16] the gateway"),
-        (HTTPBIN, &bin_id, vec![bin.as_str()], "[S3-13, S3-15] httpbin"),
+    stage.shows(THREE_ENTRIES_MORE, Must::have([&found, &node, &gateway_id, &bin_id, &gateway, &bin]), shown);
+    for (of, id, names, [holds, dns_names]) in [
+        (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], [GATEWAY_HOLDS_SVID, GATEWAY_DNS_NAMES]),
+        (HTTPBIN, &bin_id, vec![bin.as_str()], [HTTPBIN_HOLDS_SVID, HTTPBIN_DNS_NAMES]),
     ] {
         let own = stage.own_certificate(0, of).await?;
         let told = read_out(&own);
         let id = id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-        stage.fact(
-            format!("{sentence} holds its own SVID, signed by SPIRE"),
-            Must::BeVouchedFor { by: here.clone(), id },
-            own,
-        );
+        stage.shows(holds, Must::BeVouchedFor { by: here.clone(), id }, own);
         let mut parts = vec!["O=SPIRE".to_owned(), format!("CN={}", names[0])];
         parts.extend(names.iter().map(|name| format!("DNS:{name}")));
-        stage.fact(
-            format!("{sentence}'s SVID has the entry's DNS names, and the first of them as its CN"),
-            Must::have(parts),
-            told,
-        );
+        stage.shows(dns_names, Must::have(parts), told);
     }
     handshake(stage, &bin, &bin_id).await
 }
@@ -130,23 +138,15 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) 
 /// What stands before anybody is registered.
 async fn not_before(stage: &mut Stage<'_>) -> harness::Result<()> {
     let waits = waits_for(stage, GATEWAY, "default").await?;
-    stage.fact(
-        "[S3-4, S3-6] the gateway's Envoy waits for the certificate `default` as long as there is no entry",
-        Must::have(["\"default\""]),
-        waits,
-    );
+    stage.shows(GATEWAY_WAITS, Must::have(["\"default\""]), waits);
     let standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
-    stage.fact("[S3-6] meanwhile the gateway stands 0/1 Running", Must::be("0/1 Running"), standing);
+    stage.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
     let istiod = stage.standing(0, Pods("istio-system", "app=istiod")).await?;
-    stage.fact("[S3-6] istiod, which needs no SVID, stands 1/1 Running", Must::be("1/1 Running"), istiod);
+    stage.shows(ISTIOD_STANDS, Must::be("1/1 Running"), istiod);
     let waits = waits_for(stage, HTTPBIN, "default").await?;
-    stage.fact("[S3-6] httpbin's Envoy waits for its certificate too", Must::have(["\"default\""]), waits);
+    stage.shows(HTTPBIN_WAITS, Must::have(["\"default\""]), waits);
     let standing = stage.standing(0, HTTPBIN).await?;
-    stage.fact(
-        "[S3-6] as its sidecar is an init container, httpbin itself is not even started meanwhile",
-        Must::be("0/2 Pending"),
-        standing,
-    );
+    stage.shows(HTTPBIN_NOT_STARTED, Must::be("0/2 Pending"), standing);
     Ok(())
 }
 
@@ -160,23 +160,17 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     // kube-proxy needs a moment for a new endpoint.
     let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &plain).await?.stdout) };
     let answered = stage.until("httpbin's Service to lead there", "200", look).await?;
-    stage.fact("[S3-17] httpbin's Service answers at its cluster IP on port 8000", Must::be("200"), answered);
+    stage.shows(SERVICE_ANSWERS, Must::be("200"), answered);
     let url = format!("https://{address}:8000/");
     let curl = ["curl", "-sSk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", &url];
     let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
-    stage.fact(
-        "[S3-18] as long as httpbin may be asked in plain text too, the page's command is \
-         shown no certificate",
+    stage.shows(
+        NO_CERTIFICATE_IN_PLAIN_TEXT,
         Must::have(["no certificate", "reset by peer"]),
         format!("{} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
     let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
-    stage.fact(
-        "[S3-18] for on a port that is declared `http` the sidecar has no filter chain for TLS \
-         that is not Istio's, and resets it",
-        Must::have(["filter_chain_not_found"]),
-        seen,
-    );
+    stage.shows(NO_FILTER_CHAIN, Must::have(["filter_chain_not_found"]), seen);
     stage.bring(0, "registration/strict.yaml", &[]).await?;
     let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &curl).await?.stdout) };
     stage.until("a certificate of httpbin's", "BEGIN CERTIFICATE", look).await?;
@@ -184,15 +178,9 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
     let shown = Pem::of(&said.stdout).as_str().to_owned();
     let told = read_out(&shown);
     let id = bin_id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-    stage.fact(
-        "[S3-18] where httpbin takes mutual TLS only, the gateway's pod is shown httpbin's \
-         SVID, signed by SPIRE",
-        Must::BeVouchedFor { by: here, id },
-        shown,
-    );
-    stage.fact(
-        "[S3-19] its subject has O=SPIRE and the pod's name as CN, its names are that DNS name and the SPIFFE ID, and its \
-         issuer is named as the server's ca_subject says",
+    stage.shows(SVID_SHOWN_UNDER_STRICT, Must::BeVouchedFor { by: here, id }, shown);
+    stage.shows(
+        CERTIFICATE_READ,
         Must::have([
             format!("subject=C=US, O=SPIRE, CN={bin}"),
             format!("DNS:{bin}"),
@@ -201,8 +189,8 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
         ]),
         told,
     );
-    stage.fact(
-        "[S3-18] without a certificate of its own that client gets no further than the handshake",
+    stage.shows(
+        NO_FURTHER_THAN_HANDSHAKE,
         Must::lack(["exit 0 "]),
         format!("exit {} {}", said.status, said.stderr),
     );

@@ -8,7 +8,15 @@ use proof::evidence::Must;
 use crate::trials::registration::{alias, id};
 
 stories! {
-    "manual-names" => a_name_off_the_pattern_may_ask_and_is_never_answered_to {},
+    "manual-names" => a_name_off_the_pattern_may_ask_and_is_never_answered_to {
+        OFF_THE_PATTERN_READY: "[S3-14] SPIRE and the sidecar take a SPIFFE ID that is not of Istio's \
+            pattern: the pod gets ready",
+        STRAY_HOLDS_SVID: "[S3-14] its sidecar holds the SVID of that name",
+        NOBODY_MAY_ASK_IT: "[S3-14] nobody in the mesh can ask it: the client's sidecar expects the name \
+            of its service account and refuses the other",
+        MAY_ASK_OTHERS: "[S3-14] it can ask others: a server checks no more than the trust domain",
+        STRAY_WAS_SHOWN: "[S3-14] the server that it asked was shown that name",
+    },
 }
 
 const STRAY: Pods<'_> = Pods("default", "app=stray");
@@ -31,44 +39,30 @@ async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to(stage: &mut Sta
     ];
     stage.entry(0, &words).await?;
     let standing = stage.stands(0, STRAY, "2/2 Running").await?;
-    stage.fact(
-        "[S3-14] SPIRE and the sidecar take a SPIFFE ID that is not of Istio's pattern: the \
-             pod gets ready",
-        Must::be("2/2 Running"),
-        standing,
-    );
+    stage.shows(OFF_THE_PATTERN_READY, Must::be("2/2 Running"), standing);
     let foo_id = || stray_id.parse().map_err(|e| harness::Error::internal("an identity").because(e));
     let own = stage.own_certificate(0, STRAY).await?;
-    stage.fact(
-        "[S3-14] its sidecar holds the SVID of that name",
-        Must::BeVouchedFor { by: here.clone(), id: foo_id()? },
-        own,
-    );
+    stage.shows(STRAY_HOLDS_SVID, Must::BeVouchedFor { by: here.clone(), id: foo_id()? }, own);
     stage.knows(0, CURL, "stray.default", 8000).await?;
     let reply = stage.ask(0, CURL, "curl", "http://stray.default:8000/").await?;
     let records = stage.records(0, CURL, &reply.request).await?;
     let cause = records.iter().rev().find_map(proof::envoy::Record::cause).as_ref().map(Cause::to_string);
     let words = records.iter().rev().find_map(|record| record.upstream_transport_failure_reason.clone());
-    stage.fact(
-            "[S3-14] nobody in the mesh can ask it: the client's sidecar expects the name of its service account and \
-             refuses the other",
-            Must::have(["503", "the peer has another name"]),
-            format!("{} {} | {}", reply.status, cause.unwrap_or_default(), words.unwrap_or_default()),
-        );
+    stage.shows(
+        NOBODY_MAY_ASK_IT,
+        Must::have(["503", "the peer has another name"]),
+        format!("{} {} | {}", reply.status, cause.unwrap_or_default(), words.unwrap_or_default()),
+    );
     stage.knows(0, STRAY, "helloworld.istio-test", 5000).await?;
     let reply = stage.ask(0, STRAY, "curl", "http://helloworld.istio-test:5000/hello").await?;
-    stage.fact(
-        "[S3-14] it can ask others: a server checks no more than the trust domain",
+    stage.shows(
+        MAY_ASK_OTHERS,
         Must::have(["200 Hello version"]),
         format!("{} {}", reply.status, reply.body),
     );
     let records = stage.records(0, HELLOWORLD, &reply.request).await?;
     let shown = records.iter().rev().find_map(|record| record.downstream_peer_cert.as_ref());
     let shown = shown.map(|pem| pem.as_str().to_owned()).unwrap_or_default();
-    stage.fact(
-        "[S3-14] the server that it asked was shown that name",
-        Must::BeVouchedFor { by: here, id: foo_id()? },
-        shown,
-    );
+    stage.shows(STRAY_WAS_SHOWN, Must::BeVouchedFor { by: here, id: foo_id()? }, shown);
     Ok(())
 }

@@ -12,8 +12,27 @@ use proof::identity::Pem;
 use super::{MYAPI, SOCKET_OF_SPIRE, scene, socket_volume};
 
 stories! {
-    "template-gateway" => the_injected_gateway_has_an_entry_and_meets_workloads_with_it {},
-    "template-gateway-null" => the_null_in_the_gateways_template_makes_no_difference_any_more {},
+    "template-gateway" => the_injected_gateway_has_an_entry_and_meets_workloads_with_it {
+        SPIRES_VOLUME_ALONE: "[S1-3, S1-10] the template `spire-gw` makes SPIRE's CSI volume, and nothing \
+            else, of the gateway's socket volume",
+        GATEWAY_HOLDS_SVID: "[S1-10] the injected gateway holds a certificate of its own, made by SPIRE",
+        OUTSIDER_ANSWERED: "[S1-10] a client without a sidecar is answered through the gateway",
+        WORKLOAD_SAW_GATEWAY: "[S1-10] the gateway opened mutual TLS to the workload, which recorded the \
+            gateway's certificate, made by SPIRE",
+        ENTRIES_LISTED: "[S1-11] the page's command `./bin/spire-server entry show`, run in the server's \
+            pod, lists the entries",
+        ENTRY_AS_SHOWN: "[S1-12] the gateway's entry is shown as the page shows it: an ID with the \
+            cluster's prefix, the gateway's SPIFFE ID, revision and lifetimes",
+        PARENT_IS_THE_AGENT: "[S1-12, S1-13] the entry's parent is the agent of the gateway's node, by the \
+            node's own uid",
+        SELECTOR_IS_THE_POD: "[S1-12, S1-13] the entry's only selector is the gateway pod's own uid",
+    },
+    "template-gateway-null" => the_null_in_the_gateways_template_makes_no_difference_any_more {
+        SAME_VOLUME_WITHOUT_NULL: "[S1-3] a gateway of the template without `emptyDir: null` gets the same \
+            volume: Istio now replaces the whole source",
+        SVID_WITHOUT_NULL: "[S1-3] a gateway of the template without `emptyDir: null` holds a certificate \
+            made by SPIRE",
+    },
 }
 
 const GATEWAY: Pods<'_> = Pods("istio-system", "istio=istio-ingressgateway");
@@ -24,21 +43,12 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it(stage: &m
     stage.bring(0, "templates/gateway-route.yaml", &[]).await?;
     bring(stage, "istio-ingressgateway", "gateway,spire-gw").await?;
     let volume = socket_volume(&stage.pod(0, GATEWAY).await?)?;
-    stage.fact(
-        "[S1-3, S1-10] the template `spire-gw` makes SPIRE's CSI volume, and nothing else, of \
-             the gateway's socket volume",
-        Must::be(SOCKET_OF_SPIRE),
-        volume,
-    );
+    stage.shows(SPIRES_VOLUME_ALONE, Must::be(SOCKET_OF_SPIRE), volume);
     entry_as_the_page_shows_it(stage).await?;
 
     let (by, id) = (stage.cluster(0)?.name.clone(), stage.id(0, GATEWAY).await?);
     let held = stage.own_certificate(0, GATEWAY).await?;
-    stage.fact(
-        "[S1-10] the injected gateway holds a certificate of its own, made by SPIRE",
-        Must::BeVouchedFor { by: by.clone(), id: id.clone() },
-        held,
-    );
+    stage.shows(GATEWAY_HOLDS_SVID, Must::BeVouchedFor { by: by.clone(), id: id.clone() }, held);
     let url = "http://istio-ingressgateway.istio-system/hello";
     stage
         .until("the gateway to know its route", "200", || async {
@@ -47,17 +57,12 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it(stage: &m
         .await?;
     let asked = format!("/hello?{}", stage.pod(0, GATEWAY).await?.uid().unwrap_or_default());
     let reply = stage.ask(0, OUTSIDER, "curl", &url.replace("/hello", &asked)).await?;
-    stage.fact(
-        "[S1-10] a client without a sidecar is answered through the gateway",
-        Must::be("200"),
-        reply.status.to_string(),
-    );
+    stage.shows(OUTSIDER_ANSWERED, Must::be("200"), reply.status.to_string());
     // A gateway gives a request from outside an id of its own; the path stays.
     let record = recorded(stage, &asked).await?;
     let shown = record.and_then(|record| record.downstream_peer_cert);
-    stage.fact(
-        "[S1-10] the gateway opened mutual TLS to the workload, which recorded the gateway's \
-             certificate, made by SPIRE",
+    stage.shows(
+        WORKLOAD_SAW_GATEWAY,
         Must::BeVouchedFor { by, id },
         shown.as_ref().map(Pem::as_str).unwrap_or_default(),
     );
@@ -73,19 +78,10 @@ async fn the_null_in_the_gateways_template_makes_no_difference_any_more(stage: &
     bring(stage, "without-null", "gateway,spire").await?;
     let pods = Pods("istio-system", "istio=without-null");
     let volume = socket_volume(&stage.pod(0, pods).await?)?;
-    stage.fact(
-        "[S1-3] a gateway of the template without `emptyDir: null` gets the same volume: \
-             Istio now replaces the whole source",
-        Must::be(SOCKET_OF_SPIRE),
-        volume,
-    );
+    stage.shows(SAME_VOLUME_WITHOUT_NULL, Must::be(SOCKET_OF_SPIRE), volume);
     let (by, id) = (stage.cluster(0)?.name.clone(), stage.id(0, pods).await?);
     let held = stage.own_certificate(0, pods).await?;
-    stage.fact(
-        "[S1-3] a gateway of the template without `emptyDir: null` holds a certificate made by SPIRE",
-        Must::BeVouchedFor { by, id },
-        held,
-    );
+    stage.shows(SVID_WITHOUT_NULL, Must::BeVouchedFor { by, id }, held);
     Ok(())
 }
 
@@ -105,9 +101,8 @@ async fn bring(stage: &mut Stage<'_>, name: &str, templates: &str) -> Result<()>
 async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let server = Pods("spire", "app=spire-server");
     let said = stage.run(0, server, "spire-server", &["./bin/spire-server", "entry", "show"]).await?;
-    stage.fact(
-        "[S1-11] the page's command `./bin/spire-server entry show`, run in the server's pod, \
-         lists the entries",
+    stage.shows(
+        ENTRIES_LISTED,
         Must::have(["0:", "Found ", " entries"]),
         format!("{}: {}{}", said.status, said.stdout, said.stderr),
     );
@@ -122,9 +117,8 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let block = format!("{}\n", blocks.collect::<Vec<_>>().join("\n\n"));
     let cluster = stage.cluster(0)?.clone();
     let pod = stage.pod(0, GATEWAY).await?;
-    stage.fact(
-        "[S1-12] the gateway's entry is shown as the page shows it: an ID with the cluster's \
-         prefix, the gateway's SPIFFE ID, revision and lifetimes",
+    stage.shows(
+        ENTRY_AS_SHOWN,
         Must::have([
             format!("Entry ID: {}.", cluster.name),
             format!("SPIFFE ID: spiffe://{}/ns/istio-system/sa/istio-ingressgateway", cluster.trust_domain),
@@ -139,13 +133,13 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let node =
         nodes.get(&name).await.map_err(|e| Error::new(Code::Evidence, "cannot read the node").because(e))?;
     let agent = format!("spiffe://{}/spire/agent/k8s_psat/{}", cluster.trust_domain, cluster.name);
-    stage.fact(
-        "[S1-12, S1-13] the entry's parent is the agent of the gateway's node, by the node's own uid",
+    stage.shows(
+        PARENT_IS_THE_AGENT,
         Must::have([format!("Parent ID: {agent}/{}\n", node.uid().unwrap_or_default())]),
         block.clone(),
     );
-    stage.fact(
-        "[S1-12, S1-13] the entry's only selector is the gateway pod's own uid",
+    stage.shows(
+        SELECTOR_IS_THE_POD,
         Must::be(format!("Selector: k8s:pod-uid:{}", pod.uid().unwrap_or_default())),
         block.lines().filter(|line| line.starts_with("Selector")).collect::<Vec<_>>().join("\n"),
     );

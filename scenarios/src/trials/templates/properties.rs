@@ -1,5 +1,6 @@
 //! What does each property of the page's table (001) do? Each is taken away once.
 
+use crate::shows::Shows;
 use crate::{Pods, Stage, stories};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::Pod;
@@ -12,10 +13,39 @@ use serde_json::{Value, json};
 use super::{CALLER, LABEL, MYAPI, containers, scene, socket_volume};
 
 stories! {
-    "template-no-inject" => without_inject_there_is_no_sidecar {},
-    "template-no-label" => without_the_label_there_is_no_entry_and_the_pod_never_gets_ready {},
-    "template-label-key" => the_selector_must_have_the_key_that_the_pods_have {},
-    "template-no-template" => without_the_template_the_sidecar_falls_back_to_istiod {},
+    "template-no-inject" => without_inject_there_is_no_sidecar {
+        SIDECAR_WITH_INJECT: "[S1-6] with `sidecar.istio.io/inject: 'true'` the pod has a sidecar",
+        NO_SIDECAR_WITHOUT_INJECT: "[S1-6] without `sidecar.istio.io/inject` the pod has its own container \
+            alone, whatever else it asks for",
+    },
+    "template-no-label" => without_the_label_there_is_no_entry_and_the_pod_never_gets_ready {
+        UNLABELLED_HAS_NO_IDENTITY: "[S1-6] without `spire-managed-identity` SPIRE has no identity for the \
+            pod, and its sidecar's log says so",
+        UNLABELLED_HAS_NO_ENTRY: "[S1-6] without `spire-managed-identity` there is no entry for the pod",
+        UNLABELLED_NOT_READY: "[S1-6] without `spire-managed-identity` the pod does not get ready",
+        READY_WITH_LABEL: "[S1-6] the same pod gets ready once it has the label",
+        ENTRY_BY_LABEL: "[S1-6] the label has made an entry for exactly that pod",
+    },
+    "template-label-key" => the_selector_must_have_the_key_that_the_pods_have {
+        OTHER_KEY_HAS_NO_IDENTITY: "[S1-7] selected by the other document's key \
+            `spiffe.io/spire-managed-identity` SPIRE has no identity for the pod, and its sidecar's log \
+            says so",
+        OTHER_KEY_HAS_NO_ENTRY: "[S1-7] selected by the other document's key \
+            `spiffe.io/spire-managed-identity` there is no entry for the pod",
+        OTHER_KEY_NOT_READY: "[S1-7] selected by the other document's key \
+            `spiffe.io/spire-managed-identity` the pod does not get ready",
+        READY_WITH_OWN_KEY: "[S1-7] with the pods' own key in the ClusterSPIFFEID the same pod gets ready",
+    },
+    "template-no-template" => without_the_template_the_sidecar_falls_back_to_istiod {
+        READY_WITHOUT_TEMPLATE: "[S1-6] without the templates annotation the pod is ready as if nothing \
+            were wrong",
+        EMPTY_SOCKET_VOLUME: "[S1-6] without the templates annotation the sidecar's socket volume is an \
+            empty one, not SPIRE's",
+        ENTRY_WITHOUT_TEMPLATE: "[S1-6] SPIRE has an entry for the pod all the same",
+        HOLDS_ISTIODS: "[S1-6] without the templates annotation the sidecar holds a certificate of \
+            istiod's CA",
+        CLIENT_REFUSES: "[S1-6] a client on SPIRE refuses that certificate",
+    },
 }
 
 const NO_IDENTITY: &str = "workload is not authorized for the requested identities";
@@ -26,17 +56,8 @@ async fn without_inject_there_is_no_sidecar(stage: &mut Stage<'_>) -> Result<()>
     bring_less(stage, "bare", "/spec/template/metadata/labels", "sidecar.istio.io/inject").await?;
     stage.ready(0, "myapi", "bare").await?;
     let (with, without) = (stage.pod(0, MYAPI).await?, stage.pod(0, Pods("myapi", "app=bare")).await?);
-    stage.fact(
-        "[S1-6] with `sidecar.istio.io/inject: 'true'` the pod has a sidecar",
-        Must::have(["istio-proxy"]),
-        containers(&with),
-    );
-    stage.fact(
-        "[S1-6] without `sidecar.istio.io/inject` the pod has its own container alone, \
-             whatever else it asks for",
-        Must::be("myapi"),
-        containers(&without),
-    );
+    stage.shows(SIDECAR_WITH_INJECT, Must::have(["istio-proxy"]), containers(&with));
+    stage.shows(NO_SIDECAR_WITHOUT_INJECT, Must::be("myapi"), containers(&without));
     Ok(())
 }
 
@@ -47,7 +68,12 @@ async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
     scene(stage).await?;
     let pods = Pods("myapi", "app=unmanaged");
     bring_less(stage, "unmanaged", "/spec/template/metadata/labels", LABEL).await?;
-    refused_by_spire(stage, pods, "without `spire-managed-identity`").await?;
+    refused_by_spire(
+        stage,
+        pods,
+        [UNLABELLED_HAS_NO_IDENTITY, UNLABELLED_HAS_NO_ENTRY, UNLABELLED_NOT_READY],
+    )
+    .await?;
 
     let pod = stage.pod(0, pods).await?.name_any();
     let api: Api<Pod> = Api::namespaced(stage.api(0)?.clone(), "myapi");
@@ -55,9 +81,9 @@ async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
     let labelled = api.patch(&pod, &PatchParams::default(), &Patch::Merge(label)).await;
     labelled.map_err(|e| Error::new(Code::KubeFailed, "cannot label a pod").because(e))?;
     let stands = stage.stands(0, pods, "2/2 Running").await?;
-    stage.fact("[S1-6] the same pod gets ready once it has the label", Must::be("2/2 Running"), stands);
+    stage.shows(READY_WITH_LABEL, Must::be("2/2 Running"), stands);
     let entries = entries_of_pod(stage, pods).await?;
-    stage.fact("[S1-6] the label has made an entry for exactly that pod", Must::be("1 of its own"), entries);
+    stage.shows(ENTRY_BY_LABEL, Must::be("1 of its own"), entries);
     Ok(())
 }
 
@@ -65,16 +91,12 @@ async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
 async fn the_selector_must_have_the_key_that_the_pods_have(stage: &mut Stage<'_>) -> Result<()> {
     stage.bring(0, "templates/identities.yaml", &[("LABEL", "spiffe.io/spire-managed-identity")]).await?;
     stage.bring(0, "templates/myapi.yaml", &[]).await?;
-    refused_by_spire(stage, MYAPI, "selected by the other document's key `spiffe.io/spire-managed-identity`")
+    refused_by_spire(stage, MYAPI, [OTHER_KEY_HAS_NO_IDENTITY, OTHER_KEY_HAS_NO_ENTRY, OTHER_KEY_NOT_READY])
         .await?;
 
     stage.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
     let stands = stage.stands(0, MYAPI, "2/2 Running").await?;
-    stage.fact(
-        "[S1-7] with the pods' own key in the ClusterSPIFFEID the same pod gets ready",
-        Must::be("2/2 Running"),
-        stands,
-    );
+    stage.shows(READY_WITH_OWN_KEY, Must::be("2/2 Running"), stands);
     Ok(())
 }
 
@@ -84,33 +106,20 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod(stage: &mut Stage
     let pods = Pods("myapi", "app=fallback");
     bring_less(stage, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates").await?;
     let stands = stage.stands(0, pods, "2/2 Running").await?;
-    stage.fact(
-        "[S1-6] without the templates annotation the pod is ready as if nothing were wrong",
-        Must::be("2/2 Running"),
-        stands,
-    );
+    stage.shows(READY_WITHOUT_TEMPLATE, Must::be("2/2 Running"), stands);
     let volume = socket_volume(&stage.pod(0, pods).await?)?;
-    stage.fact(
-        "[S1-6] without the templates annotation the sidecar's socket volume is an empty one, \
-             not SPIRE's",
-        Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#),
-        volume,
-    );
+    stage.shows(EMPTY_SOCKET_VOLUME, Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#), volume);
     let entries = entries_of_pod(stage, pods).await?;
-    stage.fact("[S1-6] SPIRE has an entry for the pod all the same", Must::be("1 of its own"), entries);
+    stage.shows(ENTRY_WITHOUT_TEMPLATE, Must::be("1 of its own"), entries);
     let of = stage.cluster(0)?.name.clone();
     let held = stage.own_certificate(0, pods).await?;
-    stage.fact(
-        "[S1-6] without the templates annotation the sidecar holds a certificate of istiod's CA",
-        Must::BeIstiods { of },
-        held,
-    );
+    stage.shows(HOLDS_ISTIODS, Must::BeIstiods { of }, held);
     stage.knows(0, CALLER, "fallback.myapi", 80).await?;
     let reply = stage.ask(0, CALLER, "curl", "http://fallback.myapi/hello").await?;
     let recorded = stage.records(0, CALLER, &reply.request).await?;
     let why = recorded.last().and_then(|record| record.upstream_transport_failure_reason.clone());
-    stage.fact(
-        "[S1-6] a client on SPIRE refuses that certificate",
+    stage.shows(
+        CLIENT_REFUSES,
         Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
         format!("{} {}", reply.status, why.unwrap_or_default()),
     );
@@ -118,20 +127,23 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod(stage: &mut Stage
 }
 
 /// A pod without an entry: its sidecar waits, and says for what.
-async fn refused_by_spire(stage: &mut Stage<'_>, pods: Pods<'_>, how: &str) -> Result<()> {
-    let tag = if how.starts_with("selected") { "S1-7" } else { "S1-6" };
+async fn refused_by_spire(
+    stage: &mut Stage<'_>,
+    pods: Pods<'_>,
+    [no_identity, no_entry, not_ready]: [Shows; 3],
+) -> Result<()> {
     let log = stage
         .until("the sidecar to say what it waits for", NO_IDENTITY, || stage.log(0, pods, "istio-proxy"));
     let log = log.await?;
-    stage.fact(
-        format!("[{tag}] {how} SPIRE has no identity for the pod, and its sidecar's log says so"),
+    stage.shows(
+        no_identity,
         Must::have([NO_IDENTITY]),
         log.lines().filter(|line| line.contains("sds-grpc")).collect::<Vec<_>>().join("\n"),
     );
     let entries = entries_of_pod(stage, pods).await?;
-    stage.fact(format!("[{tag}] {how} there is no entry for the pod"), Must::be("0 of its own"), entries);
+    stage.shows(no_entry, Must::be("0 of its own"), entries);
     let stands = stage.standing(0, pods).await?;
-    stage.fact(format!("[{tag}] {how} the pod does not get ready"), Must::have(["0/2"]), stands);
+    stage.shows(not_ready, Must::have(["0/2"]), stands);
     Ok(())
 }
 

@@ -8,7 +8,16 @@ use serde_json::json;
 use super::{CALLER, MYAPI, URL, scene};
 
 stories! {
-    "template-strictness" => the_policy_selects_nothing_until_its_selector_is_corrected {},
+    "template-strictness" => the_policy_selects_nothing_until_its_selector_is_corrected {
+        SELECTS_NO_POD: "[S1-4] the page's PeerAuthentication selects no pod: it names `role: myapi`, its \
+            Deployment has `app: myapi`",
+        PLAIN_TEXT_LET_IN: "[S1-4] as written STRICT lets plain text in: a pod without a sidecar is answered",
+        PLAIN_TEXT_REFUSED: "[S1-4] with `app: myapi` in its selector the same request in plain text gets \
+            no answer",
+        NO_FILTER_CHAIN: "[S1-4] the server's sidecar wrote why: no filter chain of its listener takes \
+            plain text",
+        MESHED_CLIENT_ANSWERED: "[S1-4] a client with a sidecar is answered all the same",
+    },
 }
 
 /// curl's status when the peer closes the connection instead of answering.
@@ -19,21 +28,12 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected(stage: &mut 
     scene(stage).await?;
     let selected = stage.pod(0, Pods("myapi", "role=myapi")).await;
     let selected = selected.map_or_else(|e| e.to_string(), |pod| pod.metadata.name.unwrap_or_default());
-    stage.fact(
-        "[S1-4] the page's PeerAuthentication selects no pod: it names `role: myapi`, its \
-             Deployment has `app: myapi`",
-        Must::have(["no pod of myapi matches role=myapi"]),
-        selected,
-    );
+    stage.shows(SELECTS_NO_POD, Must::have(["no pod of myapi matches role=myapi"]), selected);
     // kube-proxy needs a moment for a new endpoint.
     let look = || async { Ok(stage.ask(0, OUTSIDER, "curl", URL).await?.status.to_string()) };
     stage.until("the Service to lead there", "200", look).await?;
     let open = stage.ask(0, OUTSIDER, "curl", URL).await?;
-    stage.fact(
-        "[S1-4] as written STRICT lets plain text in: a pod without a sidecar is answered",
-        Must::be("200"),
-        open.status.to_string(),
-    );
+    stage.shows(PLAIN_TEXT_LET_IN, Must::be("200"), open.status.to_string());
 
     let policy = crate::peer_authentication("myapi", "myapi");
     let corrected = json!({ "spec": { "selector": { "matchLabels": { "role": null, "app": "myapi" } } } });
@@ -45,25 +45,17 @@ async fn the_policy_selects_nothing_until_its_selector_is_corrected(stage: &mut 
         })
         .await?;
     let refused = stage.ask(0, OUTSIDER, "curl", URL).await?;
-    stage.fact(
-        "[S1-4] with `app: myapi` in its selector the same request in plain text gets no answer",
-        Must::have([RESET]),
-        answer(&refused),
-    );
+    stage.shows(PLAIN_TEXT_REFUSED, Must::have([RESET]), answer(&refused));
     let log = stage
         .until("the sidecar to write why", "filter_chain_not_found", || stage.log(0, MYAPI, "istio-proxy"))
         .await?;
-    stage.fact(
-        "[S1-4] the server's sidecar wrote why: no filter chain of its listener takes plain text",
+    stage.shows(
+        NO_FILTER_CHAIN,
         Must::have(["filter_chain_not_found"]),
         log.lines().filter(|line| line.contains("\"request_id\"")).collect::<Vec<_>>().join("\n"),
     );
     let meshed = stage.ask(0, CALLER, "curl", URL).await?;
-    stage.fact(
-        "[S1-4] a client with a sidecar is answered all the same",
-        Must::be("200"),
-        meshed.status.to_string(),
-    );
+    stage.shows(MESHED_CLIENT_ANSWERED, Must::be("200"), meshed.status.to_string());
     Ok(())
 }
 
