@@ -4,20 +4,21 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use futures::future::try_join_all;
+use harness::kube::forward;
 use harness::kube::logs::logs;
 use harness::kube::pods::one_ready_pod;
 use harness::progress::Note;
 use harness::wait::{self, Look};
-use harness::{Result, mesh, patience};
+use harness::{Error, Result, mesh, patience};
 use jiff::Timestamp;
 use kube::Client;
 use kube::api::LogParams;
-use proof::envoy::Record;
+use proof::envoy::{Endpoint, Record};
 use proof::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload, missing};
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::Mesh;
-use crate::look::{proxy, workload, workloads};
+use crate::look::{ENVOY_ADMIN, proxy, workload, workloads};
 use crate::pods::{CURL, HELLOWORLD, OUTSIDER};
 
 /// Requests of a way: enough to see that they agree, few enough to read.
@@ -39,7 +40,12 @@ impl Mesh {
         while replies.len() < SAMPLE && !self.clusters().iter().all(|c| answered(&replies, c)) {
             replies.push(mesh::ask(client, "helloworld", &request_id(replies.len())).await?);
         }
-        seen.replies.push(Replies { from: from.name.clone(), service: service("helloworld"), replies });
+        let service = service("helloworld");
+        let curl = workload(client, CURL).await?;
+        let known =
+            forward::get(client, &curl.namespace, &curl.pod, ENVOY_ADMIN, "/clusters?format=json").await?;
+        let endpoints = Some(Endpoint::all_in(&known, &service.cluster())?);
+        seen.replies.push(Replies { from: from.name.clone(), service, replies, endpoints });
         Ok(())
     }
 
@@ -58,6 +64,9 @@ impl Mesh {
         }
         let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
         let by_client = records(near, &client, &requests).await?;
+        if by_client.is_empty() {
+            return Err(silent(&client));
+        }
         let mut met = Vec::new();
         for reply in replies {
             // Nobody answered, or somebody else: whoever should have is looked at, and the claim says so.
@@ -161,6 +170,13 @@ impl Mesh {
 pub(crate) async fn records(client: &Client, of: &Workload, requests: &[String]) -> Result<Vec<Record>> {
     let is_in = |all: &[Record], request: &String| all.iter().any(|r| r.request_id.as_ref() == Some(request));
     written(client, of, |all| requests.iter().all(|request| is_in(all, request))).await
+}
+
+/// A sidecar that records nothing at all is told from one that did not see a request.
+fn silent(of: &Workload) -> Error {
+    missing(format!("any request in the access log of {}/{}: it writes none in the mesh's format", of.namespace, of.pod))
+        .next("set meshConfig.accessLogFile and accessLogFormat as manifests/istio/operator.yaml has them, and look for a \
+               Telemetry resource that turns access logging off")
 }
 
 async fn written(client: &Client, of: &Workload, whole: impl Fn(&[Record]) -> bool) -> Result<Vec<Record>> {

@@ -10,6 +10,7 @@ pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
     let asking = topology.clusters.iter().filter(|_| topology.clusters.len() > 1).map(|cluster| {
         let from = cluster.name.clone();
         Trial::looks(format!("handshake::replies::{from}"), due::replies(&from), async move |mesh, seen| {
+            mesh.gateways(seen)?;
             mesh.replies(seen, &from).await
         })
     });

@@ -8,12 +8,14 @@
 
 pub mod access_log;
 pub mod cause;
+mod endpoints;
 mod listener;
 pub mod secrets;
 pub mod stats;
 
 pub use access_log::Record;
 pub use cause::Cause;
+pub use endpoints::Endpoint;
 pub use listener::maximum_tls;
 pub use secrets::{Held, Secret, Trust};
 pub use stats::Counters;

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::envoy::{Counters, Record};
+use crate::envoy::{Counters, Endpoint, Record};
 use crate::error::Context;
 use crate::identity::{SpiffeId, TrustDomain};
 use crate::topology::{ClusterName, Way};
@@ -47,6 +47,11 @@ pub struct Service {
 }
 
 impl Service {
+    /// What a client's sidecar calls the cluster of all that may answer for it. (Istio's `BuildSubsetKey`.)
+    pub fn cluster(&self) -> String {
+        format!("outbound|{}||{}.{}.svc.cluster.local", self.port, self.name, self.namespace)
+    }
+
     /// What a client's sidecar asks an east-west gateway for; also the name of the gateway's own cluster.
     /// (Istio's `BuildDNSSrvSubsetKey`, without a subset.)
     pub fn sni(&self) -> String {
@@ -95,6 +100,9 @@ pub struct Replies {
     pub service: Service,
     /// In order.
     pub replies: Vec<Reply>,
+    /// The endpoints that the client's sidecar knew for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub endpoints: Option<Vec<Endpoint>>,
 }
 
 /// One request from one cluster to another, and what the two sidecars recorded of it.

@@ -6,8 +6,8 @@ use std::net::SocketAddr;
 use super::handshake::{Met, each};
 use super::{Finding, Located};
 use crate::Result;
-use crate::envoy::Record;
-use crate::evidence::{Crossing, Evidence, Handshake, Replies, missing};
+use crate::envoy::{Endpoint, Record};
+use crate::evidence::{ClusterSeen, Crossing, Evidence, Handshake, Replies, missing};
 use crate::topology::{ClusterName, Way};
 
 /// A client that asks again and again gets answers from every cluster.
@@ -24,10 +24,29 @@ pub fn every_version_answers(evidence: &Evidence, from: &ClusterName) -> Result<
         *counts.entry(reply.version().unwrap_or("no version")).or_default() += 1;
     }
     let versions: Vec<_> = evidence.clusters.iter().map(|seen| seen.cluster.version.as_str()).collect();
-    let held = versions.iter().all(|version| counts.contains_key(version));
+    let silent: Vec<_> =
+        evidence.clusters.iter().filter(|seen| !counts.contains_key(seen.cluster.version.as_str())).collect();
     let seen: Vec<_> = counts.iter().map(|(version, count)| format!("{count} × {version}")).collect();
+    let seen = seen.join(", ");
+    if let Some(kept) = silent.iter().find(|one| kept_at_home(replies, one)) {
+        let what =
+            format!("an answer of {} to {from}: the mesh was told to prefer others", kept.cluster.version);
+        let known = "its endpoints are known, with a lower priority (locality, by a DestinationRule with outlier detection)";
+        return Err(missing(what).seen(format!("{seen}; {known}")).next(
+            "scale the preferred version to zero, or take the outlier detection away, and verify again",
+        ));
+    }
     let expected = format!("answers of {}", versions.join(" and "));
-    Ok((Finding::new(held, expected, seen.join(", ")), format!("/replies/{at}")))
+    Ok((Finding::new(silent.is_empty(), expected, seen), format!("/replies/{at}")))
+}
+
+/// Whether the client's sidecar knows that cluster's gateway, but only as a second choice.
+fn kept_at_home(replies: &Replies, silent: &ClusterSeen) -> bool {
+    let known = || replies.endpoints.iter().flatten();
+    let first = known().map(|endpoint| endpoint.priority).min();
+    let theirs = |endpoint: &&Endpoint| silent.gateway.as_ref() == Some(&endpoint.address);
+    let mut there = known().filter(theirs).peekable();
+    there.peek().is_some() && there.all(|endpoint| Some(endpoint.priority) > first)
 }
 
 /// The far cluster answered each request that was addressed to it alone.

@@ -89,7 +89,7 @@ impl World {
             seen.proxies = (0..3).map(|w| proxy(&spire, i, w)).collect();
             let service = Service { name: "helloworld".into(), ..service(i) };
             let replies = (0..4).map(|n| hello(n % 2, &format!("spread-{n}"))).collect();
-            evidence.replies.push(Replies { from: name(i), service, replies });
+            evidence.replies.push(Replies { from: name(i), service, replies, endpoints: None });
         }
         for from in [0, 1] {
             let met: Vec<_> = (0..2).map(|n| handshake(&evidence.clusters, from, n)).collect();

@@ -3,7 +3,7 @@
 use super::super::world::*;
 use super::{only, red, unjudged};
 use crate::envoy::secrets::Content;
-use crate::envoy::{Counters, Record};
+use crate::envoy::{Counters, Endpoint, Record};
 use crate::evidence::{Evidence, Refusal};
 use crate::identity::Pem;
 use crate::identity::forge::{Ca, damaged};
@@ -205,6 +205,30 @@ fn somebody_else_answered() {
 fn two_meshes() {
     let seen = red(|_, e| e.replies[0].replies.retain(|reply| reply.version() == Some("v1")));
     assert_eq!(only(seen, &["every-cluster-answers/cluster1"]), "2 × v1");
+}
+
+/// Where the mesh was told to stay at home, silence from afar is neither good nor bad, and is called what it is.
+#[test]
+fn locality_is_not_two_meshes() {
+    let endpoints = |priority| {
+        let one = |address: &str, priority| Endpoint { address: address.to_owned(), priority };
+        Some(vec![one("10.10.0.7:5000", 0), one(&gateway(1), priority)])
+    };
+    let near = |e: &mut Evidence| e.replies[0].replies.retain(|reply| reply.version() == Some("v1"));
+    let missing = unjudged(|_, e| {
+        near(e);
+        e.replies[0].endpoints = endpoints(1);
+    });
+    assert_eq!(missing.len(), 1);
+    assert!(
+        missing[0].contains("2 × v1; its endpoints are known, with a lower priority (locality"),
+        "{missing:?}"
+    );
+    let equal = red(|_, e| {
+        near(e);
+        e.replies[0].endpoints = endpoints(0);
+    });
+    only(equal, &["every-cluster-answers/cluster1"]);
 }
 
 /// Tampering: an entry federates with nobody, with another, or is missing.
