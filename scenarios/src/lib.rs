@@ -10,6 +10,7 @@ mod metrics;
 mod moment;
 mod objects;
 mod onlooker;
+mod owed;
 mod pods;
 mod requests;
 mod shows;
@@ -31,10 +32,11 @@ use proof::topology::Topology;
 use look::Mesh;
 use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
 use onlooker::read_out;
+pub use owed::Owed;
 use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
 use stage::Stage;
 pub use telling::{Failure, Line, Outcome};
-pub use trial::{Owed, Trial};
+pub use trial::Trial;
 use trust::Withdrawn;
 
 /// Where the world that is visited is written down, and where a topology is when none is up yet.

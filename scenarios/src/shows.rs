@@ -4,7 +4,7 @@
 use proof::claim::{Claim, Kind, Subject};
 use proof::topology::{ClusterName, Topology, Way};
 
-use crate::trial::Owed;
+use crate::owed::Owed;
 
 /// What a story shows, once or for each part of the topology. Made by [`stories!`](crate::stories).
 #[derive(Clone, Copy, Debug)]

@@ -10,6 +10,7 @@ use proof::topology::Topology;
 
 use crate::Mesh;
 use crate::moment::Moment;
+use crate::owed::Owed;
 use crate::shows::Shows;
 use crate::stage::Stage;
 use crate::telling::{Outcome, failed, tell};
@@ -27,22 +28,6 @@ pub struct Trial {
     /// The claims that get a verdict, whatever it sees.
     pub owes: Vec<Owed>,
     run: Run,
-}
-
-/// A claim that a trial owes, and its sentence: a fact's own is in its story's table, that of any other follows from
-/// what it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Owed {
-    /// The claim.
-    pub claim: Claim,
-    /// What is true when it holds; a fact's begins with the statements of the checklist that it settles.
-    pub sentence: String,
-}
-
-impl From<Claim> for Owed {
-    fn from(claim: Claim) -> Self {
-        Self { sentence: claim.sentence(), claim }
-    }
 }
 
 type Run = Box<dyn FnOnce(String, Vec<Owed>) -> Pin<Box<dyn Future<Output = Outcome>>> + Send>;

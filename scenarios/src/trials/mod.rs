@@ -120,7 +120,7 @@ mod tests {
     use proof::claim::Kind;
 
     use super::*;
-    use crate::trial::Owed;
+    use crate::owed::Owed;
 
     fn setups(topology: Option<&Path>) -> Vec<Setup> {
         Setup::read(Path::new("../manifests"), &[ALL], topology, false).unwrap()
