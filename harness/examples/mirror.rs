@@ -17,14 +17,14 @@ use harness::layout::Layout;
 use harness::lock::Lock;
 use harness::progress::Note;
 
+#[path = "../tests/registry/artifacts.rs"]
+mod artifacts;
 #[path = "../tests/registry/made.rs"]
 #[expect(dead_code, reason = "shared with the test")]
 mod made;
 #[path = "../tests/registry/real.rs"]
 #[expect(dead_code, reason = "shared with the test")]
 mod real;
-#[path = "../tests/registry/stock.rs"]
-mod stock;
 
 #[tokio::main]
 async fn main() {
@@ -35,8 +35,8 @@ async fn main() {
     let built = packages.obtain(&Note::silent()).await.unwrap();
     let store = tempfile::tempdir().unwrap();
     let registry = real::Registry::start(Path::new(store.path()), None, "").await;
-    stock::push(&registry, &built, &lock.image("node").unwrap().reference).await;
+    artifacts::push(&registry, &built, &lock.image("node").unwrap().reference).await;
     println!("VOUCHSAFE_MIRROR={}", registry.address);
-    println!("VOUCHSAFE_DOWNLOADS={}", stock::downloads(&built).await);
+    println!("VOUCHSAFE_DOWNLOADS={}", artifacts::downloads(&built).await);
     tokio::signal::ctrl_c().await.unwrap();
 }

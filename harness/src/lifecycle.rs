@@ -12,7 +12,7 @@ use crate::layout::Layout;
 use crate::ledger::{Ledger, Thing};
 use crate::plan::{Graph, Timing};
 use crate::progress::Note;
-use crate::world::{self, Place, World};
+use crate::world::{self, Access, World};
 use crate::{Code, Error, Result};
 
 /// Makes the world that was ordered, after what a killed run left was taken away. The caller holds
@@ -108,7 +108,7 @@ fn describe(making: &Making, graph: Graph, timings: Vec<Timing>) -> Result<World
     let mut sites = BTreeMap::new();
     for site in making.sites() {
         let (kubeconfig, address) = (site.kubeconfig.clone(), site.address()?);
-        let place = Place { kubeconfig, address, values: making.values(site)? };
+        let place = Access { kubeconfig, address, values: making.values(site)? };
         sites.insert(site.cluster.name.clone(), place);
     }
     Ok(World {
@@ -116,7 +116,7 @@ fn describe(making: &Making, graph: Graph, timings: Vec<Timing>) -> Result<World
         setup: order.setup.name.clone(),
         scenarios: order.setup.scenarios.clone(),
         defaults: order.setup.defaults,
-        origin: obtained.stock.origin,
+        origin: obtained.artifacts.origin,
         source: format!("{} ({})", obtained.from, obtained.why),
         digests: obtained.digests.clone(),
         engine: making.engine()?.record().clone(),

@@ -40,7 +40,7 @@ pub struct World {
     /// Its clusters as data.
     pub topology: Topology,
     /// Its clusters as made.
-    pub sites: BTreeMap<ClusterName, Place>,
+    pub sites: BTreeMap<ClusterName, Access>,
     /// When it was made.
     pub made: jiff::Timestamp,
     /// The steps of its making.
@@ -51,7 +51,7 @@ pub struct World {
 
 /// Where a cluster is reached.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Place {
+pub struct Access {
     /// A kubeconfig of its own.
     pub kubeconfig: PathBuf,
     /// The node's address, which is also its gateway's.

@@ -1,14 +1,14 @@
 //! Two clusters for real, in a private engine: made side by side, filled with images, taken away.
 //!
-//! Needs root, the engine's programs and a stock, so it runs on demand:
-//! `ENGINE_PROGRAMS=… ENGINE_SHIM=… STOCK=stock.json cargo test -p harness --test clusters -- --ignored --nocapture`
+//! Needs root, the engine's programs and a artifacts, so it runs on demand:
+//! `ENGINE_PROGRAMS=… ENGINE_SHIM=… ARTIFACTS=artifacts.json cargo test -p harness --test clusters -- --ignored --nocapture`
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use harness::artifact::Stock;
+use harness::artifact::Artifacts;
 use harness::cluster::{images, kind, nodes};
 use harness::engine::private::{self, Programs};
 use harness::engine::{processes, sweep};
@@ -20,7 +20,7 @@ use proof::topology::{Cluster, ClusterName};
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes two real clusters as root"]
 async fn two_clusters_side_by_side() {
-    let (programs, stock) = given();
+    let (programs, artifacts) = given();
     // Kept where it is named, so that a second run finds the node image loaded.
     let kept = tempfile::tempdir().unwrap();
     let state = std::env::var("ENGINE_STATE").map_or(kept.path().to_path_buf(), PathBuf::from);
@@ -31,8 +31,10 @@ async fn two_clusters_side_by_side() {
 
     let engine = private::start(&state, &programs, &note).await.unwrap();
     clock("engine answers");
-    if engine.image_id(&stock.node.reference).await.unwrap().as_deref() != Some(stock.node.id.as_str()) {
-        engine.load(&stock.node.archive).await.unwrap();
+    if engine.image_id(&artifacts.node.reference).await.unwrap().as_deref()
+        != Some(artifacts.node.id.as_str())
+    {
+        engine.load(&artifacts.node.archive).await.unwrap();
         clock("node image loaded");
     }
     engine.create_network("vouchsafe", "test").await.unwrap();
@@ -40,12 +42,12 @@ async fn two_clusters_side_by_side() {
     let made = futures::future::join_all(clusters.iter().map(|cluster| async {
         let kubeconfig = files.path().join(format!("{}.kubeconfig", cluster.name));
         let create = async {
-            let made = kind::create(&engine, &stock, cluster, &kubeconfig, "vouchsafe", &note).await;
+            let made = kind::create(&engine, &artifacts, cluster, &kubeconfig, "vouchsafe", &note).await;
             clock(&format!("{} created", cluster.name));
             made
         };
         let import = async {
-            let imported = images::import(&engine, &stock, cluster, &note).await;
+            let imported = images::import(&engine, &artifacts, cluster, &note).await;
             clock(&format!("{} filled", cluster.name));
             imported
         };
@@ -83,15 +85,15 @@ async fn two_clusters_side_by_side() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes a real cluster as root"]
 async fn an_engine_killed_while_kubeadm_works_leaves_nothing() {
-    let (programs, stock) = given();
+    let (programs, artifacts) = given();
     for victim in ["dockerd", "containerd-shim", "tini"] {
         let (state, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let note = Note::silent();
         let engine = private::start(state.path(), &programs, &note).await.unwrap();
-        engine.load(&stock.node.archive).await.unwrap();
+        engine.load(&artifacts.node.archive).await.unwrap();
         engine.create_network("vouchsafe", "test").await.unwrap();
         let (cluster, kubeconfig) = (cluster("cluster1"), files.path().join("kubeconfig"));
-        let create = kind::create(&engine, &stock, &cluster, &kubeconfig, "vouchsafe", &note);
+        let create = kind::create(&engine, &artifacts, &cluster, &kubeconfig, "vouchsafe", &note);
         let node = nodes::name(&cluster.name);
         let at_work = wait::eventually("kubeadm at work", patience::CLUSTER, &note, || async {
             match nodes::exec(&engine, &node, &["test", "-e", "/etc/kubernetes/manifests/etcd.yaml"]).await {
@@ -125,10 +127,10 @@ fn everything_mentioning(state: &Path) -> Vec<String> {
     commands.chain(mounts.lines().map(str::to_owned)).filter(|line| line.contains(&name)).collect()
 }
 
-fn given() -> (Programs, Stock) {
+fn given() -> (Programs, Artifacts) {
     let from = |name| PathBuf::from(std::env::var(name).unwrap());
     let programs = Programs { root: from("ENGINE_PROGRAMS"), shim: from("ENGINE_SHIM") };
-    (programs, serde_json::from_slice(&std::fs::read(from("STOCK")).unwrap()).unwrap())
+    (programs, serde_json::from_slice(&std::fs::read(from("ARTIFACTS")).unwrap()).unwrap())
 }
 
 fn cluster(name: &str) -> Cluster {

@@ -8,7 +8,7 @@ use harness::kube::conditions::Standing;
 use harness::kube::pod::pod;
 use harness::kube::pods::{one_ready_pod, pods};
 use harness::kube::{connect, forward};
-use harness::world::{Place, World};
+use harness::world::{Access, World};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
 use kube::{Api, Client, ResourceExt as _};
@@ -53,7 +53,7 @@ impl Mesh {
     }
 
     /// The cluster at that place, as it was made.
-    pub(crate) fn place(&self, place: usize) -> Result<&Place> {
+    pub(crate) fn place(&self, place: usize) -> Result<&Access> {
         let name = &self.cluster(place)?.name;
         self.world.sites.get(name).ok_or_else(|| Error::internal(format!("the world has no {name}")))
     }

@@ -135,9 +135,9 @@ pub async fn run(args: &Args) -> Result<()> {
         Command::Prune => {
             let gone = prune(&layout, &Lock::read(&layout.manifests())?)?;
             for entry in &gone {
-                println!("{:36} {:5} MiB", entry.stamp.name, entry.stamp.extent.bytes >> 20);
+                println!("{:36} {:5} MiB", entry.stamp.name, entry.stamp.size.bytes >> 20);
             }
-            let bytes: u64 = gone.iter().map(|entry| entry.stamp.extent.bytes).sum();
+            let bytes: u64 = gone.iter().map(|entry| entry.stamp.size.bytes).sum();
             println!("{} superseded artifacts removed, {} MiB", gone.len(), bytes >> 20);
             Ok(())
         }
@@ -174,11 +174,11 @@ async fn export(
     let obtained = obtain(from, layout, lock, note).await?;
     let packages = Packages::new(layout, lock);
     // Who has no registry has no Docker engine to expect either.
-    if obtained.stock.origin == Origin::Packages {
+    if obtained.artifacts.origin == Origin::Packages {
         packages.obtain_engine(note).await?;
         packages.obtain_workloads(note).await?;
     }
-    let delivery = Delivery { stock: obtained.stock, digests: obtained.digests };
+    let delivery = Delivery { artifacts: obtained.artifacts, digests: obtained.digests };
     archive::export(file, &delivery, &packages.extras()?, layout, note).await
 }
 

@@ -31,7 +31,7 @@ pub struct Inputs(BTreeMap<String, String>);
 
 /// An artifact that lies in the store.
 #[derive(Clone, Debug)]
-pub struct Entry {
+pub struct Cached {
     /// Its folder.
     pub dir: PathBuf,
     /// What is known about it.
@@ -48,14 +48,15 @@ pub struct Stamp {
     /// How long it took, in seconds.
     pub seconds: f64,
     /// How much it is, which is how a folder that somebody tidied is noticed.
-    pub extent: Extent,
+    #[serde(rename = "extent")]
+    pub size: Size,
     /// What its builder wanted remembered: versions, digests.
     pub about: Value,
 }
 
 /// How much lies in a folder.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Extent {
+pub struct Size {
     /// Files and symlinks.
     pub files: u64,
     /// Their bytes.
@@ -103,23 +104,23 @@ impl Cache {
     }
 
     /// The artifact, if it is there and whole.
-    pub fn find(&self, name: &str, inputs: &Inputs) -> Option<Entry> {
+    pub fn find(&self, name: &str, inputs: &Inputs) -> Option<Cached> {
         let dir = self.place(name, inputs);
         let stamp: Stamp = serde_json::from_slice(&std::fs::read(dir.join(STAMP)).ok()?).ok()?;
         let whole = stamp.name == name
             && stamp.inputs == *inputs
-            && extent(&dir).is_ok_and(|found| found == stamp.extent);
-        whole.then_some(Entry { dir, stamp })
+            && size(&dir).is_ok_and(|found| found == stamp.size);
+        whole.then_some(Cached { dir, stamp })
     }
 
     /// Everything that has a stamp, of whatever inputs it was made.
-    pub fn entries(&self) -> Vec<Entry> {
+    pub fn entries(&self) -> Vec<Cached> {
         let folders = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
         let shown = folders.filter(|folder| !folder.file_name().to_string_lossy().starts_with('.'));
         shown
             .filter_map(|folder| {
                 let stamp = serde_json::from_slice(&std::fs::read(folder.path().join(STAMP)).ok()?).ok()?;
-                Some(Entry { dir: folder.path(), stamp })
+                Some(Cached { dir: folder.path(), stamp })
             })
             .collect()
     }
@@ -127,7 +128,7 @@ impl Cache {
     /// How long any earlier version of it took.
     pub fn last_seconds(&self, name: &str) -> Option<f64> {
         let own = self.entries().into_iter().filter(|entry| entry.stamp.name == name);
-        let written = |entry: &Entry| std::fs::metadata(&entry.dir).and_then(|found| found.modified());
+        let written = |entry: &Cached| std::fs::metadata(&entry.dir).and_then(|found| found.modified());
         own.max_by_key(|entry| written(entry).unwrap_or(SystemTime::UNIX_EPOCH))
             .map(|entry| entry.stamp.seconds)
     }
@@ -136,7 +137,7 @@ impl Cache {
     ///
     /// # Errors
     /// [`Code::CacheUnusable`] when the store cannot be written.
-    pub fn remove(&self, entry: &Entry) -> Result<()> {
+    pub fn remove(&self, entry: &Cached) -> Result<()> {
         // Without its stamp nobody finds it, however far this gets.
         std::fs::remove_file(entry.dir.join(STAMP))
             .and_then(|()| remove(&entry.dir))
@@ -199,23 +200,23 @@ impl Draft {
     ///
     /// # Errors
     /// [`Code::CacheUnusable`] when the store cannot be written.
-    pub fn finish(self, took: Duration, about: Value) -> Result<Entry> {
+    pub fn finish(self, took: Duration, about: Value) -> Result<Cached> {
         self.publish(took, about)
             .or_fail(Code::CacheUnusable, || format!("cannot keep {} in the cache", self.name))
     }
 
-    fn publish(&self, took: Duration, about: Value) -> std::io::Result<Entry> {
+    fn publish(&self, took: Duration, about: Value) -> std::io::Result<Cached> {
         let stamp = Stamp {
             name: self.name.clone(),
             inputs: self.inputs.clone(),
             seconds: took.as_secs_f64(),
-            extent: extent(&self.dir)?,
+            size: size(&self.dir)?,
             about,
         };
         std::fs::write(self.dir.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
         remove(&self.place)?;
         std::fs::rename(&self.dir, &self.place)?;
-        Ok(Entry { dir: self.place.clone(), stamp })
+        Ok(Cached { dir: self.place.clone(), stamp })
     }
 }
 
@@ -234,14 +235,14 @@ pub fn files_below(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(found)
 }
 
-/// The extent of what lies below `dir`, without its stamp.
-fn extent(dir: &Path) -> std::io::Result<Extent> {
-    let mut extent = Extent::default();
+/// The size of what lies below `dir`, without its stamp.
+fn size(dir: &Path) -> std::io::Result<Size> {
+    let mut size = Size::default();
     for file in files_below(dir)?.iter().filter(|file| *file != Path::new(STAMP)) {
-        extent.files += 1;
-        extent.bytes += std::fs::symlink_metadata(dir.join(file))?.len();
+        size.files += 1;
+        size.bytes += std::fs::symlink_metadata(dir.join(file))?.len();
     }
-    Ok(extent)
+    Ok(size)
 }
 
 /// Bytes as hex digits.

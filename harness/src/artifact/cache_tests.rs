@@ -6,7 +6,7 @@ fn inputs(pin: &str) -> Inputs {
     Inputs::default().with("pin", pin)
 }
 
-fn make(cache: &Cache, pin: &str) -> Entry {
+fn make(cache: &Cache, pin: &str) -> Cached {
     let draft = cache.begin("thing", inputs(pin)).unwrap();
     std::fs::create_dir(draft.dir.join("bin")).unwrap();
     std::fs::write(draft.dir.join("bin/thing"), pin).unwrap();

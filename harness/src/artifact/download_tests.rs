@@ -34,9 +34,9 @@ const BROKEN_OFF: &str = "HTTP/1.1 200 OK\r\ncontent-length: 5\r\nconnection: cl
 const ABSENT: &str = "HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 const REFUSED: &str = "HTTP/1.1 403 Forbidden\r\ncontent-length: 0\r\nconnection: close\r\n\r\n";
 
-struct Place(tempfile::TempDir);
+struct Folder(tempfile::TempDir);
 
-impl Place {
+impl Folder {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }
@@ -53,39 +53,39 @@ impl Place {
 #[tokio::test]
 async fn a_whole_file_is_kept_and_its_hash_told() {
     let (url, _) = server(&[WHOLE]).await;
-    let place = Place::new();
-    assert_eq!(download(&url, &place.file(), None, &Note::silent()).await.unwrap(), HELLO);
-    download(&url, &place.file(), Some(&HELLO.to_uppercase()), &Note::silent()).await.unwrap();
-    assert_eq!(std::fs::read_to_string(place.file()).unwrap(), "hello");
+    let folder = Folder::new();
+    assert_eq!(download(&url, &folder.file(), None, &Note::silent()).await.unwrap(), HELLO);
+    download(&url, &folder.file(), Some(&HELLO.to_uppercase()), &Note::silent()).await.unwrap();
+    assert_eq!(std::fs::read_to_string(folder.file()).unwrap(), "hello");
 }
 
 #[tokio::test]
 async fn another_file_than_the_pinned_one_is_refused_without_a_second_try() {
     let (url, asked) = server(&[WHOLE]).await;
-    let place = Place::new();
+    let folder = Folder::new();
     let pinned = "0".repeat(64);
-    let e = download(&url, &place.file(), Some(&pinned), &Note::silent()).await.unwrap_err();
+    let e = download(&url, &folder.file(), Some(&pinned), &Note::silent()).await.unwrap_err();
     assert_eq!(e.code(), Code::DigestMismatch);
     assert!(e.to_string().contains(&format!("sha256 {HELLO}, pinned {pinned}")), "{e}");
-    assert!(place.is_empty());
+    assert!(folder.is_empty());
     assert_eq!(asked.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
 async fn a_broken_connection_is_tried_once_more() {
     let (url, _) = server(&[BROKEN_OFF, WHOLE]).await;
-    let place = Place::new();
-    assert_eq!(download(&url, &place.file(), Some(HELLO), &Note::silent()).await.unwrap(), HELLO);
+    let folder = Folder::new();
+    assert_eq!(download(&url, &folder.file(), Some(HELLO), &Note::silent()).await.unwrap(), HELLO);
 }
 
 #[tokio::test]
 async fn a_server_that_breaks_off_twice_leaves_no_half_file() {
     let (url, asked) = server(&[BROKEN_OFF]).await;
-    let place = Place::new();
-    let e = download(&url, &place.file(), Some(HELLO), &Note::silent()).await.unwrap_err();
+    let folder = Folder::new();
+    let e = download(&url, &folder.file(), Some(HELLO), &Note::silent()).await.unwrap_err();
     assert_eq!(e.code(), Code::ArtifactUnavailable);
     assert!(e.to_string().contains("failed twice"), "{e}");
-    assert!(place.is_empty());
+    assert!(folder.is_empty());
     assert_eq!(asked.load(Ordering::SeqCst), 2);
 }
 
@@ -96,7 +96,7 @@ async fn what_is_not_there_or_refused_is_said_at_once() {
         (&[REFUSED], "answered 403 Forbidden\n  next: ask whoever runs that server"),
     ] {
         let (url, asked) = server(answer).await;
-        let e = download(&url, &Place::new().file(), None, &Note::silent()).await.unwrap_err();
+        let e = download(&url, &Folder::new().file(), None, &Note::silent()).await.unwrap_err();
         assert_eq!(e.code(), Code::ArtifactUnavailable);
         assert!(e.to_string().contains(words), "{e}");
         assert_eq!(asked.load(Ordering::SeqCst), 1);

@@ -1,4 +1,4 @@
-//! Everything from outside: images, tools, upstream manifests. Three sources deliver the same [`Stock`], and
+//! Everything from outside: images, tools, upstream manifests. Three sources deliver the same [`Artifacts`], and
 //! nothing after this module knows which one it was, but for what [`Origin`] says.
 
 pub mod archive;
@@ -19,7 +19,7 @@ use crate::{Code, Error, Result};
 
 /// What a source delivers: all that a run needs, on this machine.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Stock {
+pub struct Artifacts {
     /// Whose builds these are.
     pub origin: Origin,
     /// The kind node image.
@@ -53,7 +53,7 @@ pub struct Image {
     pub id: String,
 }
 
-impl Stock {
+impl Artifacts {
     /// The image that plays `role`.
     ///
     /// # Errors
@@ -65,7 +65,7 @@ impl Stock {
     /// A program's path.
     ///
     /// # Errors
-    /// As [`Stock::image`].
+    /// As [`Artifacts::image`].
     pub fn tool(&self, name: &str) -> Result<&Path> {
         self.tools.get(name).map(PathBuf::as_path).ok_or_else(|| missing("tool", name))
     }
@@ -73,7 +73,7 @@ impl Stock {
     /// An upstream manifest's path.
     ///
     /// # Errors
-    /// As [`Stock::image`].
+    /// As [`Artifacts::image`].
     pub fn manifest(&self, name: &str) -> Result<&Path> {
         self.manifests.get(name).map(PathBuf::as_path).ok_or_else(|| missing("manifest", name))
     }

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 use std::path::PathBuf;
 
-use super::cache::{Cache, Entry};
+use super::cache::{Cache, Cached};
 use super::packages::Packages;
 use super::registry::{Mirrors, Registry};
 use crate::layout::Layout;
@@ -17,7 +17,7 @@ use crate::{Result, lifecycle, world};
 /// # Errors
 /// [`crate::Code::Busy`] while a run is at work or a world is up, for it may use them; what a cache that cannot be
 /// written says.
-pub fn prune(layout: &Layout, lock: &Lock) -> Result<Vec<Entry>> {
+pub fn prune(layout: &Layout, lock: &Lock) -> Result<Vec<Cached>> {
     let _claimed = world::claim(layout)?;
     lifecycle::nothing_is_up(layout)?;
     let mirrors = Mirrors::default();
@@ -27,7 +27,7 @@ pub fn prune(layout: &Layout, lock: &Lock) -> Result<Vec<Entry>> {
     superseded(&Cache::new(layout.artifacts()), &used)
 }
 
-fn superseded(cache: &Cache, used: &[Entry]) -> Result<Vec<Entry>> {
+fn superseded(cache: &Cache, used: &[Cached]) -> Result<Vec<Cached>> {
     let names: BTreeSet<&str> = used.iter().map(|entry| entry.stamp.name.as_str()).collect();
     let folders: BTreeSet<&PathBuf> = used.iter().map(|entry| &entry.dir).collect();
     let mut all = cache.entries();
@@ -47,13 +47,13 @@ mod tests {
     use super::*;
     use crate::artifact::cache::Inputs;
 
-    fn make(cache: &Cache, name: &str, pin: &str) -> Entry {
+    fn make(cache: &Cache, name: &str, pin: &str) -> Cached {
         let draft = cache.begin(name, Inputs::default().with("pin", pin)).unwrap();
         std::fs::write(draft.dir.join("file"), pin).unwrap();
         draft.finish(Duration::ZERO, Value::Null).unwrap()
     }
 
-    fn names(entries: &[Entry]) -> Vec<&Path> {
+    fn names(entries: &[Cached]) -> Vec<&Path> {
         entries.iter().map(|entry| entry.dir.as_path()).collect()
     }
 

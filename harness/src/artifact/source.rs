@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use super::archive;
 use super::packages::Packages;
 use super::registry::{Delivery, Mirrors, Registry};
-use super::{Image, Stock};
+use super::{Artifacts, Image};
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::progress::Note;
@@ -30,7 +30,7 @@ pub enum Choice {
 #[derive(Clone, Debug)]
 pub struct Obtained {
     /// Ready for use.
-    pub stock: Stock,
+    pub artifacts: Artifacts,
     /// `sha256:…` by the lock's names, for the report: what a registry calls it, or an image's id where no
     /// registry was asked.
     pub digests: BTreeMap<String, String>,
@@ -56,9 +56,9 @@ pub async fn obtain(
     let packages = Packages::new(layout, lock);
     let decided = match choice {
         Choice::Auto => decide(&registry, &packages).await?,
-        Choice::Registry => From::registry("it was asked for"),
-        Choice::Packages => From::packages("it was asked for"),
-        Choice::Archive(_) => From { name: "archive", why: "it was asked for".to_owned() },
+        Choice::Registry => Chosen::registry("it was asked for"),
+        Choice::Packages => Chosen::packages("it was asked for"),
+        Choice::Archive(_) => Chosen { name: "archive", why: "it was asked for".to_owned() },
     };
     note.tell(format!("source: {} ({})", decided.name, decided.why));
     let delivered = match (choice, decided.name) {
@@ -75,28 +75,36 @@ pub async fn obtain(
     })?;
     // An archive may have been made for other set-ups.
     for role in lock.images.keys().filter(|role| *role != "node") {
-        delivery.stock.image(role)?;
+        delivery.artifacts.image(role)?;
     }
-    Ok(Obtained { stock: delivery.stock, digests: delivery.digests, from: decided.name, why: decided.why })
+    Ok(Obtained {
+        artifacts: delivery.artifacts,
+        digests: delivery.digests,
+        from: decided.name,
+        why: decided.why,
+    })
 }
 
-/// A stock that no registry named anything of is known by its images' ids.
-pub fn built(stock: Stock) -> Delivery {
-    let images =
-        stock.images.iter().map(|(role, image)| (role.as_str(), image)).chain([("node", &stock.node)]);
+/// A artifacts that no registry named anything of is known by its images' ids.
+pub fn built(artifacts: Artifacts) -> Delivery {
+    let images = artifacts
+        .images
+        .iter()
+        .map(|(role, image)| (role.as_str(), image))
+        .chain([("node", &artifacts.node)]);
     let id = |(role, image): (&str, &Image)| (role.to_owned(), image.id.clone());
-    Delivery { digests: images.map(id).collect(), stock }
+    Delivery { digests: images.map(id).collect(), artifacts }
 }
 
 const REGISTRY: &str = "registry";
 const PACKAGES: &str = "packages";
 
-struct From {
+struct Chosen {
     name: &'static str,
     why: String,
 }
 
-impl From {
+impl Chosen {
     fn registry(why: impl Into<String>) -> Self {
         Self { name: REGISTRY, why: why.into() }
     }
@@ -106,15 +114,15 @@ impl From {
     }
 }
 
-async fn decide(registry: &Registry<'_>, packages: &Packages) -> Result<From> {
+async fn decide(registry: &Registry<'_>, packages: &Packages) -> Result<Chosen> {
     if registry.held().is_some() {
-        return Ok(From::registry("the cache holds all of it"));
+        return Ok(Chosen::registry("the cache holds all of it"));
     }
     if packages.is_held()? {
-        return Ok(From::packages("the cache holds all of it"));
+        return Ok(Chosen::packages("the cache holds all of it"));
     }
     Ok(match registry.silence().await? {
-        None => From::registry("it answers"),
-        Some(why) => From::packages(why),
+        None => Chosen::registry("it answers"),
+        Some(why) => Chosen::packages(why),
     })
 }

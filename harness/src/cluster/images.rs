@@ -6,16 +6,16 @@ use std::path::Path;
 use futures::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::nodes::{self, State};
-use crate::artifact::Stock;
+use crate::artifact::Artifacts;
 use crate::engine::Engine;
 use crate::progress::Note;
 use crate::wait::{self, Look};
 use crate::{Code, Error, Result, patience};
 use proof::topology::Cluster;
 
-/// Every archive of the stock but the node's, and where it is mounted in a node.
-pub fn archives(stock: &Stock) -> impl Iterator<Item = (&Path, String)> {
-    let distinct: BTreeSet<&Path> = stock.images.values().map(|image| image.archive.as_path()).collect();
+/// Every archive of the artifacts but the node's, and where it is mounted in a node.
+pub fn archives(artifacts: &Artifacts) -> impl Iterator<Item = (&Path, String)> {
+    let distinct: BTreeSet<&Path> = artifacts.images.values().map(|image| image.archive.as_path()).collect();
     distinct.into_iter().enumerate().map(|(i, archive)| (archive, format!("/vouchsafe/{i}.tar")))
 }
 
@@ -23,12 +23,12 @@ pub fn archives(stock: &Stock) -> impl Iterator<Item = (&Path, String)> {
 ///
 /// # Errors
 /// [`crate::Code::ClusterFailed`] with `ctr`'s words, [`crate::Code::TimedOut`].
-pub async fn import(engine: &Engine, stock: &Stock, cluster: &Cluster, note: &Note) -> Result<()> {
+pub async fn import(engine: &Engine, artifacts: &Artifacts, cluster: &Cluster, note: &Note) -> Result<()> {
     let node = &nodes::name(&cluster.name);
     wait::eventually("the node's containerd", patience::CLUSTER, note, || look(engine, node)).await?;
     note.say("importing");
     let cores = std::thread::available_parallelism().map_or(2, usize::from);
-    let archives: Vec<_> = archives(stock).map(|(_, inside)| inside).collect();
+    let archives: Vec<_> = archives(artifacts).map(|(_, inside)| inside).collect();
     stream::iter(archives)
         .map(|inside| async move {
             nodes::exec(engine, node, &["ctr", "-n", "k8s.io", "images", "import", "--no-unpack", &inside])

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{images, nodes};
-use crate::artifact::{Origin, Stock};
+use crate::artifact::{Artifacts, Origin};
 use crate::cmd::Cmd;
 use crate::engine::Engine;
 use crate::error::Context as _;
@@ -51,7 +51,7 @@ pub async fn refuse_foreign(engine: &Engine, names: impl IntoIterator<Item = &Cl
 /// [`Code::ClusterFailed`] with kind's words.
 pub async fn create(
     engine: &Engine,
-    stock: &Stock,
+    artifacts: &Artifacts,
     cluster: &Cluster,
     kubeconfig: &Path,
     network: &str,
@@ -60,9 +60,9 @@ pub async fn create(
     let file = |suffix| kubeconfig.with_extension(suffix);
     let (settings, conflist) = (file("kind.json"), file("conflist"));
     write(&conflist, &ptp(cluster))?;
-    write(&settings, &config(engine.address(), stock, cluster, &conflist))?;
+    write(&settings, &config(engine.address(), artifacts, cluster, &conflist))?;
     note.say("kind create cluster");
-    let mut kind = Cmd::new(stock.tool("kind")?)
+    let mut kind = Cmd::new(artifacts.tool("kind")?)
         .args(["create", "cluster", "--retain", "--name", &cluster.name.0])
         .arg("--config")
         .arg(&settings)
@@ -98,9 +98,9 @@ async fn nodes_of(engine: &Engine, name: &ClusterName) -> Result<Vec<String>> {
 }
 
 /// kind's own configuration: JSON, which is YAML.
-fn config(published_at: IpAddr, stock: &Stock, cluster: &Cluster, conflist: &Path) -> Value {
-    let static_network = stock.origin == Origin::Packages;
-    let mut mounts: Vec<Value> = images::archives(stock)
+fn config(published_at: IpAddr, artifacts: &Artifacts, cluster: &Cluster, conflist: &Path) -> Value {
+    let static_network = artifacts.origin == Origin::Packages;
+    let mut mounts: Vec<Value> = images::archives(artifacts)
         .map(|(archive, inside)| json!({"hostPath": archive, "containerPath": inside, "readOnly": true}))
         .collect();
     if static_network {
@@ -117,7 +117,7 @@ fn config(published_at: IpAddr, stock: &Stock, cluster: &Cluster, conflist: &Pat
             // The engine chooses a free port: two clusters at once cannot choose the same.
             "apiServerPort": -1,
         },
-        "nodes": [{"role": "control-plane", "image": stock.node.reference, "extraMounts": mounts}],
+        "nodes": [{"role": "control-plane", "image": artifacts.node.reference, "extraMounts": mounts}],
         "kubeadmConfigPatches": [patch()],
     })
 }

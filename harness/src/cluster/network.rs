@@ -6,7 +6,7 @@
 //! the file is put in place when the address answers. Upstream's kindnetd takes long enough by itself.
 
 use super::nodes;
-use crate::artifact::{Origin, Stock};
+use crate::artifact::{Artifacts, Origin};
 use crate::engine::Engine;
 use crate::progress::Note;
 use crate::wait::{self, Look};
@@ -20,8 +20,8 @@ pub const GIVEN: &str = "/vouchsafe/10-kind.conflist";
 ///
 /// # Errors
 /// [`crate::Code::TimedOut`] when kube-proxy never gets to work; [`crate::Code::ClusterFailed`].
-pub async fn open(engine: &Engine, stock: &Stock, cluster: &Cluster, note: &Note) -> Result<()> {
-    if stock.origin == Origin::Upstream {
+pub async fn open(engine: &Engine, artifacts: &Artifacts, cluster: &Cluster, note: &Note) -> Result<()> {
+    if artifacts.origin == Origin::Upstream {
         return Ok(());
     }
     let node = &nodes::name(&cluster.name);

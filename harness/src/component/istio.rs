@@ -21,7 +21,7 @@ use proof::topology::Cluster;
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     let id = |name| of(cluster, name);
-    plan.add(step(cluster, "istio-rendered", "Istio's manifests rendered", rendered).needs(["stock"]));
+    plan.add(step(cluster, "istio-rendered", "Istio's manifests rendered", rendered).needs(["artifacts"]));
     plan.add(
         step(cluster, "istio-applied", "istiod applied", applied).needs([id("istio-rendered"), id("crds")]),
     );
@@ -56,7 +56,7 @@ async fn ready(_cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 
 /// The rendered manifests of this cluster, from the cache or freshly made.
 async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
-    let istioctl = cx.stock()?.tool("istioctl")?.to_path_buf();
+    let istioctl = cx.artifacts()?.tool("istioctl")?.to_path_buf();
     let mut values = cx.values(site)?;
     let pilot = &cx.lock.image("pilot")?.reference;
     let (hub, tag) = pilot

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::artifact::registry::Mirrors;
 use crate::artifact::source::{self, Obtained};
-use crate::artifact::{Origin, Stock};
+use crate::artifact::{Artifacts, Origin};
 use crate::engine::{self, Engine};
 use crate::kube;
 use crate::layout::Layout;
@@ -113,16 +113,16 @@ impl Making {
     ///
     /// # Errors
     /// As [`Making::engine`].
-    pub fn stock(&self) -> Result<&Stock> {
-        self.obtained().map(|obtained| &obtained.stock)
+    pub fn artifacts(&self) -> Result<&Artifacts> {
+        self.obtained().map(|obtained| &obtained.artifacts)
     }
 
-    /// The stock, and where it came from.
+    /// The artifacts, and where it came from.
     ///
     /// # Errors
     /// As [`Making::engine`].
     pub fn obtained(&self) -> Result<&Obtained> {
-        made(&self.obtained, "the stock")
+        made(&self.obtained, "the artifacts")
     }
 
     pub(super) fn set_engine(&self, engine: Engine) -> Result<()> {
@@ -130,13 +130,13 @@ impl Making {
     }
 
     pub(super) fn set_stock(&self, obtained: Obtained) -> Result<()> {
-        self.obtained.set(obtained).map_err(|_| Error::internal("the stock was fetched twice"))
+        self.obtained.set(obtained).map_err(|_| Error::internal("the artifacts was fetched twice"))
     }
 
     /// The values that manifests of this cluster may name.
     ///
     /// # Errors
-    /// When the stock is not at hand.
+    /// When the artifacts is not at hand.
     pub fn values(&self, site: &Site) -> Result<Values> {
         let cluster = &site.cluster;
         let topology = &self.order.setup.topology;
@@ -179,9 +179,9 @@ impl Making {
     /// Whether the proxy is upstream Envoy, without Istio's filters.
     ///
     /// # Errors
-    /// When the stock is not at hand.
+    /// When the artifacts is not at hand.
     pub fn upstream_envoy(&self) -> Result<bool> {
-        Ok(self.stock()?.origin == Origin::Packages)
+        Ok(self.artifacts()?.origin == Origin::Packages)
     }
 }
 

@@ -9,9 +9,9 @@
 //!   as soon as both servers answer, before any identity is asked for.
 //! - Pods come last: a sidecar without an entry never gets ready.
 
+mod cluster;
 mod federation;
 mod gateway;
-mod ground;
 mod istio;
 mod making;
 mod remote_secret;
@@ -36,7 +36,7 @@ pub type Cx = Arc<Making>;
 /// The whole plan of a set-up; nothing is looked at but the set-up itself.
 pub fn plan(setup: &Setup) -> Plan<Cx> {
     let mut plan = Plan::default();
-    ground::steps(&mut plan, setup);
+    cluster::steps(&mut plan, setup);
     for cluster in &setup.topology.clusters {
         let peers: Vec<&Cluster> = setup.topology.peers(&cluster.name).collect();
         spire::steps(&mut plan, cluster, &peers);

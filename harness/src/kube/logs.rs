@@ -26,7 +26,7 @@ pub async fn logs(client: &Client, ns: &str, pod: &str, params: &LogParams) -> R
 
 /// Where to look for a line.
 #[derive(Clone, Copy, Debug)]
-pub struct Place<'a> {
+pub struct Container<'a> {
     /// The pod's namespace.
     pub namespace: &'a str,
     /// The pod.
@@ -43,7 +43,7 @@ pub struct Place<'a> {
 /// [`crate::Code::TimedOut`] about `what`, with how many lines there were and the last of them.
 pub async fn first_line<T>(
     client: &Client,
-    place: Place<'_>,
+    of: Container<'_>,
     back: Duration,
     what: &str,
     deadline: Duration,
@@ -57,7 +57,7 @@ pub async fn first_line<T>(
         loop {
             // Seconds are all that the API takes: one more, so that rounding loses no line.
             let since = (back + began.elapsed()).as_secs() + 1;
-            match read(client, place, since, &mut seen, &mut pick).await {
+            match read(client, of, since, &mut seen, &mut pick).await {
                 Ok(Some(found)) => return found,
                 Ok(None) => {}
                 Err(error) => seen.trouble(error, what, note),
@@ -67,18 +67,18 @@ pub async fn first_line<T>(
     };
     match timeout_at(end, reading).await {
         Ok(found) => Ok(found),
-        Err(_) => Err(wait::timed_out(what, patience::stretched(deadline), seen.told(place))),
+        Err(_) => Err(wait::timed_out(what, patience::stretched(deadline), seen.told(of))),
     }
 }
 
 async fn read<T>(
     client: &Client,
-    place: Place<'_>,
+    of: Container<'_>,
     since: u64,
     seen: &mut Tally,
     pick: &mut impl FnMut(&str) -> Option<T>,
 ) -> Result<Option<T>> {
-    let Place { namespace, pod, container } = place;
+    let Container { namespace, pod, container } = of;
     let params = LogParams {
         container: Some(container.to_owned()),
         follow: true,
@@ -118,8 +118,8 @@ impl Tally {
         }
     }
 
-    fn told(self, place: Place<'_>) -> String {
-        let Place { namespace, pod, container } = place;
+    fn told(self, of: Container<'_>) -> String {
+        let Container { namespace, pod, container } = of;
         let last: String = self.last.chars().take(300).collect();
         match (self.lines, self.trouble) {
             (0, Some(trouble)) => trouble,

@@ -49,20 +49,20 @@ pub async fn rolled_out(
     deadline: Duration,
     note: &Note,
 ) -> Result<()> {
-    let place = Place { client, namespace, name, deadline, note };
+    let waited = Waited { client, namespace, name, deadline, note };
     match workload {
         Workload::Deployment => {
-            place
+            waited
                 .roll("deployment", conditions::deployment, |d: &Deployment| Some(&d.spec.as_ref()?.selector))
                 .await
         }
         Workload::DaemonSet => {
-            place
+            waited
                 .roll("daemon set", conditions::daemon_set, |d: &DaemonSet| Some(&d.spec.as_ref()?.selector))
                 .await
         }
         Workload::StatefulSet => {
-            place
+            waited
                 .roll("stateful set", conditions::stateful_set, |s: &StatefulSet| {
                     Some(&s.spec.as_ref()?.selector)
                 })
@@ -71,7 +71,7 @@ pub async fn rolled_out(
     }
 }
 
-struct Place<'a> {
+struct Waited<'a> {
     client: &'a Client,
     namespace: &'a str,
     name: &'a str,
@@ -87,7 +87,7 @@ enum Sight<K> {
     Lost(String),
 }
 
-impl Place<'_> {
+impl Waited<'_> {
     async fn roll<K>(
         &self,
         kind: &str,
@@ -97,7 +97,7 @@ impl Place<'_> {
     where
         K: Watched + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let Place { client, namespace, name, deadline, note } = *self;
+        let Waited { client, namespace, name, deadline, note } = *self;
         let what = format!("the roll-out of {kind} {namespace}/{name}");
         let end = Instant::now() + patience::stretched(deadline);
         let api: Api<K> = Api::namespaced(client.clone(), namespace);

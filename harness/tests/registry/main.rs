@@ -4,14 +4,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a failed preparation is a failed test")]
 
+mod artifacts;
 mod made;
 mod real;
-mod stock;
 
 use std::path::Path;
 
 use harness::Code;
-use harness::artifact::Stock;
+use harness::artifact::Artifacts;
 use harness::artifact::packages::Packages;
 use harness::artifact::registry::{Delivery, Mirrors, Registry as Source};
 use harness::engine::private::{self, Programs};
@@ -106,13 +106,13 @@ async fn everything_is_delivered_recorded_and_then_held() {
     // From `printf standard-install.yaml | sha256sum`: the file server serves a name's last part.
     let crds = "sha256:d78e327fd34280c2205b2b57b32d37018fd742b17915e076a4c34e24bb563c6c";
     assert_eq!(delivered.digests["gateway-api-crds"], crds);
-    let stock = &delivered.stock;
-    assert_eq!(stock.node.reference, NODE);
-    assert_eq!(stock.image("spire-server").unwrap().id, small.config);
-    let names = made::names(&stock.image("spire-server").unwrap().archive);
+    let artifacts = &delivered.artifacts;
+    assert_eq!(artifacts.node.reference, NODE);
+    assert_eq!(artifacts.image("spire-server").unwrap().id, small.config);
+    let names = made::names(&artifacts.image("spire-server").unwrap().archive);
     assert_eq!(names, [SERVER]);
-    assert!(stock.tool("kind").unwrap().is_file());
-    assert!(stock.manifest("spire-crds").unwrap().join("ids.yaml").is_file());
+    assert!(artifacts.tool("kind").unwrap().is_file());
+    assert!(artifacts.manifest("spire-crds").unwrap().join("ids.yaml").is_file());
 
     let address = registry.address;
     drop(registry);
@@ -136,7 +136,7 @@ async fn an_index_is_followed_and_recorded_by_its_own_digest() {
     let (delivered, _) = bench.obtain(registry.address).await;
     let delivered = delivered.unwrap();
     assert_eq!(delivered.digests["spire-server"], digest);
-    assert_eq!(delivered.stock.image("spire-server").unwrap().id, ours.config);
+    assert_eq!(delivered.artifacts.image("spire-server").unwrap().id, ours.config);
 }
 
 #[tokio::test]
@@ -255,9 +255,9 @@ async fn what_packages_built_comes_back_the_same() {
     bench.lock = lock;
     bench.lock.images.values_mut().for_each(|pin| pin.digest = None);
     let registry = Registry::start(bench.store(), None, "").await;
-    stock::push(&registry, &built, &bench.lock.image("node").unwrap().reference).await;
-    bench.downloads = stock::downloads(&built).await;
-    let pulled = bench.obtain(registry.address).await.0.unwrap().stock;
+    artifacts::push(&registry, &built, &bench.lock.image("node").unwrap().reference).await;
+    bench.downloads = artifacts::downloads(&built).await;
+    let pulled = bench.obtain(registry.address).await.0.unwrap().artifacts;
 
     assert_eq!(pulled.origin, built.origin);
     assert_eq!(pulled.node.id, built.node.id);
@@ -267,7 +267,7 @@ async fn what_packages_built_comes_back_the_same() {
         assert_eq!((&same.id, &same.reference), (&image.id, &image.reference), "{role}");
     }
     for tool in ["kind", "istioctl"] {
-        let read = |stock: &Stock| std::fs::read(stock.tool(tool).unwrap()).unwrap();
+        let read = |artifacts: &Artifacts| std::fs::read(artifacts.tool(tool).unwrap()).unwrap();
         assert!(read(&pulled) == read(&built), "{tool}");
     }
 }
@@ -279,7 +279,7 @@ async fn an_engine_loads_what_was_pulled_under_upstreams_name() {
     let bench = Bench::new().await;
     let registry = Registry::start(bench.store(), None, "").await;
     both(&registry, &image(b"small", 1 << 10), &image(b"large", 1 << 20)).await;
-    let node = bench.obtain(registry.address).await.0.unwrap().stock.node;
+    let node = bench.obtain(registry.address).await.0.unwrap().artifacts.node;
 
     let note = Note::silent();
     let packages = Packages::new(&Layout::find().unwrap(), &Lock::read(Path::new("../manifests")).unwrap());

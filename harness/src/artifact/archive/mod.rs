@@ -15,7 +15,7 @@ use std::path::{Component, Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-use super::Stock;
+use super::Artifacts;
 use super::cache::{Cache, hex};
 use super::registry::Delivery;
 use crate::error::Context as _;
@@ -76,7 +76,7 @@ struct Manifest {
     /// SHA-256 of the lock file it was made with.
     lock: String,
     /// Paths are relative to the cache's artifacts.
-    stock: Stock,
+    artifacts: Artifacts,
     digests: BTreeMap<String, String>,
     members: BTreeMap<PathBuf, Member>,
 }
@@ -104,15 +104,16 @@ fn lock_hash(layout: &Layout) -> Result<String> {
     Ok(hex(&Sha256::digest(text)))
 }
 
-/// The same stock with every path changed.
-fn with_paths(stock: &Stock, change: impl Fn(&Path) -> Result<PathBuf>) -> Result<Stock> {
-    let mut stock = stock.clone();
-    let images =
-        std::iter::once(&mut stock.node).chain(stock.images.values_mut()).map(|image| &mut image.archive);
-    for path in images.chain(stock.tools.values_mut()).chain(stock.manifests.values_mut()) {
+/// The same artifacts with every path changed.
+fn with_paths(artifacts: &Artifacts, change: impl Fn(&Path) -> Result<PathBuf>) -> Result<Artifacts> {
+    let mut artifacts = artifacts.clone();
+    let images = std::iter::once(&mut artifacts.node)
+        .chain(artifacts.images.values_mut())
+        .map(|image| &mut image.archive);
+    for path in images.chain(artifacts.tools.values_mut()).chain(artifacts.manifests.values_mut()) {
         *path = change(path)?;
     }
-    Ok(stock)
+    Ok(artifacts)
 }
 
 /// The folder of the cache that a path relative to its artifacts lies in. Only plain names: nothing leaves it.

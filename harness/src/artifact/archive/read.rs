@@ -33,8 +33,8 @@ pub(super) fn read(file: &Path, root: &Path, lock: &str, note: &Note) -> Result<
         reading.member(entry, note)?;
     }
     reading.finish(note)?;
-    let stock = with_paths(&manifest.stock, |path| Ok(root.join(path)))?;
-    Ok((Delivery { stock, digests: manifest.digests.clone() }, manifest.size()))
+    let artifacts = with_paths(&manifest.artifacts, |path| Ok(root.join(path)))?;
+    Ok((Delivery { artifacts, digests: manifest.digests.clone() }, manifest.size()))
 }
 
 fn manifest<R: Read>(file: &Path, entries: &mut tar::Entries<'_, R>) -> Result<Manifest> {
@@ -55,7 +55,7 @@ fn manifest<R: Read>(file: &Path, entries: &mut tar::Entries<'_, R>) -> Result<M
     let brought: BTreeSet<_> = manifest.members.keys().filter_map(|path| folder(path)).collect();
     let inside = |path: &Path| folder(path).is_some_and(|folder| brought.contains(folder));
     let strays = manifest.members.keys().find(|path| folder(path).is_none() || path.components().count() < 2);
-    let strange = with_paths(&manifest.stock, |path| match inside(path) {
+    let strange = with_paths(&manifest.artifacts, |path| match inside(path) {
         true => Ok(path.to_owned()),
         false => Err(refuse(Code::DigestMismatch, format!("{} names {}", altered(), path.display()))),
     });

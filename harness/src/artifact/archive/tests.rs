@@ -9,7 +9,7 @@ use super::*;
 use crate::artifact::cache::{Draft, Inputs};
 use crate::artifact::{Image, Origin};
 
-/// A cache with a small stock, an engine beside it, and an archive of all of it.
+/// A cache with a small artifacts, an engine beside it, and an archive of all of it.
 struct Bench {
     dir: tempfile::TempDir,
     delivery: Delivery,
@@ -25,7 +25,7 @@ impl Bench {
             archive: artifact(&cache, name, "image.tar", 0o644).join("image.tar"),
             id: format!("sha256:{name}"),
         };
-        let stock = Stock {
+        let artifacts = Artifacts {
             origin: Origin::Packages,
             node: image("node"),
             images: [("pilot".to_owned(), image("image-pilot"))].into(),
@@ -37,13 +37,13 @@ impl Bench {
         std::os::unix::fs::symlink("dockerd", engine.dir.join("usr/bin/docker")).unwrap();
         let engine = engine.finish(std::time::Duration::ZERO, json!({})).unwrap().dir;
         let digests = [("node".to_owned(), "sha256:node".to_owned())].into();
-        let bench = Self { delivery: Delivery { stock, digests }, dir };
+        let bench = Self { delivery: Delivery { artifacts, digests }, dir };
         export(&bench.file(), &bench.delivery, &[engine], &layout, &Note::silent()).await.unwrap();
         bench
     }
 
     fn file(&self) -> PathBuf {
-        self.dir.path().join("stock.tar")
+        self.dir.path().join("artifacts.tar")
     }
 
     async fn import(&self) -> Result<(Delivery, Size)> {
@@ -108,10 +108,10 @@ async fn another_cache_is_the_same_afterwards() {
         assert!(there.find(name, &Inputs::default().with("name", name)).is_some(), "{name}");
     }
     assert_eq!(delivery.digests, bench.delivery.digests);
-    let stock = &delivery.stock;
-    assert_eq!((stock.origin, &stock.node.id[..]), (Origin::Packages, "sha256:node"));
-    assert_eq!(std::fs::read_to_string(&stock.node.archive).unwrap(), "the node itself");
-    let kind = stock.tool("kind").unwrap();
+    let artifacts = &delivery.artifacts;
+    assert_eq!((artifacts.origin, &artifacts.node.id[..]), (Origin::Packages, "sha256:node"));
+    assert_eq!(std::fs::read_to_string(&artifacts.node.archive).unwrap(), "the node itself");
+    let kind = artifacts.tool("kind").unwrap();
     assert_eq!(kind.metadata().unwrap().permissions().mode() & 0o777, 0o755);
     assert!(kind.starts_with(bench.there().artifacts()));
     let engine = there.find("engine", &Inputs::default().with("name", "engine")).unwrap();
@@ -129,7 +129,8 @@ async fn another_cache_is_the_same_afterwards() {
 async fn a_second_import_writes_nothing_and_still_checks() {
     let bench = Bench::new().await;
     let (delivery, _) = bench.import().await.unwrap();
-    let written = |delivery: &Delivery| delivery.stock.node.archive.metadata().unwrap().modified().unwrap();
+    let written =
+        |delivery: &Delivery| delivery.artifacts.node.archive.metadata().unwrap().modified().unwrap();
     let before = written(&delivery);
     let (again, _) = bench.import().await.unwrap();
     assert_eq!(written(&again), before);
@@ -153,9 +154,9 @@ async fn what_a_killed_import_left_is_cleared_away() {
 async fn what_the_cache_lost_is_put_back() {
     let bench = Bench::new().await;
     let (delivery, _) = bench.import().await.unwrap();
-    std::fs::remove_file(&delivery.stock.node.archive).unwrap();
+    std::fs::remove_file(&delivery.artifacts.node.archive).unwrap();
     bench.import().await.unwrap();
-    assert_eq!(std::fs::read_to_string(&delivery.stock.node.archive).unwrap(), "the node itself");
+    assert_eq!(std::fs::read_to_string(&delivery.artifacts.node.archive).unwrap(), "the node itself");
 }
 
 #[tokio::test]
@@ -177,7 +178,7 @@ async fn a_truncated_file_is_refused_wherever_it_ends() {
         let bench = Bench::new().await;
         bench.cut(at);
         let text = bench.refused().await;
-        assert!(text.contains("stock.tar"), "{at}: {text}");
+        assert!(text.contains("artifacts.tar"), "{at}: {text}");
     }
     let bench = Bench::new().await;
     let (at, size) = bench.place("node-");
@@ -230,7 +231,7 @@ async fn what_is_no_archive_of_ours_is_said() {
     let bench = Bench::new().await;
     std::fs::write(bench.file(), "<html>please log in</html>".repeat(100)).unwrap();
     let text = bench.refused().await;
-    assert!(text.contains("stock.tar is no archive of Vouchsafe"), "{text}");
+    assert!(text.contains("artifacts.tar is no archive of Vouchsafe"), "{text}");
     std::fs::remove_file(bench.file()).unwrap();
     let text = bench.refused().await;
     assert!(text.contains("cannot read"), "{text}");

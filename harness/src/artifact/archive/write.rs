@@ -32,18 +32,19 @@ impl Draft {
                 Error::internal(format!("{} is not in the cache {}", path.display(), root.display()))
             })
         };
-        let stock = with_paths(&delivery.stock, relative)?;
+        let artifacts = with_paths(&delivery.artifacts, relative)?;
         let mut paths = Vec::new();
         for path in more {
             paths.push(relative(path)?);
         }
-        let images = std::iter::once(&stock.node).chain(stock.images.values()).map(|image| &image.archive);
-        paths.extend(images.chain(stock.tools.values()).chain(stock.manifests.values()).cloned());
+        let images =
+            std::iter::once(&artifacts.node).chain(artifacts.images.values()).map(|image| &image.archive);
+        paths.extend(images.chain(artifacts.tools.values()).chain(artifacts.manifests.values()).cloned());
         let folders = paths.iter().filter_map(|path| folder(path)).map(Path::to_owned).collect();
         let manifest = Manifest {
             format: FORMAT,
             lock: lock_hash(layout)?,
-            stock,
+            artifacts,
             digests: delivery.digests.clone(),
             members: BTreeMap::new(),
         };

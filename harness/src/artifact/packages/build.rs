@@ -12,7 +12,7 @@ use super::go::Go;
 use super::oci::Tree;
 use super::recipes::{Artifact, Recipe};
 use super::{Packages, go, node, tree, wheel, workload};
-use crate::artifact::cache::{Entry, Inputs};
+use crate::artifact::cache::{Cached, Inputs};
 use crate::error::Context as _;
 use crate::layout::Layout;
 use crate::progress::Note;
@@ -78,9 +78,9 @@ impl Packages {
         &self,
         artifact: &'static Artifact,
         inputs: Inputs,
-        parts: &BTreeMap<&'static str, Entry>,
+        parts: &BTreeMap<&'static str, Cached>,
         note: &Note,
-    ) -> Result<Entry> {
+    ) -> Result<Cached> {
         if let Recipe::Program(program) = &artifact.recipe {
             note.say("fetching modules");
             self.go().fetch(program).await?;
@@ -100,7 +100,7 @@ impl Packages {
         &self,
         artifact: &Artifact,
         to: &Path,
-        parts: &BTreeMap<&'static str, Entry>,
+        parts: &BTreeMap<&'static str, Cached>,
         note: &Note,
     ) -> Result<Value> {
         let log = self.cache.log(artifact.name);

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::oci::{self, Config, Layer, Tree};
-use crate::artifact::cache::Entry;
+use crate::artifact::cache::Cached;
 use crate::error::Context as _;
 use crate::{Code, Error, Result};
 
@@ -179,7 +179,7 @@ impl Spec {
     ///
     /// # Errors
     /// [`Code::BuildFailed`] for a file that an artifact lacks, [`Code::CacheUnusable`] for a full disk.
-    pub fn write(&self, parts: &BTreeMap<&str, Entry>, names: &[&str], archive: &Path) -> Result<String> {
+    pub fn write(&self, parts: &BTreeMap<&str, Cached>, names: &[&str], archive: &Path) -> Result<String> {
         let part = |name: &str| {
             parts
                 .get(name)

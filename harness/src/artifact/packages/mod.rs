@@ -24,8 +24,8 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use self::recipes::{ARTIFACTS, Recipe};
-use super::cache::{Cache, Entry};
-use super::{Image, Origin, Stock};
+use super::cache::{Cache, Cached};
+use super::{Artifacts, Image, Origin};
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::progress::Note;
@@ -94,7 +94,7 @@ impl Packages {
     ///
     /// # Errors
     /// As [`Packages::plan`].
-    pub fn held(&self) -> Result<Vec<Entry>> {
+    pub fn held(&self) -> Result<Vec<Cached>> {
         Ok(self.keys()?.iter().filter_map(|(name, inputs)| self.cache.find(name, inputs)).collect())
     }
 
@@ -102,7 +102,7 @@ impl Packages {
     ///
     /// # Errors
     /// [`crate::Code::NotFit`] and [`crate::Code::CacheUnusable`] before anything is made, [`crate::Code::BuildFailed`] with the log.
-    pub async fn obtain(&self, note: &Note) -> Result<Stock> {
+    pub async fn obtain(&self, note: &Note) -> Result<Artifacts> {
         let made = self.make(delivered(&self.lock).collect(), note).await?;
         let place = |name: &str, file: &str| -> Result<PathBuf> {
             let entry = made.get(name).ok_or_else(|| Error::internal(format!("nobody made {name}")))?;
@@ -116,7 +116,7 @@ impl Packages {
                 self.image(&made, &name, &self.lock.image(spec.role)?.reference)?,
             );
         }
-        Ok(Stock {
+        Ok(Artifacts {
             origin: Origin::Packages,
             node: self.image(&made, "node", &node::reference(&self.lock))?,
             images,
@@ -155,7 +155,7 @@ impl Packages {
         Ok(self.one("nextest", note).await?.join("bin/cargo-nextest"))
     }
 
-    /// Folders of what no stock names and a run may need, as far as it is made: the private engine's programs, our
+    /// Folders of what no artifacts names and a run may need, as far as it is made: the private engine's programs, our
     /// own, the test runner.
     ///
     /// # Errors
@@ -174,7 +174,7 @@ impl Packages {
             .ok_or_else(|| Error::internal(format!("nobody made {name}")))
     }
 
-    fn image(&self, made: &BTreeMap<&'static str, Entry>, name: &str, reference: &str) -> Result<Image> {
+    fn image(&self, made: &BTreeMap<&'static str, Cached>, name: &str, reference: &str) -> Result<Image> {
         let entry = made.get(name).ok_or_else(|| Error::internal(format!("nobody made {name}")))?;
         let id = entry.stamp.about.get("id").and_then(|id| id.as_str()).unwrap_or_default();
         Ok(Image { reference: reference.to_owned(), archive: entry.dir.join("image.tar"), id: id.to_owned() })
@@ -185,7 +185,7 @@ impl Packages {
     }
 }
 
-/// What a stock is put together from; every other artifact is a part of one of these.
+/// What a artifacts is put together from; every other artifact is a part of one of these.
 fn delivered(lock: &Lock) -> impl Iterator<Item = &'static str> + use<> {
     let is_delivered = |artifact: &&recipes::Artifact| match artifact.recipe {
         Recipe::Image(_) | Recipe::Node => true,

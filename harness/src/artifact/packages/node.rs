@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::images::CONTROL_PLANE;
 use super::oci::{self, Config, Tree};
 use super::{node_system, preload};
-use crate::artifact::cache::Entry;
+use crate::artifact::cache::Cached;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
 use crate::lock::Lock;
@@ -45,7 +45,7 @@ pub fn control_plane_names(role: &str, lock: &Lock) -> Vec<String> {
 /// # Errors
 /// [`Code::NotFit`] without root, which containerd's store needs; [`Code::BuildFailed`] otherwise.
 pub async fn build(
-    parts: &BTreeMap<&'static str, Entry>,
+    parts: &BTreeMap<&'static str, Cached>,
     lock: &Lock,
     recipes: &Path,
     to: &Path,
@@ -96,7 +96,7 @@ pub async fn build(
 }
 
 async fn control_plane(
-    parts: &BTreeMap<&'static str, Entry>,
+    parts: &BTreeMap<&'static str, Cached>,
     lock: &Lock,
     to: &Path,
 ) -> Result<Vec<PathBuf>> {

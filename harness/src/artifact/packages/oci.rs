@@ -19,10 +19,10 @@ use crate::artifact::cache::hex;
 
 /// The files of one layer, by their path in the image, without a leading slash.
 #[derive(Clone, Debug, Default)]
-pub struct Tree(BTreeMap<PathBuf, Entry>);
+pub struct Tree(BTreeMap<PathBuf, TarEntry>);
 
 #[derive(Clone, Debug)]
-struct Entry {
+struct TarEntry {
     node: Node,
     mode: u32,
     owner: u64,
@@ -127,10 +127,10 @@ impl Tree {
         let path = path.into();
         // An engine makes missing folders by itself, but with rights of its own choice.
         for folder in path.ancestors().skip(1).filter(|p| !p.as_os_str().is_empty()) {
-            let missing = Entry { node: Node::Folder, mode: 0o755, owner: 0 };
+            let missing = TarEntry { node: Node::Folder, mode: 0o755, owner: 0 };
             self.0.entry(folder.to_path_buf()).or_insert(missing);
         }
-        self.0.insert(path, Entry { node, mode, owner });
+        self.0.insert(path, TarEntry { node, mode, owner });
     }
 
     /// Writes the layer.
@@ -148,7 +148,7 @@ impl Tree {
     }
 }
 
-impl Entry {
+impl TarEntry {
     fn append(&self, path: &Path, tar: &mut tar::Builder<impl Write>) -> io::Result<()> {
         let mut header = header(self.mode);
         header.set_uid(self.owner);

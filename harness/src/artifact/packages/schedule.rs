@@ -7,7 +7,7 @@ use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::recipes::{ARTIFACTS, Artifact, NEXTEST, Recipe};
 use super::{Packages, build, debian, go, images, node, workload};
-use crate::artifact::cache::{Entry, Inputs};
+use crate::artifact::cache::{Cached, Inputs};
 use crate::error::Context as _;
 use crate::lock::Lock;
 use crate::progress::Note;
@@ -87,7 +87,7 @@ impl Packages {
         &self,
         targets: Vec<&'static str>,
         note: &Note,
-    ) -> Result<BTreeMap<&'static str, Entry>> {
+    ) -> Result<BTreeMap<&'static str, Cached>> {
         let keys = self.keys()?;
         let mut made = BTreeMap::new();
         let mut missing = Vec::new();
@@ -133,9 +133,9 @@ impl Packages {
         &self,
         artifact: &'static Artifact,
         inputs: Inputs,
-        parts: BTreeMap<&'static str, Entry>,
+        parts: BTreeMap<&'static str, Cached>,
         note: Note,
-    ) -> Result<(&'static str, Entry)> {
+    ) -> Result<(&'static str, Cached)> {
         let name = artifact.name;
         let claim = self.cache.claim(name).await?;
         // Another process may have made it while we waited for the claim.
@@ -152,7 +152,7 @@ impl Packages {
                 if matches!(e.code(), Code::CacheUnusable | Code::NotFit | Code::Internal) {
                     return Err(e);
                 }
-                let failed: Result<Entry> = Err(e);
+                let failed: Result<Cached> = Err(e);
                 let failed =
                     failed.or_fail(Code::BuildFailed, || format!("cannot build {name} from packages"));
                 failed.map(|entry| (name, entry)).map_err(|e| {

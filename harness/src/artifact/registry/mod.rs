@@ -23,8 +23,8 @@ use serde_json::json;
 pub use self::now::Now;
 pub use self::pull::Registries;
 pub use self::reference::Mirror;
-use super::cache::{Cache, Draft, Entry, Inputs};
-use super::{Image, Origin, Stock};
+use super::cache::{Cache, Cached, Draft, Inputs};
+use super::{Artifacts, Image, Origin};
 use crate::error::Context as _;
 use crate::layout::Layout;
 use crate::lock::{ImagePin, Lock};
@@ -47,7 +47,7 @@ pub struct Mirrors {
 #[derive(Clone, Debug)]
 pub struct Delivery {
     /// Ready for use.
-    pub stock: Stock,
+    pub artifacts: Artifacts,
     /// `sha256:…` of each image and each download by its name in the lock, as its server had it. Where the
     /// lock has a digest it is the same, where it has none this is the record.
     pub digests: BTreeMap<String, String>,
@@ -79,7 +79,7 @@ impl<'a> Registry<'a> {
     }
 
     /// What of it the cache holds, by name in the lock.
-    pub fn listing(&self) -> Vec<(&'a str, Option<Entry>)> {
+    pub fn listing(&self) -> Vec<(&'a str, Option<Cached>)> {
         self.items().map(|item| (item.name(), self.find(&item))).collect()
     }
 
@@ -100,7 +100,7 @@ impl<'a> Registry<'a> {
         nodes.into_iter().chain(self.lock.downloads.keys().map(|name| Item::File(name))).chain(others)
     }
 
-    fn find(&self, item: &Item<'_>) -> Option<Entry> {
+    fn find(&self, item: &Item<'_>) -> Option<Cached> {
         self.cache.find(&item.artifact(), &self.inputs(item))
     }
 
@@ -128,7 +128,7 @@ impl<'a> Registry<'a> {
         }
     }
 
-    async fn one(&self, item: Item<'a>, note: &Note) -> Result<(Item<'a>, Entry)> {
+    async fn one(&self, item: Item<'a>, note: &Note) -> Result<(Item<'a>, Cached)> {
         let (artifact, inputs) = (item.artifact(), self.inputs(&item));
         let note = note.of(item.name());
         if let Some(entry) = self.cache.find(&artifact, &inputs) {
@@ -162,7 +162,7 @@ impl<'a> Registry<'a> {
         Ok(json!({ "digest": pulled.digest, "id": pulled.id, "origin": pulled.origin }))
     }
 
-    fn deliver(&self, entries: Vec<(Item<'_>, Entry)>) -> Result<Delivery> {
+    fn deliver(&self, entries: Vec<(Item<'_>, Cached)>) -> Result<Delivery> {
         let (mut images, mut tools, mut manifests) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         let mut digests = BTreeMap::new();
         let mut made_by: [Option<&str>; 2] = [None; 2];
@@ -193,7 +193,7 @@ impl<'a> Registry<'a> {
             [_, None] => Origin::Upstream,
             [Some(theirs), Some(ours)] => return Err(mixed(theirs, ours)),
         };
-        Ok(Delivery { stock: Stock { origin, node, images, tools, manifests }, digests })
+        Ok(Delivery { artifacts: Artifacts { origin, node, images, tools, manifests }, digests })
     }
 }
 

@@ -6,7 +6,7 @@ use k8s_openapi::api::core::v1::Service;
 use kube::api::Api;
 
 use super::super::conditions::{self, Standing};
-use super::super::logs::{Place, first_line};
+use super::super::logs::{Container, first_line};
 use super::super::rollout::{Workload, rolled_out};
 use super::super::watch::until;
 use super::*;
@@ -28,7 +28,7 @@ async fn a_watch_survives_a_server_that_goes_away_and_comes_back() {
         match asked_before {
             1 | 4 => Answer::Broken,
             2 | 6 => Answer::list(&[service("1", None)]),
-            // The server has restarted and does not know our place in the watch any more.
+            // The server has restarted and does not know our of in the watch any more.
             3 => Answer::Lines(vec![]),
             5 => Answer::Watch(vec![json!({"type": "ERROR", "object": {"kind": "Status", "code": 410,
                 "status": "Failure", "reason": "Expired", "message": "too old resource version"}})]),
@@ -125,7 +125,7 @@ async fn an_event_that_repeats_the_status_is_not_told_twice() {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_is_found_among_old_ones_and_after_the_stream_broke() {
-    let place = Place { namespace: "sample", pod: "curl-7d", container: "istio-proxy" };
+    let of = Container { namespace: "sample", pod: "curl-7d", container: "istio-proxy" };
     let mut opened = 0;
     let (client, log) = server(move |_| {
         opened += 1;
@@ -137,8 +137,7 @@ async fn a_line_is_found_among_old_ones_and_after_the_stream_broke() {
     });
     let back = Duration::from_secs(5);
     let pick = |line: &str| line.contains("\"b\"").then(|| line.to_owned());
-    let found =
-        first_line(&client, place, back, "the record of b", LONG, &Note::silent(), pick).await.unwrap();
+    let found = first_line(&client, of, back, "the record of b", LONG, &Note::silent(), pick).await.unwrap();
     assert_eq!(found, "{\"request\":\"b\"}");
     let asked = lines(&log);
     assert_eq!(asked.len(), 3, "{asked:#?}");
@@ -147,11 +146,10 @@ async fn a_line_is_found_among_old_ones_and_after_the_stream_broke() {
 
 #[tokio::test(start_paused = true)]
 async fn a_line_that_never_comes_is_told_with_the_last_one() {
-    let place = Place { namespace: "sample", pod: "curl-7d", container: "istio-proxy" };
+    let of = Container { namespace: "sample", pod: "curl-7d", container: "istio-proxy" };
     let (client, _) = server(|_| Answer::Lines(vec!["hello".into()]));
     let back = Duration::from_secs(1);
-    let e = first_line(&client, place, back, "the record", LONG, &Note::silent(), |_| None::<()>)
-        .await
-        .unwrap_err();
+    let e =
+        first_line(&client, of, back, "the record", LONG, &Note::silent(), |_| None::<()>).await.unwrap_err();
     assert!(e.to_string().ends_with("none of them it; the last: hello"), "{e}");
 }

@@ -1,4 +1,4 @@
-//! The ground: engine, stock, network, and in each cluster the node, its images and the upstream CRDs.
+//! What all else runs on: engine, artifacts, network, and in each cluster the node, its images and the upstream CRDs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -19,10 +19,15 @@ use crate::{Code, Result, cluster, kube, patience, render};
 const NETWORK: &str = "vouchsafe";
 
 pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
-    plan.add(Step::new("stock", "", "images, tools and manifests at hand", stock).limit(patience::BUILD * 2));
-    // An archive brings the private engine's programs with it, so the stock comes first.
     plan.add(
-        Step::new("engine", "", "container engine answers", engine).needs(["stock"]).limit(patience::BUILD),
+        Step::new("artifacts", "", "images, tools and manifests at hand", artifacts)
+            .limit(patience::BUILD * 2),
+    );
+    // An archive brings the private engine's programs with it, so the artifacts comes first.
+    plan.add(
+        Step::new("engine", "", "container engine answers", engine)
+            .needs(["artifacts"])
+            .limit(patience::BUILD),
     );
     plan.add(Step::new("node-image", "", "engine holds the node image", node_image).needs(["engine"]));
     plan.add(Step::new("network", "", "the clusters' network", network).needs(["engine"]));
@@ -66,12 +71,12 @@ async fn engine(cx: Cx, note: Note) -> Result<()> {
     cx.set_engine(engine)
 }
 
-async fn stock(cx: Cx, note: Note) -> Result<()> {
+async fn artifacts(cx: Cx, note: Note) -> Result<()> {
     cx.set_stock(source::obtain(&cx.order.source, &cx.order.mirrors, &cx.layout, &cx.lock, &note).await?)
 }
 
 async fn node_image(cx: Cx, note: Note) -> Result<()> {
-    let (engine, node) = (cx.engine()?, &cx.stock()?.node);
+    let (engine, node) = (cx.engine()?, &cx.artifacts()?.node);
     if engine.image_id(&node.reference).await?.as_deref() == Some(node.id.as_str()) {
         note.say("it is there already");
         return Ok(());
@@ -88,25 +93,25 @@ async fn network(cx: Cx, _note: Note) -> Result<()> {
 
 async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     let made =
-        cluster::kind::create(cx.engine()?, cx.stock()?, &site.cluster, &site.kubeconfig, NETWORK, &note)
+        cluster::kind::create(cx.engine()?, cx.artifacts()?, &site.cluster, &site.kubeconfig, NETWORK, &note)
             .await?;
     let client = kube::connect(&site.kubeconfig).await?;
     site.is_up(client, made.address)
 }
 
 async fn images(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    cluster::images::import(cx.engine()?, cx.stock()?, &site.cluster, &note).await
+    cluster::images::import(cx.engine()?, cx.artifacts()?, &site.cluster, &note).await
 }
 
 async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    cluster::network::open(cx.engine()?, cx.stock()?, &site.cluster, &note).await
+    cluster::network::open(cx.engine()?, cx.artifacts()?, &site.cluster, &note).await
 }
 
 async fn crds(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    let stock = cx.stock()?;
+    let artifacts = cx.artifacts()?;
     let mut objects = Vec::new();
     for name in ["spire-crds", "gateway-api-crds"] {
-        objects.extend(upstream(stock.manifest(name)?)?);
+        objects.extend(upstream(artifacts.manifest(name)?)?);
     }
     kube::apply::apply(site.client()?, &objects, &note).await
 }

@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use futures::TryStreamExt as _;
-use harness::artifact::{Image, Stock};
+use harness::artifact::{Artifacts, Image};
 use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciDescriptor, OciImageManifest, OciManifest};
 use serde_json::Value;
 use tokio_util::io::ReaderStream;
@@ -16,22 +16,22 @@ const CONFIG: &str = "application/vnd.oci.image.config.v1+json";
 const LAYER: &str = "application/vnd.oci.image.layer.v1.tar";
 
 /// Pushes every image, the node's under the name that the lock has for upstream's.
-pub async fn push(registry: &Registry, stock: &Stock, node: &str) {
-    let node = Image { reference: node.to_owned(), ..stock.node.clone() };
-    for image in stock.images.values().chain([&node]) {
+pub async fn push(registry: &Registry, artifacts: &Artifacts, node: &str) {
+    let node = Image { reference: node.to_owned(), ..artifacts.node.clone() };
+    for image in artifacts.images.values().chain([&node]) {
         let upstream: oci_client::Reference = image.reference.parse().unwrap();
         let name = format!("{}/{}:{}", upstream.registry(), upstream.repository(), upstream.tag().unwrap());
         push_one(registry, &name, &image.archive).await;
     }
 }
 
-/// A server that has the lock's downloads, made of the stock's tools and manifests. Returns its base address.
-pub async fn downloads(stock: &Stock) -> String {
-    let tool = |name: &str| std::fs::read(stock.tool(name).unwrap()).unwrap();
+/// A server that has the lock's downloads, made of the artifacts's tools and manifests. Returns its base address.
+pub async fn downloads(artifacts: &Artifacts) -> String {
+    let tool = |name: &str| std::fs::read(artifacts.tool(name).unwrap()).unwrap();
     let (kind, istioctl) = (tool("kind"), tgz([("istioctl".to_owned(), tool("istioctl"))]));
     let files = |name: &str| {
         let files =
-            std::fs::read_dir(stock.manifest(name).unwrap()).unwrap().map(|file| file.unwrap().path());
+            std::fs::read_dir(artifacts.manifest(name).unwrap()).unwrap().map(|file| file.unwrap().path());
         files.filter(|file| file.extension().is_some_and(|e| e == "yaml")).collect::<Vec<_>>()
     };
     let inside = |file: &Path| format!("manager-1/config/crd/bases/{}", file.file_name().unwrap().display());
