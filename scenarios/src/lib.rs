@@ -5,21 +5,21 @@
 //! is a process of its own (nextest's model), so nothing is shared but the world itself. A claim is never tried again:
 //! what settles by itself is waited for before.
 
+mod baseline;
+mod fixture;
 mod look;
 mod metrics;
-mod moment;
 mod objects;
-mod onlooker;
 mod owed;
 mod pods;
+mod probe;
 mod requests;
 mod shows;
-mod stage;
-mod strike;
 mod telling;
 mod trial;
 pub mod trials;
 mod trust;
+mod undo;
 
 use std::path::Path;
 
@@ -29,12 +29,12 @@ use harness::world::World;
 use harness::{Error, Result};
 use proof::topology::Topology;
 
+use fixture::Fixture;
 use look::Mesh;
 use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
-use onlooker::read_out;
 pub use owed::Owed;
 use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
-use stage::Stage;
+use probe::read_out;
 pub use telling::{Failure, Line, Outcome};
 pub use trial::Trial;
 use trust::Withdrawn;

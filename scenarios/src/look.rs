@@ -41,8 +41,8 @@ impl Mesh {
             path.ok_or_else(|| Error::new(Code::Usage, "no world is named").next("cargo xtask verify"))?;
         let world = World::at(&path)?;
         let mut clients = BTreeMap::new();
-        for (name, place) in &world.sites {
-            clients.insert(name.clone(), connect(&place.kubeconfig).await?);
+        for (name, access) in &world.sites {
+            clients.insert(name.clone(), connect(&access.kubeconfig).await?);
         }
         Ok(Self { world, clients })
     }
@@ -52,9 +52,9 @@ impl Mesh {
         &self.world
     }
 
-    /// The cluster at that place, as it was made.
-    pub(crate) fn place(&self, place: usize) -> Result<&Access> {
-        let name = &self.cluster(place)?.name;
+    /// The cluster at that index, as it was made.
+    pub(crate) fn access(&self, index: usize) -> Result<&Access> {
+        let name = &self.cluster(index)?.name;
         self.world.sites.get(name).ok_or_else(|| Error::internal(format!("the world has no {name}")))
     }
 
@@ -62,8 +62,8 @@ impl Mesh {
     ///
     /// # Errors
     /// As [`Mesh::cluster`].
-    pub fn address(&self, place: usize) -> Result<std::net::IpAddr> {
-        Ok(self.place(place)?.address)
+    pub fn address(&self, index: usize) -> Result<std::net::IpAddr> {
+        Ok(self.access(index)?.address)
     }
 
     /// The clusters as data.
@@ -71,14 +71,14 @@ impl Mesh {
         &self.world.topology.clusters
     }
 
-    /// The cluster at that place of the topology.
+    /// The cluster of that index of the topology.
     ///
     /// # Errors
     /// [`Code::Internal`]: a module of stories says how many clusters it needs.
-    pub fn cluster(&self, place: usize) -> Result<&Cluster> {
+    pub fn cluster(&self, index: usize) -> Result<&Cluster> {
         self.clusters()
-            .get(place)
-            .ok_or_else(|| Error::internal(format!("the world has no cluster at place {place}")))
+            .get(index)
+            .ok_or_else(|| Error::internal(format!("the world has no cluster of index {index}")))
     }
 
     /// Every ordered pair of clusters.
@@ -194,8 +194,8 @@ impl Mesh {
 
     /// Where each east-west gateway is reached.
     pub fn gateways(&self, seen: &mut Evidence) -> Result<()> {
-        for (name, place) in &self.world.sites {
-            seen.cluster_mut(name)?.gateway = Some(format!("{}:15443", place.address));
+        for (name, access) in &self.world.sites {
+            seen.cluster_mut(name)?.gateway = Some(format!("{}:15443", access.address));
         }
         Ok(())
     }

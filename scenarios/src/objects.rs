@@ -3,7 +3,7 @@
 use harness::{Code, Error, Result};
 use serde_json::{Value, json};
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 
 /// istiod's settings: `mesh` and `meshNetworks`.
 pub const MESH: Map<'static> = Map("istio-system", "istio");
@@ -16,7 +16,7 @@ pub const SERVER: Map<'static> = Map("spire", "spire-server");
 #[derive(Clone, Copy, Debug)]
 pub struct Map<'a>(pub &'a str, pub &'a str);
 
-/// A Deployment, for [`Stage::read`] and [`Stage::change`].
+/// A Deployment, for [`Fixture::read`] and [`Fixture::change`].
 pub fn deployment(namespace: &str, name: &str) -> Value {
     object("apps/v1", "Deployment", namespace, name)
 }
@@ -46,10 +46,10 @@ impl Map<'_> {
     }
 }
 
-impl Stage<'_> {
+impl Fixture<'_> {
     /// What a ConfigMap says under `key`.
-    pub async fn setting(&self, place: usize, map: Map<'_>, key: &str) -> Result<String> {
-        let object = self.read(place, &map.object()).await?;
+    pub async fn setting(&self, index: usize, map: Map<'_>, key: &str) -> Result<String> {
+        let object = self.read(index, &map.object()).await?;
         let found = object.data["data"].get(key).and_then(Value::as_str);
         let missing =
             || Error::new(Code::Evidence, format!("the ConfigMap {}/{} has no {key}", map.0, map.1));
@@ -57,7 +57,7 @@ impl Stage<'_> {
     }
 
     /// Says `text` there instead, until the end of the story.
-    pub async fn set(&mut self, place: usize, map: Map<'_>, key: &str, text: &str) -> Result<()> {
-        self.change(place, &map.object(), &json!({ "data": { key: text } })).await
+    pub async fn set(&mut self, index: usize, map: Map<'_>, key: &str, text: &str) -> Result<()> {
+        self.change(index, &map.object(), &json!({ "data": { key: text } })).await
     }
 }

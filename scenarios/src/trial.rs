@@ -9,10 +9,10 @@ use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Topology;
 
 use crate::Mesh;
-use crate::moment::Moment;
+use crate::baseline::Baseline;
+use crate::fixture::Fixture;
 use crate::owed::Owed;
 use crate::shows::Shows;
-use crate::stage::Stage;
 use crate::telling::{Outcome, failed, tell};
 
 /// The stack of a trial, in bytes: without optimisation the frames of one deep future do not fit into a thread's usual
@@ -49,7 +49,7 @@ pub struct Story {
 }
 
 /// A story's function, as a table can hold it.
-type Tell = for<'a, 'b> fn(&'a mut Stage<'b>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+type Tell = for<'a, 'b> fn(&'a mut Fixture<'b>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
 /// The stories of a module, in a table at its top: what each is called, the function that tells it, and the facts that it
 /// owes, by name and sentence.
@@ -65,8 +65,8 @@ type Tell = for<'a, 'b> fn(&'a mut Stage<'b>) -> Pin<Box<dyn Future<Output = Res
 /// }
 /// ```
 ///
-/// The story shows each of them, whatever it sees: `stage.shows(NEXT_PORT_REFUSED, must, seen)`,
-/// `stage.shows(GATEWAY_REACHED.on(&way), …)`, `stage.shows(NO_OTHER_BUNDLE.of(&cluster.name), …)`. What it does not show
+/// The story shows each of them, whatever it sees: `fixture.shows(NEXT_PORT_REFUSED, must, seen)`,
+/// `fixture.shows(GATEWAY_REACHED.on(&way), …)`, `fixture.shows(NO_OTHER_BUNDLE.of(&cluster.name), …)`. What it does not show
 /// is unjudged, by name: `fact/reached/next-port-refused`.
 ///
 /// `each way` and `each cluster` are owed for every one of the topology; `{from}`, `{to}` and `{cluster}` are its names,
@@ -90,7 +90,7 @@ macro_rules! stories {
             function: stringify!($function),
             owes: &[$($owes)?],
             facts: &[$($fact,)*],
-            tell: |stage| Box::pin($function(stage)),
+            tell: |fixture| Box::pin($function(fixture)),
         },)+];
     };
 }
@@ -153,17 +153,17 @@ impl Trial {
     }
 }
 
-/// Plays a story on a stage of its own, strikes the stage, and claims that every cluster is as it was before.
+/// Plays a story with a fixture of its own, undoes all of that, and claims that every cluster is as it was before.
 ///
 /// # Errors
 /// As [`tell`].
 async fn play(story: &'static Story, owes: Vec<Owed>) -> Outcome {
     let name = story.name;
     tell(name, &owes, async |mesh, seen| {
-        let before = Moment::of_all(mesh).await?;
-        let mut stage = Stage::of(name, mesh, seen);
-        let played = (story.tell)(&mut stage).await;
-        let struck = stage.strike().await;
+        let before = Baseline::of_all(mesh).await?;
+        let mut fixture = Fixture::of(name, mesh, seen);
+        let played = (story.tell)(&mut fixture).await;
+        let undone = fixture.undo_all().await;
         for (before, cluster) in before.iter().zip(mesh.clusters()) {
             let subject = Subject::After { story: name.to_owned(), cluster: cluster.name.clone() };
             let id = Claim::of(Kind::ClusterAsBefore, subject);
@@ -172,7 +172,7 @@ async fn play(story: &'static Story, owes: Vec<Owed>) -> Outcome {
         }
         mesh.published(seen).await?;
         mesh.istiod_roots(seen).await?;
-        played.and(struck)
+        played.and(undone)
     })
     .await
 }

@@ -6,7 +6,7 @@ use proof::claim::{Claim, due};
 use proof::evidence::Control;
 use proof::topology::Topology;
 
-use crate::stage::Stage;
+use crate::fixture::Fixture;
 use crate::trial::Trial;
 use crate::{Withdrawn, stories};
 
@@ -40,19 +40,19 @@ fn federates_with(topology: &Topology) -> Vec<Claim> {
     due::withdrawn(topology, Control::FederatesWithAbsent, "again-with-federatesWith-put-back")
 }
 
-async fn without_the_peers_bundle_the_same_call_is_refused(stage: &mut Stage<'_>) -> Result<()> {
-    let withdrawn = stage.mesh.take_bundles_away().await?;
-    refused_meanwhile(stage, withdrawn, Control::PeerBundleTakenAway).await
+async fn without_the_peers_bundle_the_same_call_is_refused(fixture: &mut Fixture<'_>) -> Result<()> {
+    let withdrawn = fixture.mesh.take_bundles_away().await?;
+    refused_meanwhile(fixture, withdrawn, Control::PeerBundleTakenAway).await
 }
 
-async fn without_federates_with_the_same_call_is_refused(stage: &mut Stage<'_>) -> Result<()> {
-    let withdrawn = stage.mesh.take_federates_with_away().await?;
-    refused_meanwhile(stage, withdrawn, Control::FederatesWithAbsent).await
+async fn without_federates_with_the_same_call_is_refused(fixture: &mut Fixture<'_>) -> Result<()> {
+    let withdrawn = fixture.mesh.take_federates_with_away().await?;
+    refused_meanwhile(fixture, withdrawn, Control::FederatesWithAbsent).await
 }
 
 /// The call is refused while trust is withdrawn, and answered, by the right ones, after it was put back.
-async fn refused_meanwhile(stage: &mut Stage<'_>, withdrawn: Withdrawn, control: Control) -> Result<()> {
-    let Stage { mesh, seen, .. } = stage;
+async fn refused_meanwhile(fixture: &mut Fixture<'_>, withdrawn: Withdrawn, control: Control) -> Result<()> {
+    let Fixture { mesh, seen, .. } = fixture;
     let observed = async {
         mesh.sidecars_believe_in(1).await?;
         for way in mesh.ways() {

@@ -1,6 +1,6 @@
 //! Does trust need the federation API? The guide (004) exchanges bundles by hand, with `bundle show` and `bundle set`.
 
-use crate::{CURL, HELLOWORLD, Stage, stories};
+use crate::{CURL, Fixture, HELLOWORLD, stories};
 use harness::spire;
 use harness::{Code, Error, Result};
 use proof::claim::{Claim, due};
@@ -49,112 +49,114 @@ const GIVEN: &str = "guide/given-bundle.yaml";
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
 
 /// If this fails, clusters whose bundle endpoints cannot reach each other cannot be federated at all.
-async fn bundles_exchanged_by_hand_federate_as_well(stage: &mut Stage<'_>) -> Result<()> {
+async fn bundles_exchanged_by_hand_federate_as_well(fixture: &mut Fixture<'_>) -> Result<()> {
     for (here, there) in WAYS {
-        stage.remove(here, &relationship(stage, there)?).await?;
-        spire::delete_bundle_of_peer(stage.api(here)?, &domain(stage, there)?).await?;
+        fixture.remove(here, &relationship(fixture, there)?).await?;
+        spire::delete_bundle_of_peer(fixture.api(here)?, &domain(fixture, there)?).await?;
     }
-    stage.mesh.sidecars_believe_in(1).await?;
+    fixture.mesh.sidecars_believe_in(1).await?;
     for (from, to) in WAYS {
-        let refused = stage.mesh.refused(Control::PeerBundleTakenAway, &stage.mesh.way(from, to)?).await?;
-        stage.seen.refusals.extend(refused);
+        let refused =
+            fixture.mesh.refused(Control::PeerBundleTakenAway, &fixture.mesh.way(from, to)?).await?;
+        fixture.seen.refusals.extend(refused);
     }
     for (here, there) in WAYS {
-        let shown = spire::bundle(stage.api(there)?).await?;
-        let way = stage.mesh.way(here, there)?;
-        stage.shows(
+        let shown = spire::bundle(fixture.api(there)?).await?;
+        let way = fixture.mesh.way(here, there)?;
+        fixture.shows(
             SERVER_SHOWS_BUNDLE.of(&way.to),
             Must::have(["\"keys\"", "\"x509-svid\"", "\"x5c\""]),
             &shown,
         );
-        let said = set(stage, here, &domain(stage, there)?, &authorities(&shown)?.concat()).await?;
-        stage.shows(BUNDLE_SET_BY_HAND.on(&way), Must::have(["bundle set."]), said);
-        let listed = list(stage, here, there).await?;
-        stage.shows(BUNDLE_LISTED.on(&way), Must::be(authorities(&shown)?.concat()), listed);
-        let held = document(stage, here, there).await?;
-        stage.shows(NO_REFRESH_HINT.on(&way), Must::lack(["spiffe_refresh_hint"]), held);
+        let said = set(fixture, here, &domain(fixture, there)?, &authorities(&shown)?.concat()).await?;
+        fixture.shows(BUNDLE_SET_BY_HAND.on(&way), Must::have(["bundle set."]), said);
+        let listed = list(fixture, here, there).await?;
+        fixture.shows(BUNDLE_LISTED.on(&way), Must::be(authorities(&shown)?.concat()), listed);
+        let held = document(fixture, here, there).await?;
+        fixture.shows(NO_REFRESH_HINT.on(&way), Must::lack(["spiffe_refresh_hint"]), held);
     }
-    stage.mesh.sidecars_believe_in(2).await?;
+    fixture.mesh.sidecars_believe_in(2).await?;
     for (from, to) in WAYS {
-        stage.mesh.answers_again(&stage.mesh.way(from, to)?).await?;
-        stage.mesh.gateways(stage.seen)?;
-        stage.mesh.handshakes(stage.seen, &stage.mesh.way(from, to)?).await?;
+        fixture.mesh.answers_again(&fixture.mesh.way(from, to)?).await?;
+        fixture.mesh.gateways(fixture.seen)?;
+        fixture.mesh.handshakes(fixture.seen, &fixture.mesh.way(from, to)?).await?;
     }
     Ok(())
 }
 
 /// If this fails, rotation of an authority breaks the mesh where bundles are exchanged by hand: the guide's pipe takes
 /// the first certificate that it finds.
-async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(stage: &mut Stage<'_>) -> Result<()> {
-    let far = domain(stage, 1)?;
-    spire::command(stage.api(1)?, &["localauthority", "x509", "prepare"]).await?;
+async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(fixture: &mut Fixture<'_>) -> Result<()> {
+    let far = domain(fixture, 1)?;
+    spire::command(fixture.api(1)?, &["localauthority", "x509", "prepare"]).await?;
     let id = format!("spiffe://{far}");
-    spire::command(stage.api(0)?, &["federation", "refresh", "-id", &id]).await?;
+    spire::command(fixture.api(0)?, &["federation", "refresh", "-id", &id]).await?;
     let held =
-        stage.until("the refresh", "spiffe_refresh_hint", async || document(stage, 0, 1).await).await?;
-    stage.shows(REFRESHED_AT_ONCE, Must::have(["spiffe_refresh_hint"]), &held);
-    stage.shows(
+        fixture.until("the refresh", "spiffe_refresh_hint", async || document(fixture, 0, 1).await).await?;
+    fixture.shows(REFRESHED_AT_ONCE, Must::have(["spiffe_refresh_hint"]), &held);
+    fixture.shows(
         NEW_AUTHORITY_HELD,
         Must::be("2 authorities"),
         format!("{} authorities", authorities(&held)?.len()),
     );
 
-    stage.remove(0, &relationship(stage, 1)?).await?;
-    let both = authorities(&spire::bundle(stage.api(1)?).await?)?;
-    let leaf = stage.own_certificate(1, HELLOWORLD).await?;
+    fixture.remove(0, &relationship(fixture, 1)?).await?;
+    let both = authorities(&spire::bundle(fixture.api(1)?).await?)?;
+    let leaf = fixture.own_certificate(1, HELLOWORLD).await?;
     let (used, prepared): (Vec<_>, Vec<_>) = both.iter().partition(|pem| signed(&leaf, pem));
-    stage.shows(ONE_AUTHORITY_SIGNS, Must::be("1 of 2"), format!("{} of {}", used.len(), both.len()));
+    fixture.shows(ONE_AUTHORITY_SIGNS, Must::be("1 of 2"), format!("{} of {}", used.len(), both.len()));
     for (fact, pems) in [(ONLY_THE_SIGNER_HELD, &used), (ONLY_THE_PREPARED_HELD, &prepared)] {
-        set(stage, 0, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
-        let held = list(stage, 0, 1).await?.matches("BEGIN").count();
-        stage.shows(fact, Must::be("1 of 2"), format!("{held} of {}", both.len()));
+        set(fixture, 0, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
+        let held = list(fixture, 0, 1).await?.matches("BEGIN").count();
+        fixture.shows(fact, Must::be("1 of 2"), format!("{held} of {}", both.len()));
     }
-    let refused = stage.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(stage).await).await?;
-    stage.shows(FAR_CERTIFICATE_REFUSED, Must::have(["CERTIFICATE_VERIFY_FAILED"]), refused);
-    set(stage, 0, &far, &both.concat()).await?;
-    let answered = stage.until("an answer", "200", async || status(stage).await).await?;
-    stage.shows(FAR_CERTIFICATE_ACCEPTED, Must::be("200"), answered);
+    let refused =
+        fixture.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(fixture).await).await?;
+    fixture.shows(FAR_CERTIFICATE_REFUSED, Must::have(["CERTIFICATE_VERIFY_FAILED"]), refused);
+    set(fixture, 0, &far, &both.concat()).await?;
+    let answered = fixture.until("an answer", "200", async || status(fixture).await).await?;
+    fixture.shows(FAR_CERTIFICATE_ACCEPTED, Must::be("200"), answered);
     Ok(())
 }
 
 /// If this fails, a bundle in a ClusterFederatedTrustDomain has to be loaded by hand after all, as the guide says.
-async fn a_federated_trust_domain_loads_the_bundle_that_it_carries(stage: &mut Stage<'_>) -> Result<()> {
-    let bundle = spire::bundle(stage.api(1)?).await?;
-    let mut classless = given(stage, "classless", &bundle)?;
+async fn a_federated_trust_domain_loads_the_bundle_that_it_carries(fixture: &mut Fixture<'_>) -> Result<()> {
+    let bundle = spire::bundle(fixture.api(1)?).await?;
+    let mut classless = given(fixture, "classless", &bundle)?;
     for object in &mut classless {
         object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
     }
-    stage.bring_objects(0, classless).await?;
-    stage.bring_objects(0, given(stage, "given", &bundle)?).await?;
-    let loaded = stage.until("the bundle", "keys", async || held(stage, "given.example").await).await;
+    fixture.bring_objects(0, classless).await?;
+    fixture.bring_objects(0, given(fixture, "given", &bundle)?).await?;
+    let loaded = fixture.until("the bundle", "keys", async || held(fixture, "given.example").await).await;
     // The manager takes all of them in one pass, so the earlier one has had its turn.
-    let classless = held(stage, "classless.example").await?;
+    let classless = held(fixture, "classless.example").await?;
     for name in ["given", "classless"] {
-        stage.take(0, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
+        fixture.take(0, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
     }
-    spire::delete_bundle_of_peer(stage.api(0)?, "given.example").await?;
-    stage.shows(GIVEN_BUNDLE_LOADED, Must::have(["\"keys\"", "\"x509-svid\""]), loaded?);
-    stage.shows(CLASSLESS_LOADS_NOTHING, Must::be("nothing"), classless);
+    spire::delete_bundle_of_peer(fixture.api(0)?, "given.example").await?;
+    fixture.shows(GIVEN_BUNDLE_LOADED, Must::have(["\"keys\"", "\"x509-svid\""]), loaded?);
+    fixture.shows(CLASSLESS_LOADS_NOTHING, Must::be("nothing"), classless);
     Ok(())
 }
 
-fn given(stage: &Stage<'_>, name: &str, bundle: &str) -> Result<Vec<Value>> {
-    stage.manifest(0, GIVEN, &[("NAME", name), ("BUNDLE", bundle.trim_end())])
+fn given(fixture: &Fixture<'_>, name: &str, bundle: &str) -> Result<Vec<Value>> {
+    fixture.manifest(0, GIVEN, &[("NAME", name), ("BUNDLE", bundle.trim_end())])
 }
 
-async fn held(stage: &Stage<'_>, domain: &str) -> Result<String> {
-    Ok(spire::bundle_of_peer(stage.api(0)?, domain).await?.unwrap_or_else(|| "nothing".to_owned()))
+async fn held(fixture: &Fixture<'_>, domain: &str) -> Result<String> {
+    Ok(spire::bundle_of_peer(fixture.api(0)?, domain).await?.unwrap_or_else(|| "nothing".to_owned()))
 }
 
-fn domain(stage: &Stage<'_>, place: usize) -> Result<String> {
-    Ok(stage.cluster(place)?.trust_domain.clone())
+fn domain(fixture: &Fixture<'_>, index: usize) -> Result<String> {
+    Ok(fixture.cluster(index)?.trust_domain.clone())
 }
 
-/// The resource by which the controller manager federates with the cluster at that place.
-fn relationship(stage: &Stage<'_>, place: usize) -> Result<Value> {
+/// The resource by which the controller manager federates with the cluster of that index.
+fn relationship(fixture: &Fixture<'_>, index: usize) -> Result<Value> {
     Ok(json!({
         "apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterFederatedTrustDomain",
-        "metadata": { "name": stage.cluster(place)?.name }
+        "metadata": { "name": fixture.cluster(index)?.name }
     }))
 }
 
@@ -177,32 +179,32 @@ fn signed(leaf: &str, authority: &str) -> bool {
     Pem::of(leaf).chain().is_ok_and(|chain| chain.signer(&authorities).is_some())
 }
 
-async fn set(stage: &Stage<'_>, here: usize, domain: &str, pem: &str) -> Result<String> {
+async fn set(fixture: &Fixture<'_>, here: usize, domain: &str, pem: &str) -> Result<String> {
     let id = format!("spiffe://{domain}");
-    spire::command_fed(stage.api(here)?, &["bundle", "set", "-format", "pem", "-id", &id], pem).await
+    spire::command_fed(fixture.api(here)?, &["bundle", "set", "-format", "pem", "-id", &id], pem).await
 }
 
-async fn list(stage: &Stage<'_>, here: usize, there: usize) -> Result<String> {
-    let id = format!("spiffe://{}", domain(stage, there)?);
-    spire::command(stage.api(here)?, &["bundle", "list", "-format", "pem", "-id", &id]).await
+async fn list(fixture: &Fixture<'_>, here: usize, there: usize) -> Result<String> {
+    let id = format!("spiffe://{}", domain(fixture, there)?);
+    spire::command(fixture.api(here)?, &["bundle", "list", "-format", "pem", "-id", &id]).await
 }
 
 /// The peer's bundle as the server holds it, in SPIFFE's form.
-async fn document(stage: &Stage<'_>, here: usize, there: usize) -> Result<String> {
-    let held = spire::bundle_of_peer(stage.api(here)?, &domain(stage, there)?).await?;
+async fn document(fixture: &Fixture<'_>, here: usize, there: usize) -> Result<String> {
+    let held = spire::bundle_of_peer(fixture.api(here)?, &domain(fixture, there)?).await?;
     held.ok_or_else(|| Error::new(Code::Evidence, "the server holds no bundle of its peer"))
 }
 
 /// What the client's sidecar says of a call to the far version.
-async fn why(stage: &Stage<'_>) -> Result<String> {
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
-    let reply = stage.ask(0, CURL, "curl", &url).await?;
-    let records = stage.records(0, CURL, &reply.request).await?;
+async fn why(fixture: &Fixture<'_>) -> Result<String> {
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
+    let reply = fixture.ask(0, CURL, "curl", &url).await?;
+    let records = fixture.records(0, CURL, &reply.request).await?;
     let reasons = records.into_iter().filter_map(|record| record.upstream_transport_failure_reason);
     Ok(format!("status {}: {}", reply.status, reasons.collect::<Vec<_>>().join(" ")))
 }
 
-async fn status(stage: &Stage<'_>) -> Result<String> {
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
-    Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+async fn status(fixture: &Fixture<'_>) -> Result<String> {
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
+    Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
 }

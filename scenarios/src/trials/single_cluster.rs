@@ -1,6 +1,6 @@
 //! What is left out when there is only one cluster? (004: Q4)
 
-use crate::{CURL, HELLOWORLD, MESH, Stage, stories};
+use crate::{CURL, Fixture, HELLOWORLD, MESH, stories};
 use harness::{Result, spire};
 use proof::evidence::Must;
 
@@ -22,56 +22,61 @@ stories! {
 }
 
 /// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.
-async fn one_cluster_needs_nothing_of_federation(stage: &mut Stage<'_>) -> Result<()> {
-    let cluster = stage.cluster(0)?.clone();
-    let bundles = spire::command(stage.api(0)?, &["bundle", "list"]).await?;
-    stage.shows(NO_OTHER_BUNDLE, Must::be(""), bundles);
-    let entries = spire::entries(stage.api(0)?).await?;
+async fn one_cluster_needs_nothing_of_federation(fixture: &mut Fixture<'_>) -> Result<()> {
+    let cluster = fixture.cluster(0)?.clone();
+    let bundles = spire::command(fixture.api(0)?, &["bundle", "list"]).await?;
+    fixture.shows(NO_OTHER_BUNDLE, Must::be(""), bundles);
+    let entries = spire::entries(fixture.api(0)?).await?;
     let federated = proof::identity::entries_of(&entries)?
         .iter()
         .filter(|entry| !entry.federates_with.is_empty())
         .count();
-    stage.shows(NO_ENTRY_FEDERATES, Must::be("0"), federated.to_string());
-    stage.shows(NO_MESH_NETWORKS, Must::be("networks: {}"), stage.setting(0, MESH, "meshNetworks").await?);
-    stage.shows(
+    fixture.shows(NO_ENTRY_FEDERATES, Must::be("0"), federated.to_string());
+    fixture.shows(
+        NO_MESH_NETWORKS,
+        Must::be("networks: {}"),
+        fixture.setting(0, MESH, "meshNetworks").await?,
+    );
+    fixture.shows(
         NO_ALIAS,
         Must::lack(["local", ".internal"]),
-        aliases(&stage.setting(0, MESH, "mesh").await?),
+        aliases(&fixture.setting(0, MESH, "mesh").await?),
     );
-    let secrets = harness::kube::object::dynamic(stage.api(0)?, "v1", "Secret", Some("istio-system"))?;
+    let secrets = harness::kube::object::dynamic(fixture.api(0)?, "v1", "Secret", Some("istio-system"))?;
     let wanted = kube::api::ListParams::default().labels("istio/multiCluster=true");
     let found = secrets.list(&wanted).await.map_or(usize::MAX, |all| all.items.len());
-    stage.shows(NO_REMOTE_SECRET, Must::be("0"), found.to_string());
-    let reply = stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
-    stage.shows(HELLOWORLD_ANSWERS, Must::be("200"), reply.status.to_string());
-    met(stage, &reply.request).await?;
+    fixture.shows(NO_REMOTE_SECRET, Must::be("0"), found.to_string());
+    let reply = fixture.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+    fixture.shows(HELLOWORLD_ANSWERS, Must::be("200"), reply.status.to_string());
+    met(fixture, &reply.request).await?;
 
     // The control: the shortest form of the document, where the manager watches a class.
-    let mut classless = stage.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
+    let mut classless = fixture.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
     for object in classless.iter_mut().filter(|object| object["kind"] == "ClusterSPIFFEID") {
         object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
     }
-    stage.bring_objects(0, classless).await?;
-    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
-    stage.ready(0, "short-lived", "short-lived").await?;
-    let late = stage.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
-    stage.shows(CLASSLESS_GIVES_NOTHING, Must::be("0 entries"), format!("{} entries", late.len()));
+    fixture.bring_objects(0, classless).await?;
+    fixture.bring(0, "guide/short-lived.yaml", &[]).await?;
+    fixture.ready(0, "short-lived", "short-lived").await?;
+    let late =
+        fixture.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
+    fixture.shows(CLASSLESS_GIVES_NOTHING, Must::be("0 entries"), format!("{} entries", late.len()));
     Ok(())
 }
 
 /// Both sidecars' records of one request: each saw a certificate of the one SPIRE.
-async fn met(stage: &mut Stage<'_>, request: &str) -> Result<()> {
-    let by = stage.cluster(0)?.name.clone();
+async fn met(fixture: &mut Fixture<'_>, request: &str) -> Result<()> {
+    let by = fixture.cluster(0)?.name.clone();
     for (fact, who, of, seen) in
         [(CLIENT_SAW_SERVER, "client", CURL, HELLOWORLD), (SERVER_SAW_CLIENT, "server", HELLOWORLD, CURL)]
     {
-        let records = stage.records(0, of, request).await?;
+        let records = fixture.records(0, of, request).await?;
         let pem = records.into_iter().find_map(|record| match who {
             "client" => record.upstream_peer_cert,
             _ => record.downstream_peer_cert,
         });
-        let id = stage.id(0, seen).await?;
-        stage.shows(
+        let id = fixture.id(0, seen).await?;
+        fixture.shows(
             fact,
             Must::BeVouchedFor { by: by.clone(), id },
             pem.map(|pem| pem.as_str().to_owned()).unwrap_or_default(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
@@ -44,13 +44,13 @@ stories! {
 const SAMPLE: usize = 24;
 
 /// If this fails, the document's demonstration does not work, or works with other certificates than it says.
-async fn a_quote_crosses_from_blues_mesh_to_green(stage: &mut Stage<'_>) -> Result<()> {
-    let agent = scene(stage).await?;
-    clusters(stage).await?;
-    quotes(stage).await?;
-    handshakes(stage).await?;
-    let seen = listed(stage, &agent.token).await?;
-    stage.shows(
+async fn a_quote_crosses_from_blues_mesh_to_green(fixture: &mut Fixture<'_>) -> Result<()> {
+    let agent = scene(fixture).await?;
+    clusters(fixture).await?;
+    quotes(fixture).await?;
+    handshakes(fixture).await?;
+    let seen = listed(fixture, &agent.token).await?;
+    fixture.shows(
         AGENT_LISTED,
         Must::have([
             format!("/spire/agent/join_token/{}", agent.token),
@@ -61,39 +61,43 @@ async fn a_quote_crosses_from_blues_mesh_to_green(stage: &mut Stage<'_>) -> Resu
     Ok(())
 }
 
-async fn clusters(stage: &mut Stage<'_>) -> Result<()> {
-    for (place, fact) in [(BLUE, BLUE_IS_KIND), (GREEN, GREEN_IS_KIND)] {
-        let name = stage.cluster(place)?.name.clone();
-        let nodes: Api<Node> = Api::all(stage.api(place)?.clone());
+async fn clusters(fixture: &mut Fixture<'_>) -> Result<()> {
+    for (index, fact) in [(BLUE, BLUE_IS_KIND), (GREEN, GREEN_IS_KIND)] {
+        let name = fixture.cluster(index)?.name.clone();
+        let nodes: Api<Node> = Api::all(fixture.api(index)?.clone());
         let nodes = nodes.list(&ListParams::default()).await;
         let nodes = nodes.map_err(|e| Error::new(Code::Evidence, "cannot list nodes").because(e))?.items;
         let ids = nodes.into_iter().filter_map(|node| node.spec?.provider_id);
-        stage.shows(fact, Must::have([format!("kind://docker/{name}/")]), ids.collect::<Vec<_>>().join(" "));
+        fixture.shows(
+            fact,
+            Must::have([format!("kind://docker/{name}/")]),
+            ids.collect::<Vec<_>>().join(" "),
+        );
     }
-    let injected = stage.standing(BLUE, SLEEP).await?;
-    stage.shows(INJECTS_BY_ITSELF, Must::be("2/2 Running"), injected);
-    let server = stage.standing(BLUE, Pods("spire", "app=spire-server")).await?;
-    stage.shows(SERVER_WITH_REGISTRAR, Must::be("2/2 Running"), server);
-    let agent = stage.standing(BLUE, Pods("spire", "app=spire-agent")).await?;
-    stage.shows(AGENT_OF_BLUE, Must::be("1/1 Running"), agent);
+    let injected = fixture.standing(BLUE, SLEEP).await?;
+    fixture.shows(INJECTS_BY_ITSELF, Must::be("2/2 Running"), injected);
+    let server = fixture.standing(BLUE, Pods("spire", "app=spire-server")).await?;
+    fixture.shows(SERVER_WITH_REGISTRAR, Must::be("2/2 Running"), server);
+    let agent = fixture.standing(BLUE, Pods("spire", "app=spire-agent")).await?;
+    fixture.shows(AGENT_OF_BLUE, Must::be("1/1 Running"), agent);
     let service = crate::service("green", "envoy");
     let kind =
-        stage.read(GREEN, &service).await?.data["spec"]["type"].as_str().unwrap_or_default().to_owned();
-    stage.shows(LOAD_BALANCER, Must::be("LoadBalancer"), kind);
-    let debug = stage.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
-    stage.shows(CLUSTERS_TOLD, Must::have(["quote::", "::health_flags::healthy"]), debug);
+        fixture.read(GREEN, &service).await?.data["spec"]["type"].as_str().unwrap_or_default().to_owned();
+    fixture.shows(LOAD_BALANCER, Must::be("LoadBalancer"), kind);
+    let debug = fixture.admin(GREEN, GREEN_ENVOY, "/clusters").await?;
+    fixture.shows(CLUSTERS_TOLD, Must::have(["quote::", "::health_flags::healthy"]), debug);
     Ok(())
 }
 
-async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
+async fn quotes(fixture: &mut Fixture<'_>) -> Result<()> {
     let mut heard = BTreeSet::new();
     let mut asked = 0;
     while asked < SAMPLE && heard.len() < 2 {
-        let reply = ask(stage, "envoy").await?;
+        let reply = ask(fixture, "envoy").await?;
         heard.insert(said(&reply).split(", instance").next().unwrap_or_default().to_owned());
         asked += 1;
     }
-    stage.shows(
+    fixture.shows(
         QUOTES_HEARD,
         Must::have([
             "200 Hello version: trust, but verify",
@@ -105,41 +109,41 @@ async fn quotes(stage: &mut Stage<'_>) -> Result<()> {
 }
 
 /// One request, as four witnesses recorded it.
-async fn handshakes(stage: &mut Stage<'_>) -> Result<()> {
-    let reply = ask(stage, "envoy").await?;
-    let by = stage.cluster(BLUE)?.name.clone();
-    let at_sleep = stage.records(BLUE, SLEEP, &reply.request).await?.pop().unwrap_or_default();
-    let at_sidecar = stage.records(BLUE, BLUE_ENVOY, &reply.request).await?.pop().unwrap_or_default();
-    stage.shows(
+async fn handshakes(fixture: &mut Fixture<'_>) -> Result<()> {
+    let reply = ask(fixture, "envoy").await?;
+    let by = fixture.cluster(BLUE)?.name.clone();
+    let at_sleep = fixture.records(BLUE, SLEEP, &reply.request).await?.pop().unwrap_or_default();
+    let at_sidecar = fixture.records(BLUE, BLUE_ENVOY, &reply.request).await?.pop().unwrap_or_default();
+    fixture.shows(
         INWARD_SERVER_OF_ISTIOD,
         Must::BeIstiods { of: by.clone() },
         pem(&at_sleep.upstream_peer_cert),
     );
-    stage.shows(
+    fixture.shows(
         INWARD_CLIENT_OF_ISTIOD,
         Must::BeIstiods { of: by.clone() },
         pem(&at_sidecar.downstream_peer_cert),
     );
-    let at_blue = record(stage, BLUE, BLUE_ENVOY, &reply.request).await?;
-    let at_green = record(stage, GREEN, GREEN_ENVOY, &reply.request).await?;
-    let green = stage.address(GREEN)?;
-    stage.shows(
+    let at_blue = record(fixture, BLUE, BLUE_ENVOY, &reply.request).await?;
+    let at_green = record(fixture, GREEN, GREEN_ENVOY, &reply.request).await?;
+    let green = fixture.address(GREEN)?;
+    fixture.shows(
         GREENS_NODE_ADDRESSED,
         Must::be(format!("{green}:10443")),
         at_blue.upstream_host.clone().unwrap_or_default(),
     );
-    stage.shows(
+    fixture.shows(
         GREEN_SHOWED_SVID,
-        Must::BeVouchedFor { by: by.clone(), id: id(stage, "green", "envoy")? },
+        Must::BeVouchedFor { by: by.clone(), id: id(fixture, "green", "envoy")? },
         pem(&at_blue.upstream_peer_cert),
     );
-    stage.shows(
+    fixture.shows(
         BLUE_SHOWED_SVID,
-        Must::BeVouchedFor { by, id: id(stage, "blue", "envoy")? },
+        Must::BeVouchedFor { by, id: id(fixture, "blue", "envoy")? },
         pem(&at_green.downstream_peer_cert),
     );
     let versions =
         [at_blue.upstream_tls_version, at_green.downstream_tls_version].map(Option::unwrap_or_default);
-    stage.shows(MUTUAL_TLS, Must::be("TLSv1.2 TLSv1.2"), versions.join(" "));
+    fixture.shows(MUTUAL_TLS, Must::be("TLSv1.2 TLSv1.2"), versions.join(" "));
     Ok(())
 }

@@ -11,7 +11,7 @@ use crate::trial::Story;
 
 use std::fmt::Display;
 
-use crate::{Pods, Stage};
+use crate::{Fixture, Pods};
 use harness::{Code, Error, Result, render, spire};
 use proof::envoy::Record;
 use proof::evidence::Reply;
@@ -47,15 +47,15 @@ struct Agent {
 
 impl Agent {
     /// Green's agent, with a fresh token and the bundle of Blue's server.
-    async fn new(stage: &mut Stage<'_>) -> Result<Self> {
-        let token = stage.join_token(BLUE, &node(stage)?).await?;
-        let bundle = bundle_of(stage, BLUE).await?;
+    async fn new(fixture: &mut Fixture<'_>) -> Result<Self> {
+        let token = fixture.join_token(BLUE, &node(fixture)?).await?;
+        let bundle = bundle_of(fixture, BLUE).await?;
         let data = format!("/run/spire/green/data-{}", token.split('-').next().unwrap_or_default());
         Ok(Self { name: "spire-agent", port: "9983", token, bundle, data, start: 1 })
     }
 
-    async fn bring(&self, stage: &mut Stage<'_>) -> Result<()> {
-        let (address, domain) = (stage.address(BLUE)?, stage.cluster(BLUE)?.trust_domain.clone());
+    async fn bring(&self, fixture: &mut Fixture<'_>) -> Result<()> {
+        let (address, domain) = (fixture.address(BLUE)?, fixture.cluster(BLUE)?.trust_domain.clone());
         let values = [
             ("NAME", self.name),
             ("HEALTH_PORT", self.port),
@@ -66,28 +66,28 @@ impl Agent {
             ("SERVER_ADDRESS", &address),
             ("SERVER_TRUST_DOMAIN", &domain),
         ];
-        stage.bring(GREEN, "bluegreen/agent.yaml", &values).await
+        fixture.bring(GREEN, "bluegreen/agent.yaml", &values).await
     }
 }
 
 /// All of the document, ready, and its request answered.
-async fn scene(stage: &mut Stage<'_>) -> Result<Agent> {
-    let agent = Agent::new(stage).await?;
-    let (parent, id) = (node(stage)?, id(stage, "green", "envoy")?.to_string());
+async fn scene(fixture: &mut Fixture<'_>) -> Result<Agent> {
+    let agent = Agent::new(fixture).await?;
+    let (parent, id) = (node(fixture)?, id(fixture, "green", "envoy")?.to_string());
     let selectors = ["-selector", "k8s:ns:green", "-selector", "k8s:sa:envoy"];
-    stage.entry(BLUE, &[&["-parentID", &parent, "-spiffeID", &id], &selectors[..]].concat()).await?;
-    bring_all(stage, &agent).await?;
+    fixture.entry(BLUE, &[&["-parentID", &parent, "-spiffeID", &id], &selectors[..]].concat()).await?;
+    bring_all(fixture, &agent).await?;
     Ok(agent)
 }
 
 /// Everything but token and entry, which are made once; as often as one likes.
-async fn bring_all(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
-    stage.bring(GREEN, "bluegreen/green.yaml", &[]).await?;
-    agent.bring(stage).await?;
-    bring_green_envoy(stage, "1").await?;
-    stage.bring(BLUE, "bluegreen/blue.yaml", &[]).await?;
-    bring_blue_envoy(stage, "envoy").await?;
-    for (place, namespace, name) in [
+async fn bring_all(fixture: &mut Fixture<'_>, agent: &Agent) -> Result<()> {
+    fixture.bring(GREEN, "bluegreen/green.yaml", &[]).await?;
+    agent.bring(fixture).await?;
+    bring_green_envoy(fixture, "1").await?;
+    fixture.bring(BLUE, "bluegreen/blue.yaml", &[]).await?;
+    bring_blue_envoy(fixture, "envoy").await?;
+    for (index, namespace, name) in [
         (GREEN, "green", "quote-trust"),
         (GREEN, "green", "quote-doubt"),
         (GREEN, "green", "spire-agent"),
@@ -95,30 +95,30 @@ async fn bring_all(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
         (BLUE, "blue", "sleep"),
         (BLUE, "blue", "envoy"),
     ] {
-        stage.ready(place, namespace, name).await?;
+        fixture.ready(index, namespace, name).await?;
     }
     // kube-proxy and istiod need a moment for new Services; what is judged is asked after that.
-    stage
-        .until("an answer from Green", "200 ", || async { Ok(said(&ask(stage, "envoy").await?)) })
+    fixture
+        .until("an answer from Green", "200 ", || async { Ok(said(&ask(fixture, "envoy").await?)) })
         .await
         .map(drop)
 }
 
-async fn bring_green_envoy(stage: &mut Stage<'_>, start: &str) -> Result<()> {
-    let (log, domain) = (access_log(stage).await?, stage.cluster(BLUE)?.trust_domain.clone());
-    let listed = id(stage, "blue", "envoy")?.to_string();
+async fn bring_green_envoy(fixture: &mut Fixture<'_>, start: &str) -> Result<()> {
+    let (log, domain) = (access_log(fixture).await?, fixture.cluster(BLUE)?.trust_domain.clone());
+    let listed = id(fixture, "blue", "envoy")?.to_string();
     let values = [
         ("ACCESS_LOG", log.as_str()),
         ("BLUE_TRUST_DOMAIN", &domain),
         ("LISTED_ID", &listed),
         ("START", start),
     ];
-    stage.bring(GREEN, "bluegreen/green-envoy.yaml", &values).await
+    fixture.bring(GREEN, "bluegreen/green-envoy.yaml", &values).await
 }
 
-async fn bring_blue_envoy(stage: &mut Stage<'_>, name: &str) -> Result<()> {
-    let (log, domain) = (access_log(stage).await?, stage.cluster(BLUE)?.trust_domain.clone());
-    let (address, green) = (stage.address(GREEN)?, id(stage, "green", "envoy")?.to_string());
+async fn bring_blue_envoy(fixture: &mut Fixture<'_>, name: &str) -> Result<()> {
+    let (log, domain) = (access_log(fixture).await?, fixture.cluster(BLUE)?.trust_domain.clone());
+    let (address, green) = (fixture.address(GREEN)?, id(fixture, "green", "envoy")?.to_string());
     let values = [
         ("NAME", name),
         ("ACCESS_LOG", log.as_str()),
@@ -126,37 +126,37 @@ async fn bring_blue_envoy(stage: &mut Stage<'_>, name: &str) -> Result<()> {
         ("GREEN_ADDRESS", &address),
         ("GREEN_ID", &green),
     ];
-    stage.bring(BLUE, "bluegreen/blue-envoy.yaml", &values).await
+    fixture.bring(BLUE, "bluegreen/blue-envoy.yaml", &values).await
 }
 
 /// The format in which the mesh's sidecars write, so that our Envoys' records read as theirs do.
-async fn access_log(stage: &Stage<'_>) -> Result<String> {
+async fn access_log(fixture: &Fixture<'_>) -> Result<String> {
     let mesh: Value =
-        render::parse(&stage.setting(BLUE, crate::MESH, "mesh").await?, Code::Evidence, "mesh")?;
+        render::parse(&fixture.setting(BLUE, crate::MESH, "mesh").await?, Code::Evidence, "mesh")?;
     let format: Value =
         render::parse(mesh["accessLogFormat"].as_str().unwrap_or_default(), Code::Evidence, "format")?;
     Ok(format.to_string())
 }
 
 /// The other name of Green's agent: entries hang on it, so they outlive a token.
-fn node(stage: &Stage<'_>) -> Result<String> {
-    Ok(format!("spiffe://{}/green/node", stage.cluster(BLUE)?.trust_domain))
+fn node(fixture: &Fixture<'_>) -> Result<String> {
+    Ok(format!("spiffe://{}/green/node", fixture.cluster(BLUE)?.trust_domain))
 }
 
 /// An identity of Blue's trust domain; Green's workloads have such, too.
-fn id(stage: &Stage<'_>, namespace: &str, account: &str) -> Result<SpiffeId> {
-    let id = format!("spiffe://{}/ns/{namespace}/sa/{account}", stage.cluster(BLUE)?.trust_domain);
+fn id(fixture: &Fixture<'_>, namespace: &str, account: &str) -> Result<SpiffeId> {
+    let id = format!("spiffe://{}/ns/{namespace}/sa/{account}", fixture.cluster(BLUE)?.trust_domain);
     id.parse().map_err(|e| Error::new(Code::Evidence, "an identity").because(e))
 }
 
 /// What a cluster's SPIRE server is believed by, as PEM.
-async fn bundle_of(stage: &Stage<'_>, place: usize) -> Result<String> {
-    spire::command(stage.api(place)?, &["bundle", "show"]).await
+async fn bundle_of(fixture: &Fixture<'_>, index: usize) -> Result<String> {
+    spire::command(fixture.api(index)?, &["bundle", "show"]).await
 }
 
 /// The document's test command: curl in the `sleep` pod asks an Envoy of Blue.
-async fn ask(stage: &Stage<'_>, envoy: &str) -> Result<Reply> {
-    stage.ask(BLUE, SLEEP, "curl", &format!("http://{envoy}.blue/hello")).await
+async fn ask(fixture: &Fixture<'_>, envoy: &str) -> Result<Reply> {
+    fixture.ask(BLUE, SLEEP, "curl", &format!("http://{envoy}.blue/hello")).await
 }
 
 fn said(reply: &Reply) -> String {
@@ -164,8 +164,8 @@ fn said(reply: &Reply) -> String {
 }
 
 /// What one of our Envoys recorded of a request.
-async fn record(stage: &Stage<'_>, place: usize, of: Pods<'_>, request: &str) -> Result<Record> {
-    let log = stage.until("the Envoy's record", request, || stage.log(place, of, ENVOY)).await?;
+async fn record(fixture: &Fixture<'_>, index: usize, of: Pods<'_>, request: &str) -> Result<Record> {
+    let log = fixture.until("the Envoy's record", request, || fixture.log(index, of, ENVOY)).await?;
     let found =
         Record::all_in(&log)?.into_iter().rfind(|record| record.request_id.as_deref() == Some(request));
     found.ok_or_else(|| {
@@ -178,8 +178,8 @@ fn pem(shown: &Option<Pem>) -> String {
 }
 
 /// What the server says of the agent that this token attested.
-async fn listed(stage: &Stage<'_>, token: &str) -> Result<String> {
-    let all = spire::command(stage.api(BLUE)?, &["agent", "list"]).await?;
+async fn listed(fixture: &Fixture<'_>, token: &str) -> Result<String> {
+    let all = spire::command(fixture.api(BLUE)?, &["agent", "list"]).await?;
     let block = all.split("\n\n").find(|block| block.contains(token));
     Ok(block.unwrap_or("no agent of this token").trim().to_owned())
 }

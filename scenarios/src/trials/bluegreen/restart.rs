@@ -1,6 +1,6 @@
 //! What happens when Green's agent starts again? Its token is used up.
 
-use crate::{Stage, stories};
+use crate::{Fixture, stories};
 use harness::Result;
 use proof::evidence::Must;
 
@@ -31,26 +31,26 @@ const USED: &str = "join token does not exist or has already been used";
 const SECRET: &str = "SdsApi default";
 
 /// If this fails, an agent whose SVID is gone hangs in silence, or can be made again without a new token.
-async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(stage: &mut Stage<'_>) -> Result<()> {
-    let agent = scene(stage).await?;
-    Agent { start: 2, ..agent.clone() }.bring(stage).await?;
-    stage.ready(GREEN, "green", agent.name).await?;
-    let log = stage.log(GREEN, AGENT, "spire-agent").await?;
-    stage.shows(
+async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(fixture: &mut Fixture<'_>) -> Result<()> {
+    let agent = scene(fixture).await?;
+    Agent { start: 2, ..agent.clone() }.bring(fixture).await?;
+    fixture.ready(GREEN, "green", agent.name).await?;
+    let log = fixture.log(GREEN, AGENT, "spire-agent").await?;
+    fixture.shows(
         SVID_ON_DISK_SUFFICES,
         Must::have(["SVID loaded"]),
         lines(&log, &["SVID loaded", "attestation", "level=error"]),
     );
 
     let lost = Agent { start: 3, data: format!("{}-lost", agent.data), ..agent.clone() };
-    lost.bring(stage).await?;
-    let look = || stage.log(GREEN, AGENT, "spire-agent");
-    let log = stage.until("the agent to say why it does not start", USED, look).await?;
-    stage.shows(LOST_SVID_IS_SAID, Must::have([USED]), lines(&log, &["level=error", "level=warn"]));
-    let stands = stage.standing(GREEN, AGENT).await?;
-    stage.shows(LOST_SVID_NOT_READY, Must::have(["0/1"]), stands);
-    let restarts = stage.until("the agent to end", "ended", || async {
-        let pod = stage.pod(GREEN, AGENT).await?;
+    lost.bring(fixture).await?;
+    let look = || fixture.log(GREEN, AGENT, "spire-agent");
+    let log = fixture.until("the agent to say why it does not start", USED, look).await?;
+    fixture.shows(LOST_SVID_IS_SAID, Must::have([USED]), lines(&log, &["level=error", "level=warn"]));
+    let stands = fixture.standing(GREEN, AGENT).await?;
+    fixture.shows(LOST_SVID_NOT_READY, Must::have(["0/1"]), stands);
+    let restarts = fixture.until("the agent to end", "ended", || async {
+        let pod = fixture.pod(GREEN, AGENT).await?;
         let containers =
             pod.status.into_iter().flat_map(|status| status.container_statuses.unwrap_or_default());
         let ended = containers.filter_map(|one| {
@@ -60,30 +60,30 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(stage: &mut S
         Ok(ended.map(|end| format!("ended with {}", end.exit_code)).collect::<Vec<_>>().join(" "))
     });
     let restarts = restarts.await?;
-    stage.shows(PROCESS_ENDS, Must::be("ended with 1"), restarts);
+    fixture.shows(PROCESS_ENDS, Must::be("ended with 1"), restarts);
 
-    let reply = ask(stage, "envoy").await?;
-    stage.shows(MEANWHILE_ANSWERED, Must::have(["200 Hello version"]), said(&reply));
-    bring_green_envoy(stage, "2").await?;
-    let waits = stage.until("the new Envoy to wait for its secrets", SECRET, || {
-        stage.admin(GREEN, GREEN_ENVOY, "/init_dump")
+    let reply = ask(fixture, "envoy").await?;
+    fixture.shows(MEANWHILE_ANSWERED, Must::have(["200 Hello version"]), said(&reply));
+    bring_green_envoy(fixture, "2").await?;
+    let waits = fixture.until("the new Envoy to wait for its secrets", SECRET, || {
+        fixture.admin(GREEN, GREEN_ENVOY, "/init_dump")
     });
     let waits = waits.await?;
-    stage.shows(NEW_ENVOY_WAITS, Must::have([SECRET]), waits);
-    let stands = stage.stands(GREEN, GREEN_ENVOY, "0/1 Running").await?;
-    stage.shows(NEW_ENVOY_NOT_READY, Must::be("0/1 Running"), stands);
+    fixture.shows(NEW_ENVOY_WAITS, Must::have([SECRET]), waits);
+    let stands = fixture.stands(GREEN, GREEN_ENVOY, "0/1 Running").await?;
+    fixture.shows(NEW_ENVOY_NOT_READY, Must::be("0/1 Running"), stands);
 
-    let name = node(stage)?;
-    let token = stage.join_token(BLUE, &name).await?;
-    Agent { start: 4, token, ..lost }.bring(stage).await?;
-    let stands = stage.stands(GREEN, AGENT, "1/1 Running").await?;
-    stage.shows(NEW_TOKEN_MAKES_READY, Must::be("1/1 Running"), stands);
-    let stands = stage.stands(GREEN, GREEN_ENVOY, "1/1 Running").await?;
-    stage.shows(ENVOY_READY_AGAIN, Must::be("1/1 Running"), stands);
-    let held = stage.own_certificate(GREEN, GREEN_ENVOY).await?;
-    stage.shows(
+    let name = node(fixture)?;
+    let token = fixture.join_token(BLUE, &name).await?;
+    Agent { start: 4, token, ..lost }.bring(fixture).await?;
+    let stands = fixture.stands(GREEN, AGENT, "1/1 Running").await?;
+    fixture.shows(NEW_TOKEN_MAKES_READY, Must::be("1/1 Running"), stands);
+    let stands = fixture.stands(GREEN, GREEN_ENVOY, "1/1 Running").await?;
+    fixture.shows(ENVOY_READY_AGAIN, Must::be("1/1 Running"), stands);
+    let held = fixture.own_certificate(GREEN, GREEN_ENVOY).await?;
+    fixture.shows(
         SVID_HELD_AGAIN,
-        Must::BeVouchedFor { by: stage.cluster(BLUE)?.name.clone(), id: id(stage, "green", "envoy")? },
+        Must::BeVouchedFor { by: fixture.cluster(BLUE)?.name.clone(), id: id(fixture, "green", "envoy")? },
         held,
     );
     Ok(())

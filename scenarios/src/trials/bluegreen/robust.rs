@@ -1,6 +1,6 @@
 //! Can the set-up be run again? The document's own script cannot.
 
-use crate::{Stage, stories};
+use crate::{Fixture, stories};
 use harness::Result;
 use harness::kube::delete::delete;
 use harness::kube::inventory::Inventory;
@@ -24,23 +24,23 @@ stories! {
 }
 
 /// If this fails, whoever repeats the set-up, or resumes one that stopped half-way, gets something else.
-async fn the_set_up_can_be_repeated_and_resumed(stage: &mut Stage<'_>) -> Result<()> {
-    let agent = scene(stage).await?;
-    let before = [inventory(stage, BLUE).await?, inventory(stage, GREEN).await?];
-    bring_all(stage, &agent).await?;
+async fn the_set_up_can_be_repeated_and_resumed(fixture: &mut Fixture<'_>) -> Result<()> {
+    let agent = scene(fixture).await?;
+    let before = [inventory(fixture, BLUE).await?, inventory(fixture, GREEN).await?];
+    bring_all(fixture, &agent).await?;
     let unchanged = [
         (BLUE, BLUE_OBJECTS_UNCHANGED, BLUE_PODS_UNCHANGED),
         (GREEN, GREEN_OBJECTS_UNCHANGED, GREEN_PODS_UNCHANGED),
     ];
-    for ((place, objects, no_pod), before) in unchanged.into_iter().zip(&before) {
-        let now = inventory(stage, place).await?;
+    for ((index, objects, no_pod), before) in unchanged.into_iter().zip(&before) {
+        let now = inventory(fixture, index).await?;
         let different = before.0.until(&now.0);
-        stage.shows(
+        fixture.shows(
             objects,
             Must::be("nothing is different"),
             if different.is_empty() { "nothing is different".to_owned() } else { different },
         );
-        stage.shows(no_pod, Must::be(before.1.clone()), now.1);
+        fixture.shows(no_pod, Must::be(before.1.clone()), now.1);
     }
 
     // As if it had stopped half-way: both Envoys and the agent are missing, the rest is there.
@@ -50,17 +50,17 @@ async fn the_set_up_can_be_repeated_and_resumed(stage: &mut Stage<'_>) -> Result
         object("apps/v1", "Deployment", "green", "spire-agent"),
         object("v1", "Service", "green", "envoy"),
     ];
-    delete(stage.api(GREEN)?, &green, &Note::silent()).await?;
-    delete(stage.api(BLUE)?, &[object("apps/v1", "Deployment", "blue", "envoy")], &Note::silent()).await?;
-    bring_all(stage, &agent).await?;
-    let reply = ask(stage, "envoy").await?;
-    stage.shows(HALF_IS_COMPLETED, Must::have(["200 Hello version"]), said(&reply));
+    delete(fixture.api(GREEN)?, &green, &Note::silent()).await?;
+    delete(fixture.api(BLUE)?, &[object("apps/v1", "Deployment", "blue", "envoy")], &Note::silent()).await?;
+    bring_all(fixture, &agent).await?;
+    let reply = ask(fixture, "envoy").await?;
+    fixture.shows(HALF_IS_COMPLETED, Must::have(["200 Hello version"]), said(&reply));
     Ok(())
 }
 
 /// What the cluster holds, and the pods of the two namespaces.
-async fn inventory(stage: &Stage<'_>, place: usize) -> Result<(Inventory, String)> {
-    let api = stage.api(place)?;
+async fn inventory(fixture: &Fixture<'_>, index: usize) -> Result<(Inventory, String)> {
+    let api = fixture.api(index)?;
     let mut uids = Vec::new();
     for namespace in ["blue", "green"] {
         uids.extend(

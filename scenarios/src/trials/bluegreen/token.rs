@@ -1,6 +1,6 @@
 //! How does Green's agent come to trust Blue's server, and the server to trust it?
 
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::{Result, spire};
 use proof::evidence::Must;
 use proof::identity::entries_of;
@@ -37,29 +37,30 @@ const USED: &str = "join token does not exist or has already been used";
 
 /// If this fails, an agent that knows the wrong authority gives its token to whoever answers.
 async fn an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    stage.bring(GREEN, "bluegreen/green.yaml", &[]).await?;
-    let right = Agent::new(stage).await?;
-    let wrong = Agent { bundle: bundle_of(stage, GREEN).await?, ..right.clone() };
-    wrong.bring(stage).await?;
-    let log = stage.until("the agent to say why it does not start", UNKNOWN, || log_of(stage, AGENT)).await?;
-    stage.shows(WRONG_BUNDLE_REFUSED, Must::have([UNKNOWN]), lines(&log, &["level=error", "level=warn"]));
-    let stands = stage.standing(GREEN, AGENT).await?;
-    stage.shows(WRONG_BUNDLE_NOT_READY, Must::have(["0/1"]), stands);
-    let seen = listed(stage, &right.token).await?;
-    stage.shows(NOBODY_ATTESTED, Must::be("no agent of this token"), seen);
+    fixture.bring(GREEN, "bluegreen/green.yaml", &[]).await?;
+    let right = Agent::new(fixture).await?;
+    let wrong = Agent { bundle: bundle_of(fixture, GREEN).await?, ..right.clone() };
+    wrong.bring(fixture).await?;
+    let log =
+        fixture.until("the agent to say why it does not start", UNKNOWN, || log_of(fixture, AGENT)).await?;
+    fixture.shows(WRONG_BUNDLE_REFUSED, Must::have([UNKNOWN]), lines(&log, &["level=error", "level=warn"]));
+    let stands = fixture.standing(GREEN, AGENT).await?;
+    fixture.shows(WRONG_BUNDLE_NOT_READY, Must::have(["0/1"]), stands);
+    let seen = listed(fixture, &right.token).await?;
+    fixture.shows(NOBODY_ATTESTED, Must::be("no agent of this token"), seen);
 
-    Agent { start: 2, ..right.clone() }.bring(stage).await?;
-    let stands = stage.stands(GREEN, AGENT, "1/1 Running").await?;
-    stage.shows(OWN_BUNDLE_READY, Must::be("1/1 Running"), stands);
-    let log = log_of(stage, AGENT).await?;
-    stage.shows(
+    Agent { start: 2, ..right.clone() }.bring(fixture).await?;
+    let stands = fixture.stands(GREEN, AGENT, "1/1 Running").await?;
+    fixture.shows(OWN_BUNDLE_READY, Must::be("1/1 Running"), stands);
+    let log = log_of(fixture, AGENT).await?;
+    fixture.shows(
         STARTED_FROM_BUNDLE,
         Must::have(["Bundle loaded", "Node attestation was successful"]),
         log.clone(),
     );
-    stage.shows(
+    fixture.shows(
         NO_INSECURE_BOOTSTRAP,
         Must::lack(["nsecure bootstrap", "skipping server certificate verification"]),
         log,
@@ -68,40 +69,41 @@ async fn an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token(
 }
 
 /// If this fails, whoever finds a used token can be an agent.
-async fn a_token_attests_one_agent_once(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring(GREEN, "bluegreen/green.yaml", &[]).await?;
-    let first = Agent::new(stage).await?;
-    first.bring(stage).await?;
-    stage.ready(GREEN, "green", first.name).await?;
-    as_listed(stage, &first).await?;
+async fn a_token_attests_one_agent_once(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.bring(GREEN, "bluegreen/green.yaml", &[]).await?;
+    let first = Agent::new(fixture).await?;
+    first.bring(fixture).await?;
+    fixture.ready(GREEN, "green", first.name).await?;
+    as_listed(fixture, &first).await?;
 
     let data = format!("{}-second", first.data);
     let second = Agent { name: "second-agent", port: "9984", data, ..first.clone() };
-    second.bring(stage).await?;
+    second.bring(fixture).await?;
     let pods = Pods("green", "app=second-agent");
-    let log =
-        stage.until("the second agent to say why it does not start", USED, || log_of(stage, pods)).await?;
-    stage.shows(SECOND_AGENT_REFUSED, Must::have([USED]), lines(&log, &["level=error", "level=warn"]));
-    let stands = stage.standing(GREEN, pods).await?;
-    stage.shows(SECOND_AGENT_NOT_READY, Must::have(["0/1"]), stands);
-    let stands = stage.standing(GREEN, AGENT).await?;
-    stage.shows(FIRST_AGENT_UNHARMED, Must::be("1/1 Running"), stands);
+    let log = fixture
+        .until("the second agent to say why it does not start", USED, || log_of(fixture, pods))
+        .await?;
+    fixture.shows(SECOND_AGENT_REFUSED, Must::have([USED]), lines(&log, &["level=error", "level=warn"]));
+    let stands = fixture.standing(GREEN, pods).await?;
+    fixture.shows(SECOND_AGENT_NOT_READY, Must::have(["0/1"]), stands);
+    let stands = fixture.standing(GREEN, AGENT).await?;
+    fixture.shows(FIRST_AGENT_UNHARMED, Must::be("1/1 Running"), stands);
     Ok(())
 }
 
-async fn as_listed(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
-    let seen = listed(stage, &agent.token).await?;
-    let domain = stage.cluster(BLUE)?.trust_domain.clone();
-    stage.shows(
+async fn as_listed(fixture: &mut Fixture<'_>, agent: &Agent) -> Result<()> {
+    let seen = listed(fixture, &agent.token).await?;
+    let domain = fixture.cluster(BLUE)?.trust_domain.clone();
+    fixture.shows(
         LISTED_BY_TOKEN,
         Must::have([format!("SPIFFE ID         : spiffe://{domain}/spire/agent/join_token/{}", agent.token)]),
         seen.clone(),
     );
-    stage.shows(NO_REATTESTATION, Must::have(["Can re-attest     : false"]), seen);
-    let node = node(stage)?;
-    let entries = entries_of(&spire::entries(stage.api(BLUE)?).await?)?;
+    fixture.shows(NO_REATTESTATION, Must::have(["Can re-attest     : false"]), seen);
+    let node = node(fixture)?;
+    let entries = entries_of(&spire::entries(fixture.api(BLUE)?).await?)?;
     let alias = entries.into_iter().find(|entry| entry.spiffe_id.to_string() == node);
-    stage.shows(
+    fixture.shows(
         NAME_IS_AN_ENTRY,
         Must::have([agent.token.clone()]),
         alias.map_or_else(|| "no such entry".to_owned(), |entry| entry.parent_id.to_string()),
@@ -109,6 +111,6 @@ async fn as_listed(stage: &mut Stage<'_>, agent: &Agent) -> Result<()> {
     Ok(())
 }
 
-async fn log_of(stage: &Stage<'_>, of: Pods<'_>) -> Result<String> {
-    stage.log(GREEN, of, "spire-agent").await
+async fn log_of(fixture: &Fixture<'_>, of: Pods<'_>) -> Result<String> {
+    fixture.log(GREEN, of, "spire-agent").await
 }

@@ -1,7 +1,7 @@
 //! What does the SPIRE agent's configuration decide? (004: steps 5 and 6, the two tables of settings)
 
 use crate::shows::Shows;
-use crate::{CURL, Pods, Stage, stories};
+use crate::{CURL, Fixture, Pods, stories};
 use harness::Result;
 use harness::kube::rollout::Workload;
 use proof::evidence::Must;
@@ -33,67 +33,69 @@ const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
 
 /// If this fails, somebody else owns the agent's configuration, or a sidecar finds SPIRE elsewhere.
 async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let first = stage.pod(0, AGENT).await?.metadata.uid;
-    configure(stage, SOCKET_TO_CHANGE, "public/socket", "public/agent.sock").await?;
-    stage.shows(
+    let first = fixture.pod(0, AGENT).await?.metadata.uid;
+    configure(fixture, SOCKET_TO_CHANGE, "public/socket", "public/agent.sock").await?;
+    fixture.shows(
         AGENTS_ARE_NEW,
         Must::be("new"),
-        if stage.pod(0, AGENT).await?.metadata.uid == first { "the same" } else { "new" },
+        if fixture.pod(0, AGENT).await?.metadata.uid == first { "the same" } else { "new" },
     );
-    let now = stage.setting(0, crate::AGENT, "agent.conf").await?;
-    stage.shows(CONFIGURATION_STAYS, Must::have(["public/agent.sock"]), now);
+    let now = fixture.setting(0, crate::AGENT, "agent.conf").await?;
+    fixture.shows(CONFIGURATION_STAYS, Must::have(["public/agent.sock"]), now);
 
-    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
-    let log = stage
+    fixture.bring(0, "guide/short-lived.yaml", &[]).await?;
+    let log = fixture
         .until("the sidecar's words", "failed to set up UDS", async || {
-            stage.log(0, SHORT, "istio-proxy").await
+            fixture.log(0, SHORT, "istio-proxy").await
         })
         .await?;
     let words: Vec<_> = log.lines().filter(|line| line.to_lowercase().contains("sds")).collect();
-    stage.shows(SOCKET_NOT_FOUND, Must::lack(["Existing workload SDS socket found"]), words.join("\n"));
-    stage.shows(CANNOT_SERVE_ISTIODS, Must::have(["failed to set up UDS"]), words.join("\n"));
-    let standing = stage.standing(0, SHORT).await?;
-    stage.shows(SHORT_NOT_READY, Must::lack(["2/2"]), standing);
+    fixture.shows(SOCKET_NOT_FOUND, Must::lack(["Existing workload SDS socket found"]), words.join("\n"));
+    fixture.shows(CANNOT_SERVE_ISTIODS, Must::have(["failed to set up UDS"]), words.join("\n"));
+    let standing = fixture.standing(0, SHORT).await?;
+    fixture.shows(SHORT_NOT_READY, Must::lack(["2/2"]), standing);
     let driver = Pods("spire", "app=spiffe-csi-driver");
-    let drivers = stage.standing(0, driver).await?;
-    stage.shows(DRIVER_READY, Must::have(["2/2"]), drivers);
+    let drivers = fixture.standing(0, driver).await?;
+    fixture.shows(DRIVER_READY, Must::have(["2/2"]), drivers);
     Ok(())
 }
 
 /// If this fails, the peers' bundles reach a sidecar by another name than Istio asks for.
-async fn peers_bundles_reach_sidecars_only_by_the_documented_names(stage: &mut Stage<'_>) -> Result<()> {
+async fn peers_bundles_reach_sidecars_only_by_the_documented_names(fixture: &mut Fixture<'_>) -> Result<()> {
     configure(
-        stage,
+        fixture,
         BUNDLE_NAME_TO_CHANGE,
         "default_bundle_name = \"null\"",
         "default_bundle_name = \"ROOTCA\"",
     )
     .await?;
-    let seen = stage.until("one bundle alone", "1 trust domain", async || domains(stage).await).await?;
-    stage.shows(OWN_DOMAIN_ALONE, Must::be("1 trust domain"), seen);
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
-    let reply = stage
-        .until("the refusal", "503", async || Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string()))
+    let seen = fixture.until("one bundle alone", "1 trust domain", async || domains(fixture).await).await?;
+    fixture.shows(OWN_DOMAIN_ALONE, Must::be("1 trust domain"), seen);
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
+    let reply = fixture
+        .until("the refusal", "503", async || {
+            Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
+        })
         .await?;
-    stage.shows(FAR_CLUSTER_REFUSED, Must::be("503"), reply);
+    fixture.shows(FAR_CLUSTER_REFUSED, Must::be("503"), reply);
     Ok(())
 }
 
 /// If this fails, what sds-names took is not back.
 async fn peers_bundles_reach_sidecars_only_by_the_documented_names_again(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let seen = stage.until("all bundles", "2 trust domains", async || domains(stage).await).await?;
-    stage.shows(EVERY_DOMAIN_BELIEVED, Must::be("2 trust domains"), seen);
-    stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await
+    let seen = fixture.until("all bundles", "2 trust domains", async || domains(fixture).await).await?;
+    fixture.shows(EVERY_DOMAIN_BELIEVED, Must::be("2 trust domains"), seen);
+    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await
 }
 
 /// How many trust domains curl's proxy believes.
-async fn domains(stage: &Stage<'_>) -> Result<String> {
+async fn domains(fixture: &Fixture<'_>) -> Result<String> {
     use proof::envoy::Trust;
-    let count = match stage.held(0, CURL).await?.trust("ROOTCA") {
+    let count = match fixture.held(0, CURL).await?.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => all.len(),
         // One pool of roots is what the agent serves for one trust domain.
         Some(Trust::AnyName(_)) => 1,
@@ -103,10 +105,10 @@ async fn domains(stage: &Stage<'_>) -> Result<String> {
 }
 
 /// Changes the agent's configuration and restarts it.
-async fn configure(stage: &mut Stage<'_>, is_there: Shows, from: &str, to: &str) -> Result<()> {
-    let conf = stage.setting(0, crate::AGENT, "agent.conf").await?;
+async fn configure(fixture: &mut Fixture<'_>, is_there: Shows, from: &str, to: &str) -> Result<()> {
+    let conf = fixture.setting(0, crate::AGENT, "agent.conf").await?;
     let changed = conf.replace(from, to);
-    stage.shows(is_there, Must::have([from]), conf);
-    stage.set(0, crate::AGENT, "agent.conf", &changed).await?;
-    stage.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
+    fixture.shows(is_there, Must::have([from]), conf);
+    fixture.set(0, crate::AGENT, "agent.conf", &changed).await?;
+    fixture.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
 }

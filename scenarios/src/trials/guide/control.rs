@@ -1,6 +1,6 @@
 //! Which settings of istiod matter for trust, and which do nothing? (004: step 9, the tables of settings, Q2)
 
-use crate::{CURL, HELLOWORLD, MESH, SERVER, Stage, deployment, stories};
+use crate::{CURL, Fixture, HELLOWORLD, MESH, SERVER, deployment, stories};
 use harness::Result;
 use harness::kube::rollout::Workload;
 use proof::evidence::Must;
@@ -32,21 +32,21 @@ stories! {
 }
 
 /// If this fails, a setting that people copy from the guide has begun to matter.
-async fn two_settings_of_the_guide_are_absent_and_not_missed(stage: &mut Stage<'_>) -> Result<()> {
-    let pod = stage.pod(0, CURL).await?;
+async fn two_settings_of_the_guide_are_absent_and_not_missed(fixture: &mut Fixture<'_>) -> Result<()> {
+    let pod = fixture.pod(0, CURL).await?;
     let spec = json!(pod.spec);
-    stage.shows(
+    fixture.shows(
         NO_POD_IS_TOLD,
         Must::lack(["CREDENTIAL_SOCKET_EXISTS", "ISTIO_META_TLS_CLIENT_ROOT_CERT"]),
         spec.to_string(),
     );
-    let mesh = stage.setting(0, MESH, "mesh").await?;
-    let (own, peer) = (stage.cluster(0)?.trust_domain.clone(), stage.cluster(1)?.trust_domain.clone());
-    stage.shows(TRUST_DOMAIN_AND_ALIAS, Must::have([format!("trustDomain: {own}"), peer]), mesh);
-    for place in [0, 1] {
-        let conf = stage.setting(place, SERVER, "server.conf").await?;
-        let cluster = stage.cluster(place)?.clone();
-        stage.shows(
+    let mesh = fixture.setting(0, MESH, "mesh").await?;
+    let (own, peer) = (fixture.cluster(0)?.trust_domain.clone(), fixture.cluster(1)?.trust_domain.clone());
+    fixture.shows(TRUST_DOMAIN_AND_ALIAS, Must::have([format!("trustDomain: {own}"), peer]), mesh);
+    for index in [0, 1] {
+        let conf = fixture.setting(index, SERVER, "server.conf").await?;
+        let cluster = fixture.cluster(index)?.clone();
+        fixture.shows(
             TRUST_DOMAIN_READ_BACK.of(&cluster.name),
             Must::have([format!("trust_domain = \"{}\"", cluster.trust_domain)]),
             conf,
@@ -57,68 +57,68 @@ async fn two_settings_of_the_guide_are_absent_and_not_missed(stage: &mut Stage<'
 
 /// If this fails, Istio accepts strangers without being told of their trust domain, or refuses friends.
 async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let name = stage.cluster(0)?.trust_domain.clone();
-    let mesh = stage.setting(1, MESH, "mesh").await?;
+    let name = fixture.cluster(0)?.trust_domain.clone();
+    let mesh = fixture.setting(1, MESH, "mesh").await?;
     let without: Vec<&str> = mesh.lines().filter(|line| line.trim() != format!("- {name}")).collect();
     let without = without.join("\n").replace("trustDomainAliases:", "trustDomainAliases: []");
-    stage.set(1, MESH, "mesh", &without).await?;
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version);
-    let reply = stage
+    fixture.set(1, MESH, "mesh", &without).await?;
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
+    let reply = fixture
         .until("the refusal", "503", async || {
-            let reply = stage.ask(0, CURL, "curl", &url).await?;
-            let records = stage.records(0, CURL, &reply.request).await?;
+            let reply = fixture.ask(0, CURL, "curl", &url).await?;
+            let records = fixture.records(0, CURL, &reply.request).await?;
             let flags = records.into_iter().filter_map(|record| record.response_code_details);
             Ok(format!("{} {}", reply.status, flags.collect::<Vec<_>>().join(" ")))
         })
         .await?;
-    stage.shows(CONNECTION_ENDED, Must::have(["503", "connection_termination"]), reply);
+    fixture.shows(CONNECTION_ENDED, Must::have(["503", "connection_termination"]), reply);
     Ok(())
 }
 
 /// If this fails, what aliases took is not back.
 async fn a_server_accepts_a_foreign_client_only_if_its_trust_domain_is_an_alias_again(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await?;
-    let reply = stage
+    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await?;
+    let reply = fixture
         .ask(
             0,
             CURL,
             "curl",
-            &format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(1)?.version),
+            &format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version),
         )
         .await?;
-    stage.shows(ANSWERED_WITH_ALIAS, Must::be("200"), reply.status.to_string());
+    fixture.shows(ANSWERED_WITH_ALIAS, Must::be("200"), reply.status.to_string());
     Ok(())
 }
 
 /// If this fails, the check that istiod makes of proxies has begun to look at their SVIDs.
-async fn istiods_identity_check_may_be_on_or_off(stage: &mut Stage<'_>) -> Result<()> {
+async fn istiods_identity_check_may_be_on_or_off(fixture: &mut Fixture<'_>) -> Result<()> {
     for (value, joins) in [("true", JOINS_WITH_CHECK_ON), ("false", JOINS_WITH_CHECK_OFF)] {
         let istiod = deployment("istio-system", "istiod");
         let mut containers =
-            json!(stage.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
+            json!(fixture.read(0, &istiod).await?.data["spec"]["template"]["spec"]["containers"]);
         if let Some(env) = containers[0]["env"].as_array_mut() {
             env.retain(|one| one["name"] != "PILOT_ENABLE_XDS_IDENTITY_CHECK");
             env.push(json!({ "name": "PILOT_ENABLE_XDS_IDENTITY_CHECK", "value": value }));
         }
-        stage
+        fixture
             .change(0, &istiod, &json!({ "spec": { "template": { "spec": { "containers": containers } } } }))
             .await?;
-        stage.ready(0, "istio-system", "istiod").await?;
-        stage.restart_pods(0, "istio-test", "helloworld", Workload::Deployment).await?;
-        let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(0)?.version);
-        let reply = stage
+        fixture.ready(0, "istio-system", "istiod").await?;
+        fixture.restart_pods(0, "istio-test", "helloworld", Workload::Deployment).await?;
+        let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(0)?.version);
+        let reply = fixture
             .until("an answer", "200", async || {
-                Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+                Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
             })
             .await?;
-        stage.shows(joins, Must::be("200"), reply);
+        fixture.shows(joins, Must::be("200"), reply);
     }
-    let by = stage.cluster(0)?.name.clone();
-    let (id, pem) = (stage.id(0, HELLOWORLD).await?, stage.own_certificate(0, HELLOWORLD).await?);
-    stage.shows(CERTIFICATE_IS_SPIRES, Must::BeVouchedFor { by, id }, pem);
+    let by = fixture.cluster(0)?.name.clone();
+    let (id, pem) = (fixture.id(0, HELLOWORLD).await?, fixture.own_certificate(0, HELLOWORLD).await?);
+    fixture.shows(CERTIFICATE_IS_SPIRES, Must::BeVouchedFor { by, id }, pem);
     Ok(())
 }

@@ -1,7 +1,7 @@
 //! Which way of giving a sidecar SPIRE's socket works? (004: Q1, Q5, the version matrix.) Asked of the API server
 //! and the injector by a dry run, which makes nothing.
 
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::Result;
 use proof::evidence::Must;
 use serde_json::{Value, json};
@@ -25,7 +25,7 @@ const ANNOTATED: Pods<'static> = Pods("istio-test", "app=annotated");
 const DOCUMENTED: &str = "sidecar,spire-documented";
 
 /// If this fails, the answer to "how do I mount the socket" has changed with this version of Istio or Kubernetes.
-async fn a_volume_alone_is_what_every_sidecar_takes(stage: &mut Stage<'_>) -> Result<()> {
+async fn a_volume_alone_is_what_every_sidecar_takes(fixture: &mut Fixture<'_>) -> Result<()> {
     let annotations = |templates: &str| json!({ "inject.istio.io/templates": templates });
     let mut in_containers = annotations(DOCUMENTED);
     in_containers["sidecar.istio.io/nativeSidecar"] = json!("false");
@@ -44,14 +44,14 @@ async fn a_volume_alone_is_what_every_sidecar_takes(stage: &mut Stage<'_>) -> Re
         (ANNOTATIONS_ADMITTED_WITHOUT_NATIVE, Must::be("admitted"), old_volumes),
     ];
     for (fact, must, annotations) in cases {
-        let said = stage.admission(0, &pod(&annotations)).await?;
-        stage.shows(fact, must, said);
+        let said = fixture.admission(0, &pod(&annotations)).await?;
+        fixture.shows(fact, must, said);
     }
-    stage.bring(0, "guide/annotated.yaml", &[]).await?;
-    stage.ready(0, ANNOTATED.0, "annotated").await?;
-    let by = stage.cluster(0)?.name.clone();
-    let (id, pem) = (stage.id(0, ANNOTATED).await?, stage.own_certificate(0, ANNOTATED).await?);
-    stage.shows(ANNOTATED_POD_ON_SPIRE, Must::BeVouchedFor { by, id }, pem);
+    fixture.bring(0, "guide/annotated.yaml", &[]).await?;
+    fixture.ready(0, ANNOTATED.0, "annotated").await?;
+    let by = fixture.cluster(0)?.name.clone();
+    let (id, pem) = (fixture.id(0, ANNOTATED).await?, fixture.own_certificate(0, ANNOTATED).await?);
+    fixture.shows(ANNOTATED_POD_ON_SPIRE, Must::BeVouchedFor { by, id }, pem);
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! Which way does traffic between the clusters take, and what must be there for it? (004: parts B3, C1, 4, 5)
 
 use crate::shows::Shows;
-use crate::{CURL, GATEWAY, HELLOWORLD, MESH, OUTSIDER, Stage, deployment, stories};
+use crate::{CURL, Fixture, GATEWAY, HELLOWORLD, MESH, OUTSIDER, deployment, stories};
 use harness::{Code, Error, Result};
 use proof::evidence::Must;
 use proof::topology::Cluster;
@@ -43,28 +43,30 @@ stories! {
 const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
 
 /// If this fails, a firewall is in the way, or an endpoint speaks for somebody else.
-async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(stage: &mut Stage<'_>) -> Result<()> {
+async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
     for (from, to) in WAYS {
-        let (way, far) = (stage.mesh.way(from, to)?, stage.cluster(to)?.clone());
-        let address = stage.mesh.address(to)?;
+        let (way, far) = (fixture.mesh.way(from, to)?, fixture.cluster(to)?.clone());
+        let address = fixture.mesh.address(to)?;
         for (port, must, fact) in [
             (15443, Must::have(["Connected to"]), GATEWAY_REACHED),
             (15444, Must::have(["refused"]), NO_NEIGHBOUR),
         ] {
-            let tried = connect(stage, from, &format!("https://{address}:{port}")).await?;
-            stage.shows(fact.on(&way), must, tried);
+            let tried = connect(fixture, from, &format!("https://{address}:{port}")).await?;
+            fixture.shows(fact.on(&way), must, tried);
         }
         let url = format!("https://{address}:8443");
         let argv = ["curl", "-sk", "-m", "5", "-w", "%{certs}", &url];
-        let got = stage.run(from, OUTSIDER, "curl", &argv).await?.stdout;
-        stage.shows(
+        let got = fixture.run(from, OUTSIDER, "curl", &argv).await?.stdout;
+        fixture.shows(
             BUNDLE_ENDPOINT_ANSWERS.on(&way),
             Must::have(["\"x509-svid\"", "\"spiffe_refresh_hint\""]),
             &got,
         );
         let id = format!("spiffe://{}/spire/server", far.trust_domain).parse();
         let id = id.map_err(|e| Error::new(Code::Evidence, "the server's ID").because(e))?;
-        stage.shows(
+        fixture.shows(
             BUNDLE_ENDPOINT_IS_THE_SERVER.on(&way),
             Must::BeVouchedFor { by: far.name.clone(), id },
             got,
@@ -74,14 +76,14 @@ async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(stage: &
 }
 
 /// If this fails, traffic takes another way than people draw, or needs more than they think.
-async fn the_far_gateway_alone_carries_the_traffic(stage: &mut Stage<'_>) -> Result<()> {
-    let far = stage.cluster(1)?.clone();
-    let gateway = format!("{}:15443", stage.mesh.address(1)?);
-    let local = stage.pod(0, HELLOWORLD).await?;
+async fn the_far_gateway_alone_carries_the_traffic(fixture: &mut Fixture<'_>) -> Result<()> {
+    let far = fixture.cluster(1)?.clone();
+    let gateway = format!("{}:15443", fixture.mesh.address(1)?);
+    let local = fixture.pod(0, HELLOWORLD).await?;
     let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
     let near_pod = format!("{local}:5000::cx_active::");
     let known =
-        stage.until("the near pod's endpoint", &near_pod, || stage.admin(0, CURL, "/clusters")).await?;
+        fixture.until("the near pod's endpoint", &near_pod, || fixture.admin(0, CURL, "/clusters")).await?;
     let all: String = known
         .lines()
         .filter(|line| {
@@ -89,68 +91,69 @@ async fn the_far_gateway_alone_carries_the_traffic(stage: &mut Stage<'_>) -> Res
         })
         .map(|line| format!("{line}\n"))
         .collect();
-    stage.shows(KNOWN_BY_POD_AND_GATEWAY, Must::have([format!("{local}:5000"), gateway]), all);
-    let networks = stage.setting(0, MESH, "meshNetworks").await?;
-    stage.shows(NETWORKS_EMPTY, Must::be("networks: {}"), networks);
-    scale_away(stage, 0, NEAR_GATEWAY_GONE).await?;
-    let reply = asked(stage, &far).await?;
-    stage.shows(FAR_GATEWAY_SUFFICES, Must::be("200"), reply);
-    scale_away(stage, 1, FAR_GATEWAY_GONE).await?;
-    let reply = stage.until("the loss of the way", "503", async || asked(stage, &far).await).await?;
-    stage.shows(NO_WAY_WITHOUT_IT, Must::be("503"), reply);
+    fixture.shows(KNOWN_BY_POD_AND_GATEWAY, Must::have([format!("{local}:5000"), gateway]), all);
+    let networks = fixture.setting(0, MESH, "meshNetworks").await?;
+    fixture.shows(NETWORKS_EMPTY, Must::be("networks: {}"), networks);
+    scale_away(fixture, 0, NEAR_GATEWAY_GONE).await?;
+    let reply = asked(fixture, &far).await?;
+    fixture.shows(FAR_GATEWAY_SUFFICES, Must::be("200"), reply);
+    scale_away(fixture, 1, FAR_GATEWAY_GONE).await?;
+    let reply = fixture.until("the loss of the way", "503", async || asked(fixture, &far).await).await?;
+    fixture.shows(NO_WAY_WITHOUT_IT, Must::be("503"), reply);
     Ok(())
 }
 
 /// If this fails, the way that far-gateway took away is not back.
-async fn the_far_gateway_alone_carries_the_traffic_again(stage: &mut Stage<'_>) -> Result<()> {
-    stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await?;
-    let far = stage.cluster(1)?.clone();
-    let reply = asked(stage, &far).await?;
-    stage.shows(WAY_IS_BACK, Must::be("200"), reply);
+async fn the_far_gateway_alone_carries_the_traffic_again(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await?;
+    let far = fixture.cluster(1)?.clone();
+    let reply = asked(fixture, &far).await?;
+    fixture.shows(WAY_IS_BACK, Must::be("200"), reply);
     Ok(())
 }
 
 /// If this fails, a cluster is found by other means than its remote secret.
-async fn without_the_remote_secret_the_far_cluster_is_unknown(stage: &mut Stage<'_>) -> Result<()> {
-    let far = stage.cluster(1)?.clone();
+async fn without_the_remote_secret_the_far_cluster_is_unknown(fixture: &mut Fixture<'_>) -> Result<()> {
+    let far = fixture.cluster(1)?.clone();
     let name = format!("istio-remote-secret-{}", far.name);
     let secret = crate::secret("istio-system", &name);
-    let found = stage.read(0, &secret).await?.metadata.labels.unwrap_or_default();
+    let found = fixture.read(0, &secret).await?.metadata.labels.unwrap_or_default();
     let labels: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    stage.shows(SECRET_FOUND_BY_LABEL, Must::have(["istio/multiCluster=true"]), labels.join(" "));
-    stage.remove(0, &secret).await?;
-    let reply = stage.until("the loss of the far cluster", "503", async || asked(stage, &far).await).await?;
-    stage.shows(NO_ANSWER_WITHOUT_IT, Must::be("503"), reply);
+    fixture.shows(SECRET_FOUND_BY_LABEL, Must::have(["istio/multiCluster=true"]), labels.join(" "));
+    fixture.remove(0, &secret).await?;
+    let reply =
+        fixture.until("the loss of the far cluster", "503", async || asked(fixture, &far).await).await?;
+    fixture.shows(NO_ANSWER_WITHOUT_IT, Must::be("503"), reply);
     Ok(())
 }
 
 /// If this fails, the way that remote-secret took away is not back.
-async fn without_the_remote_secret_the_far_cluster_is_unknown_again(stage: &mut Stage<'_>) -> Result<()> {
-    stage.mesh.answers_again(&stage.mesh.way(0, 1)?).await?;
-    let far = stage.cluster(1)?.clone();
-    let reply = asked(stage, &far).await?;
-    stage.shows(FAR_CLUSTER_IS_BACK, Must::be("200"), reply);
+async fn without_the_remote_secret_the_far_cluster_is_unknown_again(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await?;
+    let far = fixture.cluster(1)?.clone();
+    let reply = asked(fixture, &far).await?;
+    fixture.shows(FAR_CLUSTER_IS_BACK, Must::be("200"), reply);
     Ok(())
 }
 
-async fn connect(stage: &Stage<'_>, from: usize, url: &str) -> Result<String> {
-    Ok(stage.run(from, OUTSIDER, "curl", &["curl", "-skv", "-m", "5", url]).await?.stderr)
+async fn connect(fixture: &Fixture<'_>, from: usize, url: &str) -> Result<String> {
+    Ok(fixture.run(from, OUTSIDER, "curl", &["curl", "-skv", "-m", "5", url]).await?.stderr)
 }
 
-async fn asked(stage: &Stage<'_>, far: &Cluster) -> Result<String> {
+async fn asked(fixture: &Fixture<'_>, far: &Cluster) -> Result<String> {
     let url = format!("http://helloworld-{}.istio-test:5000/hello", far.version);
-    Ok(stage.ask(0, CURL, "curl", &url).await?.status.to_string())
+    Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
 }
 
 /// Takes every pod of the east-west gateway away.
-async fn scale_away(stage: &mut Stage<'_>, place: usize, gone: Shows) -> Result<()> {
+async fn scale_away(fixture: &mut Fixture<'_>, index: usize, gone: Shows) -> Result<()> {
     let gateway = deployment("istio-system", "east-west-istio");
-    stage.change(place, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
-    let left = stage
+    fixture.change(index, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
+    let left = fixture
         .until("the gateway's end", "none", async || {
-            Ok(stage.pod(place, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
+            Ok(fixture.pod(index, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
         })
         .await?;
-    stage.shows(gone, Must::be("none"), left);
+    fixture.shows(gone, Must::be("none"), left);
     Ok(())
 }

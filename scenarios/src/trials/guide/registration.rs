@@ -1,6 +1,6 @@
 //! What must be there before an identity is given, and what is skipped in silence? (004: D2, troubleshooting)
 
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::{Result, spire};
 use proof::evidence::Must;
 
@@ -21,26 +21,26 @@ stories! {
 const LATE: Pods<'static> = Pods("late", "app=late");
 
 /// If this fails, the order of steps no longer matters, or a new cause keeps entries away.
-async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(stage: &mut Stage<'_>) -> Result<()> {
-    let mut classless = stage.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
+async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(fixture: &mut Fixture<'_>) -> Result<()> {
+    let mut classless = fixture.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
     for object in classless.iter_mut().filter(|object| object["kind"] == "ClusterSPIFFEID") {
         object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
     }
-    stage.bring_objects(0, classless).await?;
-    let id = format!("spiffe://{}/ns/late/sa/default", stage.cluster(0)?.trust_domain);
-    stage.stands(0, LATE, "0/2").await?;
+    fixture.bring_objects(0, classless).await?;
+    let id = format!("spiffe://{}/ns/late/sa/default", fixture.cluster(0)?.trust_domain);
+    fixture.stands(0, LATE, "0/2").await?;
     // The manager looks at pods and resources as they come; a workload that it does take has its entry by now.
-    settled(stage).await?;
-    stage.shows(NO_ENTRY_WITHOUT_CLASS, Must::be("no entry"), entry(stage, &id).await?);
-    let standing = stage.standing(0, LATE).await?;
-    stage.shows(SIDECAR_WAITS, Must::be("0/2 Pending"), standing);
+    settled(fixture).await?;
+    fixture.shows(NO_ENTRY_WITHOUT_CLASS, Must::be("no entry"), entry(fixture, &id).await?);
+    let standing = fixture.standing(0, LATE).await?;
+    fixture.shows(SIDECAR_WAITS, Must::be("0/2 Pending"), standing);
 
     let unknown = "[\"unknown.example\"]";
-    stage.bring(0, "guide/late.yaml", &[("FEDERATES_WITH", unknown)]).await?;
+    fixture.bring(0, "guide/late.yaml", &[("FEDERATES_WITH", unknown)]).await?;
     let manager = Pods("spire", "app=spire-server");
-    let said = stage
+    let said = fixture
         .until("the server's refusal", "unable to find federated bundle", async || {
-            let log = stage.log(0, manager, "spire-controller-manager").await?;
+            let log = fixture.log(0, manager, "spire-controller-manager").await?;
             Ok(log
                 .lines()
                 .filter(|line| line.contains("unknown.example") || line.contains("federated bundle"))
@@ -48,28 +48,28 @@ async fn an_identity_waits_for_the_class_and_for_the_peers_bundle(stage: &mut St
                 .join("\n"))
         })
         .await?;
-    stage.shows(UNKNOWN_BUNDLE_REFUSED, Must::have(["unable to find federated bundle"]), said);
-    stage.shows(NO_ENTRY_UNTIL_THEN, Must::be("no entry"), entry(stage, &id).await?);
+    fixture.shows(UNKNOWN_BUNDLE_REFUSED, Must::have(["unable to find federated bundle"]), said);
+    fixture.shows(NO_ENTRY_UNTIL_THEN, Must::be("no entry"), entry(fixture, &id).await?);
 
-    let bundle = spire::bundle(stage.api(1)?).await?;
-    spire::set_bundle_of_peer(stage.api(0)?, "unknown.example", &bundle).await?;
-    let made = stage.until("the entry", "federates", async || entry(stage, &id).await).await;
-    let ready = stage.stands(0, LATE, "2/2").await;
-    stage.take(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")]).await?;
-    spire::delete_bundle_of_peer(stage.api(0)?, "unknown.example").await?;
-    stage.shows(ENTRY_COMES_BY_ITSELF, Must::be("federates with unknown.example"), made?);
-    stage.shows(WAITING_POD_GETS_READY, Must::have(["2/2"]), ready?);
+    let bundle = spire::bundle(fixture.api(1)?).await?;
+    spire::set_bundle_of_peer(fixture.api(0)?, "unknown.example", &bundle).await?;
+    let made = fixture.until("the entry", "federates", async || entry(fixture, &id).await).await;
+    let ready = fixture.stands(0, LATE, "2/2").await;
+    fixture.take(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")]).await?;
+    spire::delete_bundle_of_peer(fixture.api(0)?, "unknown.example").await?;
+    fixture.shows(ENTRY_COMES_BY_ITSELF, Must::be("federates with unknown.example"), made?);
+    fixture.shows(WAITING_POD_GETS_READY, Must::have(["2/2"]), ready?);
     Ok(())
 }
 
 /// An entry for a pod that came later is there, so the manager has seen everything before it.
-async fn settled(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
-    stage.ready(0, "short-lived", "short-lived").await
+async fn settled(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.bring(0, "guide/short-lived.yaml", &[]).await?;
+    fixture.ready(0, "short-lived", "short-lived").await
 }
 
-async fn entry(stage: &Stage<'_>, id: &str) -> Result<String> {
-    let found = stage.entries_for(0, id).await?;
+async fn entry(fixture: &Fixture<'_>, id: &str) -> Result<String> {
+    let found = fixture.entries_for(0, id).await?;
     Ok(match found.first() {
         None => "no entry".to_owned(),
         Some(entry) => {

@@ -1,6 +1,6 @@
 //! Where do certificates come from, how long do they live, and how does one tell? (004: parts A4, B2, Q3, Q6, Q7)
 
-use crate::{CURL, HELLOWORLD, Pods, Stage, stories};
+use crate::{CURL, Fixture, HELLOWORLD, Pods, stories};
 use harness::Result;
 use proof::evidence::Must;
 use proof::identity::Pem;
@@ -40,97 +40,100 @@ const ISTIODS: Pods<'static> = Pods("istiods-own", "app=istiods-own");
 const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
 
 /// If this fails, what people read off a certificate no longer tells SPIRE's from istiod's.
-async fn names_tell_spires_certificates_from_istiods_and_keys_prove_it(stage: &mut Stage<'_>) -> Result<()> {
-    for place in 0..stage.mesh.clusters().len() {
-        let cluster = stage.cluster(place)?.clone();
-        let pem = stage.own_certificate(place, CURL).await?;
+async fn names_tell_spires_certificates_from_istiods_and_keys_prove_it(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
+    for index in 0..fixture.mesh.clusters().len() {
+        let cluster = fixture.cluster(index)?.clone();
+        let pem = fixture.own_certificate(index, CURL).await?;
         let leaf = leaf(&pem)?;
         let domain = &cluster.trust_domain;
-        stage.shows(SUBJECT_SAYS_SPIRE.of(&cluster.name), Must::have(["C=US", "O=SPIRE"]), &leaf.subject);
-        stage.shows(
+        fixture.shows(SUBJECT_SAYS_SPIRE.of(&cluster.name), Must::have(["C=US", "O=SPIRE"]), &leaf.subject);
+        fixture.shows(
             ISSUER_NAMED_AS_SERVER.of(&cluster.name),
             Must::have(["C=US".to_owned(), "O=RH".to_owned(), format!("CN={domain}")]),
             &leaf.issuer,
         );
         let life = leaf.not_after.duration_since(leaf.not_before).as_secs();
         // SPIRE dates an SVID back by ten seconds against clocks that differ.
-        stage.shows(LIVES_FOR_AN_HOUR.of(&cluster.name), Must::be("3610 s"), format!("{life} s"));
+        fixture.shows(LIVES_FOR_AN_HOUR.of(&cluster.name), Must::be("3610 s"), format!("{life} s"));
         let by = cluster.name.clone();
-        let id = stage.id(place, CURL).await?;
-        stage.shows(DEFAULT_IS_THE_SVID.of(&cluster.name), Must::BeVouchedFor { by, id }, pem);
+        let id = fixture.id(index, CURL).await?;
+        fixture.shows(DEFAULT_IS_THE_SVID.of(&cluster.name), Must::BeVouchedFor { by, id }, pem);
     }
     // The control: the same mesh, without SPIRE's socket.
-    stage.bring(0, "guide/istiods-own.yaml", &[]).await?;
-    stage.ready(0, ISTIODS.0, "istiods-own").await?;
-    let pem = stage.own_certificate(0, ISTIODS).await?;
-    let (of, domain) = (stage.cluster(0)?.name.clone(), stage.cluster(0)?.trust_domain.clone());
-    stage.shows(ISTIODS_ISSUER_IS_THE_DOMAIN, Must::be(format!("O={domain}")), leaf(&pem)?.issuer);
-    stage.shows(FALLS_BACK_IN_SILENCE, Must::BeIstiods { of }, pem);
+    fixture.bring(0, "guide/istiods-own.yaml", &[]).await?;
+    fixture.ready(0, ISTIODS.0, "istiods-own").await?;
+    let pem = fixture.own_certificate(0, ISTIODS).await?;
+    let (of, domain) = (fixture.cluster(0)?.name.clone(), fixture.cluster(0)?.trust_domain.clone());
+    fixture.shows(ISTIODS_ISSUER_IS_THE_DOMAIN, Must::be(format!("O={domain}")), leaf(&pem)?.issuer);
+    fixture.shows(FALLS_BACK_IN_SILENCE, Must::BeIstiods { of }, pem);
     Ok(())
 }
 
 /// If this fails, a proxy has a second source of certificates, and the socket proves nothing.
 async fn a_sidecar_takes_its_secrets_from_the_socket_and_from_nothing_else(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let listeners = stage.admin(0, CURL, "/listeners?format=json").await?;
-    let clusters = stage.admin(0, CURL, "/config_dump?resource=static_clusters").await?;
-    stage.shows(PORTS_LISTENED, Must::have(["15006", "15001"]), listeners);
-    stage.shows(
+    let listeners = fixture.admin(0, CURL, "/listeners?format=json").await?;
+    let clusters = fixture.admin(0, CURL, "/config_dump?resource=static_clusters").await?;
+    fixture.shows(PORTS_LISTENED, Must::have(["15006", "15001"]), listeners);
+    fixture.shows(
         SECRETS_BY_THE_SOCKET,
         Must::have(["sds-grpc", "var/run/secrets/workload-spiffe-uds/socket"]),
         sds(&clusters),
     );
-    let log = stage.log(0, CURL, "istio-proxy").await?;
-    stage.shows(ASKS_NO_CA, Must::have(["Existing workload SDS socket found"]), lines(&log, "SDS"));
-    let mounted = stage.run(0, CURL, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
-    stage.shows(SOCKET_MOUNTED, Must::be("socket"), mounted.stdout);
-    let id = stage.id(0, HELLOWORLD).await?.to_string();
-    let agent = stage.log(0, Pods("spire", "app=spire-agent"), "spire-agent").await?;
-    stage.shows(
+    let log = fixture.log(0, CURL, "istio-proxy").await?;
+    fixture.shows(ASKS_NO_CA, Must::have(["Existing workload SDS socket found"]), lines(&log, "SDS"));
+    let mounted =
+        fixture.run(0, CURL, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
+    fixture.shows(SOCKET_MOUNTED, Must::be("socket"), mounted.stdout);
+    let id = fixture.id(0, HELLOWORLD).await?.to_string();
+    let agent = fixture.log(0, Pods("spire", "app=spire-agent"), "spire-agent").await?;
+    fixture.shows(
         AGENT_MADE_SVID,
         Must::have(["Creating X509-SVID".to_owned(), id.clone()]),
         lines(&agent, &id),
     );
-    let held = stage.held(0, CURL).await?;
+    let held = fixture.held(0, CURL).await?;
     let names: Vec<_> = held.secrets.iter().map(|secret| secret.name.as_str()).collect();
-    stage.shows(DEFAULT_AND_ROOTCA_HELD, Must::have(["default", "ROOTCA"]), names.join(" "));
+    fixture.shows(DEFAULT_AND_ROOTCA_HELD, Must::have(["default", "ROOTCA"]), names.join(" "));
     Ok(())
 }
 
 /// If this fails, SPIRE has become istiod's CA too, and the guide's hybrid model is history.
-async fn istiods_own_certificate_is_not_spires(stage: &mut Stage<'_>) -> Result<()> {
+async fn istiods_own_certificate_is_not_spires(fixture: &mut Fixture<'_>) -> Result<()> {
     let show =
         ["curl", "-sk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", "https://istiod.istio-system:15012"];
-    let shown = stage.run(0, CURL, "istio-proxy", &show).await?;
-    let of = stage.cluster(0)?.name.clone();
-    stage.shows(ISTIOD_SERVES_ITS_OWN, Must::BeIstiods { of }, shown.stdout);
+    let shown = fixture.run(0, CURL, "istio-proxy", &show).await?;
+    let of = fixture.cluster(0)?.name.clone();
+    fixture.shows(ISTIOD_SERVES_ITS_OWN, Must::BeIstiods { of }, shown.stdout);
     Ok(())
 }
 
 /// If this fails, each rotation costs requests.
-async fn svids_rotate_without_a_broken_request(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring(0, "guide/short-lived.yaml", &[]).await?;
-    stage.ready(0, SHORT.0, "short-lived").await?;
-    let service = format!("helloworld-{}.istio-test", stage.cluster(1)?.version);
-    stage.knows(0, SHORT, &service, 5000).await?;
+async fn svids_rotate_without_a_broken_request(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.bring(0, "guide/short-lived.yaml", &[]).await?;
+    fixture.ready(0, SHORT.0, "short-lived").await?;
+    let service = format!("helloworld-{}.istio-test", fixture.cluster(1)?.version);
+    fixture.knows(0, SHORT, &service, 5000).await?;
     let url = format!("http://{service}:5000/hello");
-    let mut serials = vec![leaf(&stage.own_certificate(0, SHORT).await?)?.serial];
+    let mut serials = vec![leaf(&fixture.own_certificate(0, SHORT).await?)?.serial];
     let (mut asked, mut refused) = (0, Vec::new());
     // Renewed twice, so that requests were made with three certificates; each on a connection of its own.
     while asked < 150 && serials.len() < 3 {
-        let reply = stage.ask(0, SHORT, "curl", &url).await?;
+        let reply = fixture.ask(0, SHORT, "curl", &url).await?;
         asked += 1;
         if reply.status != 200 {
             refused.push(format!("{} {}", reply.status, reply.body.trim()));
         }
-        let now = leaf(&stage.own_certificate(0, SHORT).await?)?.serial;
+        let now = leaf(&fixture.own_certificate(0, SHORT).await?)?.serial;
         if !serials.contains(&now) {
             serials.push(now);
         }
     }
-    stage.shows(RENEWED_BY_ITSELF, Must::be("3 certificates"), format!("{} certificates", serials.len()));
-    stage.shows(
+    fixture.shows(RENEWED_BY_ITSELF, Must::be("3 certificates"), format!("{} certificates", serials.len()));
+    fixture.shows(
         EVERY_REQUEST_ANSWERED,
         Must::have(["0 refused of "]),
         format!("{} refused of {asked} {}", refused.len(), refused.join("; ")),

@@ -1,6 +1,6 @@
 //! Which parts of the patch (000) does the gateway need? Each gateway here lacks some of them.
 
-use crate::{Map, Pods, Stage, stories};
+use crate::{Fixture, Map, Pods, stories};
 use harness::Result;
 use proof::evidence::Must;
 
@@ -35,22 +35,22 @@ stories! {
 }
 
 /// If this fails, a line of the patch that is thought to do nothing does something, or the other way round.
-async fn the_socket_is_enough_and_nothing_else_replaces_it(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    bring(stage, &["socket-only", "annotations-only", "unlabelled", "istio-ingress"]).await?;
+async fn the_socket_is_enough_and_nothing_else_replaces_it(fixture: &mut Fixture<'_>) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    bring(fixture, &["socket-only", "annotations-only", "unlabelled", "istio-ingress"]).await?;
     // Not SPIRE's root but istiod's, where the patch names it.
-    let other = stage.setting(0, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
+    let other = fixture.setting(0, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
     let other = match other {
         Ok(root) => root,
         // A new namespace gets it from istiod in a moment.
-        Err(_) => stage.setting(0, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
+        Err(_) => fixture.setting(0, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
     };
-    stage.bring(0, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
-    stage.patch(0, "ingress/documented-patch.yaml", &[]).await?;
+    fixture.bring(0, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
+    fixture.patch(0, "ingress/documented-patch.yaml", &[]).await?;
     let socket = |gateway, registered| [("GATEWAY", gateway), ("REGISTERED", registered)];
-    stage.patch(0, "ingress/socket-patch.yaml", &socket("socket-only", "true")).await?;
-    stage.patch(0, "ingress/socket-patch.yaml", &socket("unlabelled", "false")).await?;
-    stage.patch(0, "ingress/annotations-patch.yaml", &[("GATEWAY", "annotations-only")]).await?;
+    fixture.patch(0, "ingress/socket-patch.yaml", &socket("socket-only", "true")).await?;
+    fixture.patch(0, "ingress/socket-patch.yaml", &socket("unlabelled", "false")).await?;
+    fixture.patch(0, "ingress/annotations-patch.yaml", &[("GATEWAY", "annotations-only")]).await?;
 
     for (gateway, claims, verified) in [
         (
@@ -64,28 +64,32 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it(stage: &mut Stage<'_>
             OTHER_ROOT_MET_BACKEND,
         ),
     ] {
-        let passage = meets_by_its_svid(stage, gateway, claims).await?;
-        let backend = stage.id(0, crate::trials::ingress::BACKEND).await?;
+        let passage = meets_by_its_svid(fixture, gateway, claims).await?;
+        let backend = fixture.id(0, crate::trials::ingress::BACKEND).await?;
         let theirs = Must::BeVouchedFor { by: here.clone(), id: backend };
-        stage.shows(verified, theirs, backends(&passage));
+        fixture.shows(verified, theirs, backends(&passage));
     }
 
-    stage.ready(0, NS, "annotations-only").await?;
+    fixture.ready(0, NS, "annotations-only").await?;
     let pods = Pods(NS, "app=annotations-only");
-    let spec = serde_json::to_string(&stage.pod(0, pods).await?.spec).unwrap_or_default();
-    stage.shows(ANNOTATIONS_NOT_READ, Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]), spec);
-    let own = stage.own_certificate(0, pods).await?;
-    stage.shows(ANNOTATED_FALLS_BACK, Must::BeIstiods { of: here.clone() }, own);
-    let passage = through(stage, "annotations-only", "503").await?;
-    stage.shows(ANNOTATED_REFUSES_BACKENDS, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
+    let spec = serde_json::to_string(&fixture.pod(0, pods).await?.spec).unwrap_or_default();
+    fixture.shows(ANNOTATIONS_NOT_READ, Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]), spec);
+    let own = fixture.own_certificate(0, pods).await?;
+    fixture.shows(ANNOTATED_FALLS_BACK, Must::BeIstiods { of: here.clone() }, own);
+    let passage = through(fixture, "annotations-only", "503").await?;
+    fixture.shows(
+        ANNOTATED_REFUSES_BACKENDS,
+        Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
+        told(&passage),
+    );
 
     let pods = Pods(NS, "app=unlabelled");
-    let waits = stage.until("the certificate that Envoy waits for", "\"default\"", || {
-        stage.admin(0, pods, "/config_dump?resource=dynamic_warming_secrets")
+    let waits = fixture.until("the certificate that Envoy waits for", "\"default\"", || {
+        fixture.admin(0, pods, "/config_dump?resource=dynamic_warming_secrets")
     });
     let waits = waits.await?;
-    stage.shows(UNLABELLED_WAITS, Must::have(["\"default\""]), waits);
-    let standing = stage.stands(0, pods, "0/1 Running").await?;
-    stage.shows(UNLABELLED_NOT_READY, Must::be("0/1 Running"), standing);
+    fixture.shows(UNLABELLED_WAITS, Must::have(["\"default\""]), waits);
+    let standing = fixture.stands(0, pods, "0/1 Running").await?;
+    fixture.shows(UNLABELLED_NOT_READY, Must::be("0/1 Running"), standing);
     Ok(())
 }

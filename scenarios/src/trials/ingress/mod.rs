@@ -7,7 +7,7 @@ mod variants;
 use crate::shows::Shows;
 use crate::trial::Story;
 
-use crate::{HELLOWORLD, OUTSIDER, Pods, Stage};
+use crate::{Fixture, HELLOWORLD, OUTSIDER, Pods};
 use harness::Result;
 use harness::kube::pods::pods;
 use kube::ResourceExt;
@@ -27,17 +27,17 @@ pub fn labels(gateway: &str) -> String {
 }
 
 /// Brings gateways as the chart makes them, with nothing of SPIRE's in them yet.
-pub async fn bring(stage: &mut Stage<'_>, gateways: &[&str]) -> Result<()> {
-    stage.bring(0, "ingress/ground.yaml", &[]).await?;
+pub async fn bring(fixture: &mut Fixture<'_>, gateways: &[&str]) -> Result<()> {
+    fixture.bring(0, "ingress/ground.yaml", &[]).await?;
     for gateway in gateways {
-        stage.bring(0, "ingress/gateway.yaml", &[("GATEWAY", gateway), ("AUTO", "auto")]).await?;
+        fixture.bring(0, "ingress/gateway.yaml", &[("GATEWAY", gateway), ("AUTO", "auto")]).await?;
     }
     Ok(())
 }
 
 /// The names of all pods of a gateway, those on their way out too.
-pub async fn names(stage: &Stage<'_>, gateway: &str) -> Result<String> {
-    let all = pods(stage.api(0)?, NS, &labels(gateway)).await?;
+pub async fn names(fixture: &Fixture<'_>, gateway: &str) -> Result<String> {
+    let all = pods(fixture.api(0)?, NS, &labels(gateway)).await?;
     Ok(all.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(" "))
 }
 
@@ -52,42 +52,43 @@ pub struct Passage {
 }
 
 /// Asks once through the gateway, after it has answered with that status for a first time.
-pub async fn through(stage: &Stage<'_>, gateway: &str, status: &str) -> Result<Passage> {
+pub async fn through(fixture: &Fixture<'_>, gateway: &str, status: &str) -> Result<Passage> {
     let mark = format!("mark-{}", jiff::Timestamp::now().as_microsecond());
     let url = format!("http://{gateway}.{NS}/hello");
-    let backend = format!("helloworld-{}.istio-test", stage.cluster(0)?.version);
-    stage.knows(0, Pods(NS, &labels(gateway)), &backend, 5000).await?;
+    let backend = format!("helloworld-{}.istio-test", fixture.cluster(0)?.version);
+    fixture.knows(0, Pods(NS, &labels(gateway)), &backend, 5000).await?;
     let what = format!("{status} from {gateway}");
-    let first = || async { Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string()) };
-    stage.until(&what, status, first).await?;
-    let reply = stage.ask(0, OUTSIDER, "curl", &format!("{url}?{mark}")).await?;
-    let records = marked(stage, Pods(NS, &labels(gateway)), &mark).await?;
+    let first = || async { Ok(fixture.ask(0, OUTSIDER, "curl", &url).await?.status.to_string()) };
+    fixture.until(&what, status, first).await?;
+    let reply = fixture.ask(0, OUTSIDER, "curl", &format!("{url}?{mark}")).await?;
+    let records = marked(fixture, Pods(NS, &labels(gateway)), &mark).await?;
     Ok(Passage { reply, mark, records })
 }
 
 /// Claims that a gateway holds its own SVID, that a backend of mutual TLS answers through it, and that the backend was
 /// shown that SVID.
 pub async fn meets_by_its_svid(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
     gateway: &str,
     [holds, answered, was_shown]: [Shows; 3],
 ) -> Result<Passage> {
-    stage.ready(0, NS, gateway).await?;
+    fixture.ready(0, NS, gateway).await?;
     let labels = labels(gateway);
     let pods = Pods(NS, &labels);
-    let (id, own) = (stage.id(0, pods).await?, stage.own_certificate(0, pods).await?);
-    let vouched = Must::BeVouchedFor { by: stage.cluster(0)?.name.clone(), id };
-    stage.shows(holds, vouched.clone(), own);
-    let passage = through(stage, gateway, "200").await?;
-    stage.shows(answered, Must::have(["200", "Hello version"]), told(&passage));
-    let shown = gateways(stage, &passage).await?;
-    stage.shows(was_shown, vouched, shown);
+    let (id, own) = (fixture.id(0, pods).await?, fixture.own_certificate(0, pods).await?);
+    let vouched = Must::BeVouchedFor { by: fixture.cluster(0)?.name.clone(), id };
+    fixture.shows(holds, vouched.clone(), own);
+    let passage = through(fixture, gateway, "200").await?;
+    fixture.shows(answered, Must::have(["200", "Hello version"]), told(&passage));
+    let shown = gateways(fixture, &passage).await?;
+    fixture.shows(was_shown, vouched, shown);
     Ok(passage)
 }
 
 /// What a proxy wrote about the request with that mark.
-async fn marked(stage: &Stage<'_>, of: Pods<'_>, mark: &str) -> Result<Vec<Record>> {
-    let log = stage.until(&format!("a record of {mark}"), mark, || stage.log(0, of, "istio-proxy")).await?;
+async fn marked(fixture: &Fixture<'_>, of: Pods<'_>, mark: &str) -> Result<Vec<Record>> {
+    let log =
+        fixture.until(&format!("a record of {mark}"), mark, || fixture.log(0, of, "istio-proxy")).await?;
     let all = Record::all_in(&log)?;
     Ok(all
         .into_iter()
@@ -115,8 +116,8 @@ pub fn backends(passage: &Passage) -> String {
 }
 
 /// The certificate that the backend was shown for that request.
-pub async fn gateways(stage: &Stage<'_>, passage: &Passage) -> Result<String> {
-    let records = marked(stage, BACKEND, &passage.mark).await?;
+pub async fn gateways(fixture: &Fixture<'_>, passage: &Passage) -> Result<String> {
+    let records = marked(fixture, BACKEND, &passage.mark).await?;
     let shown = records.iter().rev().find_map(|record| record.downstream_peer_cert.as_ref());
     Ok(shown.map(|pem| pem.as_str().to_owned()).unwrap_or_default())
 }

@@ -1,6 +1,6 @@
 //! Does the patch of the document (000) give an ingress gateway its identity, and what was there before it?
 
-use crate::{Map, OUTSIDER, Pods, Stage, stories};
+use crate::{Fixture, Map, OUTSIDER, Pods, stories};
 use harness::Result;
 use kube::ResourceExt as _;
 use proof::envoy::Trust;
@@ -41,45 +41,45 @@ const NAME: &str = "istio-ingress";
 const GATEWAY: Pods<'_> = Pods(NS, "app=istio-ingress");
 
 /// If this fails, an ingress gateway is in the mesh with another authority's papers, or not in it at all.
-async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    bring(stage, &[NAME]).await?;
-    stage.ready(0, NS, NAME).await?;
-    let id = stage.id(0, GATEWAY).await?;
-    let entries = stage.entries_for(0, &id.to_string()).await?.len();
-    stage.shows(NO_ENTRY_WITHOUT_LABEL, Must::be("0"), entries.to_string());
-    let own = stage.own_certificate(0, GATEWAY).await?;
-    stage.shows(ISTIODS_WITHOUT_PATCH, Must::BeIstiods { of: here.clone() }, own);
-    let passage = through(stage, NAME, "503").await?;
-    stage.shows(BACKENDS_REFUSED, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
+async fn before_the_patch_istiod_vouches_and_after_it_spire_does(fixture: &mut Fixture<'_>) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    bring(fixture, &[NAME]).await?;
+    fixture.ready(0, NS, NAME).await?;
+    let id = fixture.id(0, GATEWAY).await?;
+    let entries = fixture.entries_for(0, &id.to_string()).await?.len();
+    fixture.shows(NO_ENTRY_WITHOUT_LABEL, Must::be("0"), entries.to_string());
+    let own = fixture.own_certificate(0, GATEWAY).await?;
+    fixture.shows(ISTIODS_WITHOUT_PATCH, Must::BeIstiods { of: here.clone() }, own);
+    let passage = through(fixture, NAME, "503").await?;
+    fixture.shows(BACKENDS_REFUSED, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
 
-    let old = names(stage, NAME).await?;
-    stage.patch(0, "ingress/documented-patch.yaml", &[]).await?;
+    let old = names(fixture, NAME).await?;
+    fixture.patch(0, "ingress/documented-patch.yaml", &[]).await?;
     let missing = "configmap \"spire-bundle\" not found";
-    let words = stage.until("the kubelet's words", missing, || stage.events(0, NS, NAME)).await?;
-    stage.shows(CONFIGMAP_MISSING, Must::have([missing]), words);
-    let root = stage.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
-    stage.bring(0, "ingress/bundle.yaml", &[("ROOT", root.trim_end())]).await?;
-    stage.ready(0, NS, NAME).await?;
-    let patched = stage.pod(0, GATEWAY).await?.name_any();
-    let left = stage.until("the old pod's end", "true", async || {
-        Ok((names(stage, NAME).await? == patched && patched != old).to_string())
+    let words = fixture.until("the kubelet's words", missing, || fixture.events(0, NS, NAME)).await?;
+    fixture.shows(CONFIGMAP_MISSING, Must::have([missing]), words);
+    let root = fixture.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
+    fixture.bring(0, "ingress/bundle.yaml", &[("ROOT", root.trim_end())]).await?;
+    fixture.ready(0, NS, NAME).await?;
+    let patched = fixture.pod(0, GATEWAY).await?.name_any();
+    let left = fixture.until("the old pod's end", "true", async || {
+        Ok((names(fixture, NAME).await? == patched && patched != old).to_string())
     });
     let left = left.await?;
-    stage.shows(PATCH_REPLACES_POD, Must::be("true"), left);
+    fixture.shows(PATCH_REPLACES_POD, Must::be("true"), left);
     let restarted = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": NAME, "namespace": NS },
             "spec": { "template": { "metadata": { "annotations": { "kubectl.kubernetes.io/restartedAt": "now" } } } } });
-    stage.merge(0, &restarted).await?;
-    stage.ready(0, NS, NAME).await?;
-    let last = stage.pod(0, GATEWAY).await?.name_any();
-    let left = stage.until("the patched pod's end", "true", async || {
-        Ok((names(stage, NAME).await? == last && last != patched).to_string())
+    fixture.merge(0, &restarted).await?;
+    fixture.ready(0, NS, NAME).await?;
+    let last = fixture.pod(0, GATEWAY).await?.name_any();
+    let left = fixture.until("the patched pod's end", "true", async || {
+        Ok((names(fixture, NAME).await? == last && last != patched).to_string())
     });
     let left = left.await?;
-    stage.shows(RESTART_COMPLETES, Must::be("true"), left);
+    fixture.shows(RESTART_COMPLETES, Must::be("true"), left);
 
-    let pod = serde_json::to_string(&stage.pod(0, GATEWAY).await?.spec).unwrap_or_default();
-    stage.shows(
+    let pod = serde_json::to_string(&fixture.pod(0, GATEWAY).await?.spec).unwrap_or_default();
+    fixture.shows(
         ADMITTED_WITH_BOTH,
         Must::have([
             "\"mountPath\":\"/run/secrets/workload-spiffe-uds\"",
@@ -88,24 +88,24 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
         ]),
         pod,
     );
-    let uid = stage.pod(0, GATEWAY).await?.uid().unwrap_or_default();
-    let entries = stage.entries_for(0, &id.to_string()).await?;
+    let uid = fixture.pod(0, GATEWAY).await?.uid().unwrap_or_default();
+    let entries = fixture.entries_for(0, &id.to_string()).await?;
     let selectors: Vec<_> = entries.iter().flat_map(|entry| entry.selectors.clone()).collect();
-    stage.shows(ENTRY_FOR_THIS_POD, Must::have([format!("k8s:pod-uid:{uid}")]), selectors.join(" "));
-    let own = stage.own_certificate(0, GATEWAY).await?;
-    stage.shows(OWN_SVID_WITH_PATCH, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, own);
-    let passage = through(stage, NAME, "200").await?;
-    stage.shows(OUTSIDE_REACHES_WORKLOAD, Must::have(["200", "Hello version"]), told(&passage));
-    let direct = stage.ask(0, OUTSIDER, "curl", "http://helloworld.istio-test:5000/hello").await?;
-    stage.shows(PAST_GATEWAY_REFUSED, Must::have(["0 "]), format!("{} {}", direct.status, direct.body));
-    let backend = stage.id(0, BACKEND).await?;
-    stage.shows(
+    fixture.shows(ENTRY_FOR_THIS_POD, Must::have([format!("k8s:pod-uid:{uid}")]), selectors.join(" "));
+    let own = fixture.own_certificate(0, GATEWAY).await?;
+    fixture.shows(OWN_SVID_WITH_PATCH, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, own);
+    let passage = through(fixture, NAME, "200").await?;
+    fixture.shows(OUTSIDE_REACHES_WORKLOAD, Must::have(["200", "Hello version"]), told(&passage));
+    let direct = fixture.ask(0, OUTSIDER, "curl", "http://helloworld.istio-test:5000/hello").await?;
+    fixture.shows(PAST_GATEWAY_REFUSED, Must::have(["0 "]), format!("{} {}", direct.status, direct.body));
+    let backend = fixture.id(0, BACKEND).await?;
+    fixture.shows(
         BACKENDS_SVID_SHOWN,
         Must::BeVouchedFor { by: here.clone(), id: backend },
         backends(&passage),
     );
-    let shown = gateways(stage, &passage).await?;
-    stage.shows(GATEWAYS_SVID_SHOWN, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, shown);
+    let shown = gateways(fixture, &passage).await?;
+    fixture.shows(GATEWAYS_SVID_SHOWN, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, shown);
     let trust = |held: proof::envoy::Held| match held.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => {
             all.iter().map(|one| format!("{}\n{}", one.trust_domain, one.bundle.as_str())).collect::<String>()
@@ -113,10 +113,10 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
         Some(Trust::AnyName(pem)) => format!("any name\n{}", pem.as_str()),
         None => String::new(),
     };
-    let (mine, theirs) = (trust(stage.held(0, GATEWAY).await?), trust(stage.held(0, BACKEND).await?));
-    stage.shows(SAME_ROOT_BELIEVED, Must::have([theirs.trim_end()]), mine.clone());
-    let sidecar = serde_json::to_string(&stage.pod(0, BACKEND).await?.spec).unwrap_or_default();
-    stage.shows(
+    let (mine, theirs) = (trust(fixture.held(0, GATEWAY).await?), trust(fixture.held(0, BACKEND).await?));
+    fixture.shows(SAME_ROOT_BELIEVED, Must::have([theirs.trim_end()]), mine.clone());
+    let sidecar = serde_json::to_string(&fixture.pod(0, BACKEND).await?.spec).unwrap_or_default();
+    fixture.shows(
         SIDECARS_SOCKET_BY_TEMPLATE,
         Must::have([
             "{\"csi\":{\"driver\":\"csi.spiffe.io\",\"readOnly\":true},\"name\":\"workload-socket\"}",
@@ -124,8 +124,8 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(stage: &mut Sta
         sidecar,
     );
     let mounted =
-        stage.run(0, GATEWAY, "istio-proxy", &["cat", "/var/run/secrets/spire-bundle/root-cert.pem"]);
+        fixture.run(0, GATEWAY, "istio-proxy", &["cat", "/var/run/secrets/spire-bundle/root-cert.pem"]);
     let mounted = Pem::of(&mounted.await?.stdout).as_str().to_owned();
-    stage.shows(MOUNTED_ROOT_IS_SPIRES, Must::have([mounted.trim_end()]), mine);
+    fixture.shows(MOUNTED_ROOT_IS_SPIRES, Must::have([mounted.trim_end()]), mine);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What does the document (000) name beside its patch: a template for gateways, and a trust root for the whole mesh?
 
-use crate::{MESH, Map, Pods, Stage, stories};
+use crate::{Fixture, MESH, Map, Pods, stories};
 use harness::Result;
 use harness::kube::forward;
 use harness::kube::pods::one_ready_pod;
@@ -31,32 +31,34 @@ stories! {
 
 /// If this fails, a gateway needs a patch where a template would do, or a root in the mesh's configuration counts
 /// although nobody said that it may.
-async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    bring(stage, &["by-template", "by-sidecars-template", "by-mesh-config"]).await?;
+async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    bring(fixture, &["by-template", "by-sidecars-template", "by-mesh-config"]).await?;
     let template = |gateway, template| [("GATEWAY", gateway), ("TEMPLATE", template)];
-    stage.patch(0, "ingress/template-patch.yaml", &template("by-template", "spire-gw")).await?;
-    stage.patch(0, "ingress/template-patch.yaml", &template("by-sidecars-template", "spire")).await?;
+    fixture.patch(0, "ingress/template-patch.yaml", &template("by-template", "spire-gw")).await?;
+    fixture.patch(0, "ingress/template-patch.yaml", &template("by-sidecars-template", "spire")).await?;
 
-    let root = stage.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
-    let mesh = stage.setting(0, MESH, "mesh").await?;
+    let root = fixture.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
+    let mesh = fixture.setting(0, MESH, "mesh").await?;
     let pem: String = root.trim_end().lines().map(|line| format!("\n    {line}")).collect();
     let given = format!("{}\ncaCertificates:\n- pem: |{pem}\n", mesh.trim_end());
-    stage.set(0, MESH, "mesh", &given).await?;
-    let istiod = one_ready_pod(stage.api(0)?, "istio-system", "app=istiod").await?.name_any();
-    let taken = stage.until("the root in istiod's mesh configuration", "BEGIN CERTIFICATE", async || {
-        forward::get(stage.api(0)?, "istio-system", &istiod, 8080, "/debug/mesh").await
+    fixture.set(0, MESH, "mesh", &given).await?;
+    let istiod = one_ready_pod(fixture.api(0)?, "istio-system", "app=istiod").await?.name_any();
+    let taken = fixture.until("the root in istiod's mesh configuration", "BEGIN CERTIFICATE", async || {
+        forward::get(fixture.api(0)?, "istio-system", &istiod, 8080, "/debug/mesh").await
     });
     let taken = taken.await?;
-    stage.shows(ROOT_TAKEN_BY_ISTIOD, Must::have(["BEGIN CERTIFICATE"]), taken);
+    fixture.shows(ROOT_TAKEN_BY_ISTIOD, Must::have(["BEGIN CERTIFICATE"]), taken);
     // A proxy that starts after that.
-    stage.ready(0, NS, "by-mesh-config").await?;
-    stage.renew(0, Pods(NS, "app=by-mesh-config")).await?;
-    stage.ready(0, NS, "by-mesh-config").await?;
-    let own = stage.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
-    stage.shows(NO_IDENTITY_BY_ROOT, Must::BeIstiods { of: here.clone() }, own);
-    let passage = through(stage, "by-mesh-config", "503").await?;
-    stage.shows(NO_TRUST_BY_ROOT, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
+    fixture.ready(0, NS, "by-mesh-config").await?;
+    fixture.renew(0, Pods(NS, "app=by-mesh-config")).await?;
+    fixture.ready(0, NS, "by-mesh-config").await?;
+    let own = fixture.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
+    fixture.shows(NO_IDENTITY_BY_ROOT, Must::BeIstiods { of: here.clone() }, own);
+    let passage = through(fixture, "by-mesh-config", "503").await?;
+    fixture.shows(NO_TRUST_BY_ROOT, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
 
     for (gateway, claims) in [
         ("by-template", [TEMPLATE_HOLDS_SVID, TEMPLATE_IS_ANSWERED, TEMPLATE_WAS_SHOWN]),
@@ -65,7 +67,7 @@ async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not(stage: &
             [SIDECARS_TEMPLATE_HOLDS_SVID, SIDECARS_TEMPLATE_IS_ANSWERED, SIDECARS_TEMPLATE_WAS_SHOWN],
         ),
     ] {
-        meets_by_its_svid(stage, gateway, claims).await?;
+        meets_by_its_svid(fixture, gateway, claims).await?;
     }
     Ok(())
 }

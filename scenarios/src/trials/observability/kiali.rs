@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::{CURL, Pods, Stage, stories};
+use crate::{CURL, Fixture, Pods, stories};
 use harness::error::Context as _;
 use harness::{Code, Result};
 use proof::evidence::Must;
@@ -35,78 +35,79 @@ const GRAPH: &str = "/kiali/api/namespaces/graph?namespaces=istio-test&graphType
 
 /// If this fails, the guide's Kiali needs less beside it than we say, or more.
 async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    stage.bring_prometheus(0).await?;
-    stage.bring(0, "observability/kiali.yaml", &[]).await?;
+    fixture.bring_prometheus(0).await?;
+    fixture.bring(0, "observability/kiali.yaml", &[]).await?;
     let absent = r#"serviceaccount "kiali" not found"#;
-    let why =
-        stage.until("why there is no pod", absent, || stage.conditions(0, "istio-system", "kiali")).await?;
-    stage.shows(KIALI_NEVER_STARTS, Must::have([absent]), why);
-    stage.bring(0, "observability/kiali-account.yaml", &[]).await?;
+    let why = fixture
+        .until("why there is no pod", absent, || fixture.conditions(0, "istio-system", "kiali"))
+        .await?;
+    fixture.shows(KIALI_NEVER_STARTS, Must::have([absent]), why);
+    fixture.bring(0, "observability/kiali-account.yaml", &[]).await?;
     let forbidden = r#"User "system:serviceaccount:istio-system:kiali" cannot"#;
-    let log = stage.until("what Kiali writes", forbidden, || stage.log(0, KIALI, "kiali")).await?;
-    stage.shows(READS_NOTHING_WITHOUT_BINDING, Must::have([forbidden]), log);
-    stage.bring(0, "observability/kiali-access.yaml", &[]).await?;
-    stage.ready(0, "istio-system", "kiali").await?;
+    let log = fixture.until("what Kiali writes", forbidden, || fixture.log(0, KIALI, "kiali")).await?;
+    fixture.shows(READS_NOTHING_WITHOUT_BINDING, Must::have([forbidden]), log);
+    fixture.bring(0, "observability/kiali-access.yaml", &[]).await?;
+    fixture.ready(0, "istio-system", "kiali").await?;
 
     let ports = crate::service("istio-system", "istiod");
-    let ports = stage.read(0, &ports).await?.data["spec"]["ports"].to_string();
-    stage.shows(NO_PORT_8080, Must::lack(["8080"]), ports);
+    let ports = fixture.read(0, &ports).await?.data["spec"]["ports"].to_string();
+    fixture.shows(NO_PORT_8080, Must::lack(["8080"]), ports);
     let healthy = "istiod Healthy";
-    let said = stage.until("Kiali to reach istiod", healthy, || status(stage)).await?;
-    stage.shows(ISTIOD_REACHED, Must::have([healthy]), said);
+    let said = fixture.until("Kiali to reach istiod", healthy, || status(fixture)).await?;
+    fixture.shows(ISTIOD_REACHED, Must::have([healthy]), said);
 
     let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": { "name": "kiali" } });
-    let mut rules = stage.read(0, &role).await?.data["rules"].clone();
+    let mut rules = fixture.read(0, &role).await?.data["rules"].clone();
     if let Some(rules) = rules.as_array_mut() {
         rules.retain(|rule| !rule["resources"].to_string().contains("portforward"));
     }
-    stage.change(0, &role, &json!({ "rules": rules })).await?;
+    fixture.change(0, &role, &json!({ "rules": rules })).await?;
     let unreachable = "istiod Unreachable";
-    let said = stage.until("Kiali to lose istiod", unreachable, || status(stage)).await?;
-    stage.shows(UNREACHABLE_WITHOUT_PORT_FORWARD, Must::have([unreachable]), said);
+    let said = fixture.until("Kiali to lose istiod", unreachable, || status(fixture)).await?;
+    fixture.shows(UNREACHABLE_WITHOUT_PORT_FORWARD, Must::have([unreachable]), said);
     Ok(())
 }
 
 /// If this fails, the picture in the guide is not what one sees.
 async fn the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    stage.bring_prometheus(0).await?;
-    stage.bring_proxy_metrics(1).await?;
+    fixture.bring_prometheus(0).await?;
+    fixture.bring_proxy_metrics(1).await?;
     for file in ["kiali-account", "kiali-access", "kiali"] {
-        stage.bring(0, &format!("observability/{file}.yaml"), &[]).await?;
+        fixture.bring(0, &format!("observability/{file}.yaml"), &[]).await?;
     }
-    stage.ready(0, "istio-system", "kiali").await?;
-    let (near, far) = (stage.cluster(0)?.clone(), stage.cluster(1)?.clone());
+    fixture.ready(0, "istio-system", "kiali").await?;
+    let (near, far) = (fixture.cluster(0)?.clone(), fixture.cluster(1)?.clone());
     let asked = format!("curl latest {near} > service helloworld", near = near.name);
     let locked = format!("helloworld {} {} mTLS 100%", near.version, near.name);
     let crossed = format!("helloworld {} {} mTLS -", far.version, far.name);
     let look = async || {
         for _ in 0..4 {
-            stage.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+            fixture.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
         }
-        graph(stage).await
+        graph(fixture).await
     };
-    stage.until("the lock on the way to the near version", &locked, look).await?;
-    let graph = stage.until("the way to the far version", &crossed, look).await?;
-    stage.shows(LOCK_TO_NEAR_VERSION, Must::have([asked, locked]), graph.clone());
-    stage.shows(NO_LOCK_TO_FAR_VERSION, Must::have([crossed]), graph);
+    fixture.until("the lock on the way to the near version", &locked, look).await?;
+    let graph = fixture.until("the way to the far version", &crossed, look).await?;
+    fixture.shows(LOCK_TO_NEAR_VERSION, Must::have([asked, locked]), graph.clone());
+    fixture.shows(NO_LOCK_TO_FAR_VERSION, Must::have([crossed]), graph);
     Ok(())
 }
 
 /// What Kiali says of Istio's parts: name and status, a line each.
-async fn status(stage: &Stage<'_>) -> Result<String> {
-    let answer = read(&stage.get(0, KIALI, 20001, "/kiali/api/istio/status").await?)?;
+async fn status(fixture: &Fixture<'_>) -> Result<String> {
+    let answer = read(&fixture.get(0, KIALI, 20001, "/kiali/api/istio/status").await?)?;
     let part = |part: &Value| format!("{} {}", text(part, "name"), text(part, "status"));
     Ok(answer.as_array().into_iter().flatten().map(part).collect::<Vec<_>>().join("\n"))
 }
 
 /// Kiali's graph, an edge to a line.
-async fn graph(stage: &Stage<'_>) -> Result<String> {
-    let answer = read(&stage.get(0, KIALI, 20001, GRAPH).await?)?;
+async fn graph(fixture: &Fixture<'_>) -> Result<String> {
+    let answer = read(&fixture.get(0, KIALI, 20001, GRAPH).await?)?;
     let parts = |kind: &str| {
         let all = answer["elements"][kind].as_array().cloned().unwrap_or_default();
         all.into_iter().map(|one| one["data"].clone()).collect::<Vec<_>>()

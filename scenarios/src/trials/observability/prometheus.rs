@@ -1,6 +1,6 @@
 //! Who is watched, and what is counted? Prometheus as the guide deploys it, and as it works.
 
-use crate::{CURL, OUTSIDER, PROXIES, Pods, Stage, stories};
+use crate::{CURL, Fixture, OUTSIDER, PROXIES, Pods, stories};
 use harness::Result;
 use harness::kube::pods::pods;
 use proof::evidence::Must;
@@ -38,40 +38,46 @@ const ISTIOD: Pods<'static> = Pods("istio-system", "app=istiod");
 
 /// If this fails, the guide's Prometheus needs less beside it than we say, or it does not see every proxy.
 async fn prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    stage.bring(0, "observability/prometheus.yaml", &[]).await?;
+    fixture.bring(0, "observability/prometheus.yaml", &[]).await?;
     let absent = r#"serviceaccount "prometheus" not found"#;
-    let why = stage
-        .until("why there is no pod", absent, || stage.conditions(0, "istio-system", "prometheus"))
+    let why = fixture
+        .until("why there is no pod", absent, || fixture.conditions(0, "istio-system", "prometheus"))
         .await?;
-    stage.shows(PROMETHEUS_NEVER_STARTS, Must::have([absent]), why);
-    stage.bring(0, "observability/prometheus-account.yaml", &[]).await?;
-    stage.ready(0, "istio-system", "prometheus").await?;
+    fixture.shows(PROMETHEUS_NEVER_STARTS, Must::have([absent]), why);
+    fixture.bring(0, "observability/prometheus-account.yaml", &[]).await?;
+    fixture.ready(0, "istio-system", "prometheus").await?;
     let forbidden = "cannot list resource";
-    let log = stage.until("what Prometheus writes", forbidden, || stage.log(0, PROMETHEUS, "prometheus"));
+    let log = fixture.until("what Prometheus writes", forbidden, || fixture.log(0, PROMETHEUS, "prometheus"));
     let log = log.await?;
-    stage.shows(NOBODY_TO_ASK, Must::have([forbidden, "system:serviceaccount:istio-system:prometheus"]), log);
-    stage.shows(NO_TARGET, Must::be(""), stage.targets(0).await?);
+    fixture.shows(
+        NOBODY_TO_ASK,
+        Must::have([forbidden, "system:serviceaccount:istio-system:prometheus"]),
+        log,
+    );
+    fixture.shows(NO_TARGET, Must::be(""), fixture.targets(0).await?);
 
-    stage.bring(0, "observability/prometheus-access.yaml", &[]).await?;
-    let wanted = expected(stage).await?;
-    let targets = stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
-    stage.shows(EVERY_PROXY_ASKED, Must::be(wanted), targets);
-    let groups = stage.api(0)?.list_api_groups().await;
+    fixture.bring(0, "observability/prometheus-access.yaml", &[]).await?;
+    let wanted = expected(fixture).await?;
+    let targets = fixture.until("every target to answer", &wanted, || fixture.targets(0)).await?;
+    fixture.shows(EVERY_PROXY_ASKED, Must::be(wanted), targets);
+    let groups = fixture.api(0)?.list_api_groups().await;
     let groups: Vec<_> = groups.into_iter().flat_map(|all| all.groups).map(|group| group.name).collect();
-    stage.shows(NO_ROUTES, Must::lack(["route.openshift.io"]), groups.join(" "));
+    fixture.shows(NO_ROUTES, Must::lack(["route.openshift.io"]), groups.join(" "));
     Ok(())
 }
 
 /// If this fails, a dashboard says something else of a connection than its certificates do.
-async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(stage: &mut Stage<'_>) -> Result<()> {
-    for place in [0, 1] {
-        stage.bring_prometheus(place).await?;
+async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
+    for index in [0, 1] {
+        fixture.bring_prometheus(index).await?;
     }
     for (from, to) in [(0, 1), (1, 0)] {
-        let way = stage.mesh.way(from, to)?;
-        let (near, far) = (stage.cluster(from)?.clone(), stage.cluster(to)?.clone());
+        let way = fixture.mesh.way(from, to)?;
+        let (near, far) = (fixture.cluster(from)?.clone(), fixture.cluster(to)?.clone());
         let url = format!("http://helloworld-{}.istio-test:5000/hello", far.version);
         let source = format!(r#"source_principal="spiffe://{}/ns/istio-test/sa/curl""#, near.trust_domain);
         let destination =
@@ -83,21 +89,21 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(stage: &mu
             )
         };
         let (asked, answered) = (counted("source"), counted("destination"));
-        let at_the_answerer = stage
+        let at_the_answerer = fixture
             .until("the request to be counted by who answers", &source, async || {
-                stage.ask(from, CURL, "curl", &url).await?;
-                stage.series(to, &answered).await
+                fixture.ask(from, CURL, "curl", &url).await?;
+                fixture.series(to, &answered).await
             })
             .await?;
-        stage.shows(
+        fixture.shows(
             COUNTED_BY_WHO_ANSWERS.on(&way),
             Must::be(format!(r#"connection_security_policy="mutual_tls" {destination} {source} 1"#)),
             at_the_answerer,
         );
-        let at_the_asker = stage
-            .until("the request to be counted by who asks", &source, || stage.series(from, &asked))
+        let at_the_asker = fixture
+            .until("the request to be counted by who asks", &source, || fixture.series(from, &asked))
             .await?;
-        stage.shows(
+        fixture.shows(
             COUNTED_BY_WHO_ASKS.on(&way),
             Must::be(format!(r#"connection_security_policy="unknown" {destination} {source} 1"#)),
             at_the_asker,
@@ -107,41 +113,41 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(stage: &mu
 }
 
 /// If this fails, `mutual_tls` is a word that every request gets.
-async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring_prometheus(0).await?;
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", stage.cluster(0)?.version);
-    let wanted = expected(stage).await?;
-    stage.until("every target to answer", &wanted, || stage.targets(0)).await?;
-    let refused = stage.ask(0, OUTSIDER, "curl", &url).await?;
-    stage.shows(NO_ANSWER_UNDER_STRICT, Must::be("0"), refused.status.to_string());
-    let before = plain(stage).await?;
+async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.bring_prometheus(0).await?;
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(0)?.version);
+    let wanted = expected(fixture).await?;
+    fixture.until("every target to answer", &wanted, || fixture.targets(0)).await?;
+    let refused = fixture.ask(0, OUTSIDER, "curl", &url).await?;
+    fixture.shows(NO_ANSWER_UNDER_STRICT, Must::be("0"), refused.status.to_string());
+    let before = plain(fixture).await?;
     let strict = crate::peer_authentication("istio-test", "strict");
-    stage.change(0, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
-    let let_in = async || Ok(stage.ask(0, OUTSIDER, "curl", &url).await?.status.to_string());
-    stage.until("plain text to be let in", "200", let_in).await?;
+    fixture.change(0, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
+    let let_in = async || Ok(fixture.ask(0, OUTSIDER, "curl", &url).await?.status.to_string());
+    fixture.until("plain text to be let in", "200", let_in).await?;
     let after = (before.parse::<u64>().unwrap_or_default() + 1).to_string();
-    let counted = stage.until("the request to be counted", &after, || plain(stage)).await?;
-    stage.shows(COUNTED_UNDER_PERMISSIVE, Must::be(after), counted);
+    let counted = fixture.until("the request to be counted", &after, || plain(fixture)).await?;
+    fixture.shows(COUNTED_UNDER_PERMISSIVE, Must::be(after), counted);
     Ok(())
 }
 
 /// How many requests in plain text were answered in the first cluster.
-async fn plain(stage: &Stage<'_>) -> Result<String> {
+async fn plain(fixture: &Fixture<'_>) -> Result<String> {
     let query =
         r#"sum(istio_requests_total{reporter="destination",connection_security_policy="none"}) or vector(0)"#;
-    stage.series(0, query).await
+    fixture.series(0, query).await
 }
 
-/// The targets that there must be, as [`Stage::targets`] shows them.
-async fn expected(stage: &Stage<'_>) -> Result<String> {
+/// The targets that there must be, as [`Fixture::targets`] shows them.
+async fn expected(fixture: &Fixture<'_>) -> Result<String> {
     let mut lines = Vec::new();
     for of in PROXIES {
-        for pod in pods(stage.api(0)?, of.0, of.1).await? {
+        for pod in pods(fixture.api(0)?, of.0, of.1).await? {
             let address = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
             lines.push(format!("envoy-stats {address}:15090 up"));
         }
     }
-    let address = stage.pod(0, ISTIOD).await?.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    let address = fixture.pod(0, ISTIOD).await?.status.and_then(|status| status.pod_ip).unwrap_or_default();
     lines.push(format!("istiod {address}:15014 up"));
     lines.sort();
     Ok(lines.join("\n"))

@@ -1,6 +1,6 @@
 //! Does a registrar make an entry for each new pod, as the page (003, option 1) says, and for whom does it not?
 
-use crate::{Stage, read_out, stories};
+use crate::{Fixture, read_out, stories};
 use harness::Result;
 use proof::evidence::Must;
 
@@ -29,52 +29,52 @@ stories! {
 }
 
 /// If this fails, pods are registered that nobody asked for, or those that were asked for wait for ever.
-async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    stage.renew(0, GATEWAY).await?;
-    httpbin(stage, "1", "sidecar,spire").await?;
-    stage.bring(0, "registration/every-pod.yaml", &[("NAME", "classless"), ("CLASS", "")]).await?;
-    let mut waits = waits_for(stage, GATEWAY, "default").await?;
-    waits.push_str(&waits_for(stage, HTTPBIN, "default").await?);
-    stage.shows(ALONE_REGISTERS_NOBODY, Must::have(["\"default\""]), waits);
-    let (gateway, bin) = (stage.id(0, GATEWAY).await?, stage.id(0, HTTPBIN).await?);
-    let mut made = stage.entries_for(0, &gateway.to_string()).await?;
-    made.extend(stage.entries_for(0, &bin.to_string()).await?);
-    stage.shows(CLASSLESS_MAKES_NO_ENTRY, Must::be("0 entries"), format!("{} entries", made.len()));
-    let mut standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
-    stage.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
+async fn each_new_pod_gets_an_entry_when_somebody_asks_for_it(fixture: &mut Fixture<'_>) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    fixture.renew(0, GATEWAY).await?;
+    httpbin(fixture, "1", "sidecar,spire").await?;
+    fixture.bring(0, "registration/every-pod.yaml", &[("NAME", "classless"), ("CLASS", "")]).await?;
+    let mut waits = waits_for(fixture, GATEWAY, "default").await?;
+    waits.push_str(&waits_for(fixture, HTTPBIN, "default").await?);
+    fixture.shows(ALONE_REGISTERS_NOBODY, Must::have(["\"default\""]), waits);
+    let (gateway, bin) = (fixture.id(0, GATEWAY).await?, fixture.id(0, HTTPBIN).await?);
+    let mut made = fixture.entries_for(0, &gateway.to_string()).await?;
+    made.extend(fixture.entries_for(0, &bin.to_string()).await?);
+    fixture.shows(CLASSLESS_MAKES_NO_ENTRY, Must::be("0 entries"), format!("{} entries", made.len()));
+    let mut standing = fixture.stands(0, GATEWAY, "0/1 Running").await?;
+    fixture.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
 
-    stage.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;
-    standing = stage.stands(0, GATEWAY, "1/1 Running").await?;
-    stage.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
-    standing = stage.stands(0, HTTPBIN, "2/2 Running").await?;
-    stage.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
+    fixture.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;
+    standing = fixture.stands(0, GATEWAY, "1/1 Running").await?;
+    fixture.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
+    standing = fixture.stands(0, HTTPBIN, "2/2 Running").await?;
+    fixture.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
     for (of, id, holds, subject) in [
         (GATEWAY, &gateway, GATEWAY_HOLDS_SVID, GATEWAY_SUBJECT),
         (HTTPBIN, &bin, HTTPBIN_HOLDS_SVID, HTTPBIN_SUBJECT),
     ] {
-        let own = stage.own_certificate(0, of).await?;
+        let own = fixture.own_certificate(0, of).await?;
         let told = read_out(&own);
         let vouched = Must::BeVouchedFor { by: here.clone(), id: id.clone() };
-        stage.shows(holds, vouched, own);
-        stage.shows(subject, Must::be("no CN, O=SPIRE"), told_subject(&told));
+        fixture.shows(holds, vouched, own);
+        fixture.shows(subject, Must::be("no CN, O=SPIRE"), told_subject(&told));
     }
     let scaled = serde_json::json!({ "apiVersion": "apps/v1", "kind": "Deployment",
             "metadata": { "name": "httpbin", "namespace": "default" }, "spec": { "replicas": 2 } });
-    stage.merge(0, &scaled).await?;
-    stage.ready(0, "default", "httpbin").await?;
-    let entries = stage.entries_for(0, &bin.to_string()).await?;
+    fixture.merge(0, &scaled).await?;
+    fixture.ready(0, "default", "httpbin").await?;
+    let entries = fixture.entries_for(0, &bin.to_string()).await?;
     let mut told: Vec<_> = entries.iter().flat_map(|one| one.selectors.clone()).collect();
     told.sort();
     told.dedup();
     let mut uids = Vec::new();
-    for pod in harness::kube::pods::pods(stage.api(0)?, HTTPBIN.0, HTTPBIN.1).await? {
+    for pod in harness::kube::pods::pods(fixture.api(0)?, HTTPBIN.0, HTTPBIN.1).await? {
         uids.push(format!("k8s:pod-uid:{}", pod.metadata.uid.unwrap_or_default()));
     }
     uids.sort();
-    stage.shows(ENTRY_FOR_EACH_POD, Must::be(uids.join(" ")), told.join(" "));
+    fixture.shows(ENTRY_FOR_EACH_POD, Must::be(uids.join(" ")), told.join(" "));
     let federated: Vec<_> = entries.iter().flat_map(|one| one.federates_with.clone()).collect();
-    stage.shows(
+    fixture.shows(
         ANNOTATION_DOES_NOTHING,
         Must::be("federates with nobody"),
         match federated.is_empty() {

@@ -1,7 +1,7 @@
 //! How does an entry federate: by hand, by the page's annotation (003), and which SDS names must the agent have for it?
 
 use crate::shows::Shows;
-use crate::{Stage, stories};
+use crate::{Fixture, stories};
 use harness::kube::rollout::Workload;
 use harness::{Result, spire};
 use proof::envoy::Trust;
@@ -50,53 +50,53 @@ const ROWS: [(&str, &str, &str, [Shows; 2]); 2] = [
 
 /// If this fails, a workload believes another trust domain without having been told to, or not although it was.
 async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    httpbin(stage, "1", "sidecar,spire").await?;
-    let (node, _) = alias(stage).await?;
-    let bin = id(stage, "/ns/default/sa/httpbin")?;
+    httpbin(fixture, "1", "sidecar,spire").await?;
+    let (node, _) = alias(fixture).await?;
+    let bin = id(fixture, "/ns/default/sa/httpbin")?;
     let to = format!("spiffe://{OTHER}");
     let plain =
         ["-spiffeID", &bin, "-parentID", &node, "-selector", "k8s:ns:default", "-selector", "k8s:sa:httpbin"];
     let federated = [plain.as_slice(), &["-federatesWith", &to]].concat();
-    let refused = match stage.entry(0, &federated).await {
+    let refused = match fixture.entry(0, &federated).await {
         Ok(said) => said,
         Err(e) => e.to_string(),
     };
-    stage.shows(REFUSED_WITHOUT_BUNDLE, Must::have(["unable to find federated bundle"]), refused);
-    let own = spire::bundle(stage.api(0)?).await?;
-    stage.peer_bundle(0, OTHER, &own).await?;
-    let said = stage.entry(0, &federated).await?;
-    stage.shows(MADE_WITH_BUNDLE, Must::have([&bin, OTHER]), said);
-    stage.stands(0, HTTPBIN, "2/2 Running").await?;
-    let trusted = stage.until("both trust domains in ROOTCA", "believes", || trust(stage)).await?;
-    stage.shows(OTHER_DOMAIN_BELIEVED, Must::have([&format!("believes {OTHER}")]), trusted);
+    fixture.shows(REFUSED_WITHOUT_BUNDLE, Must::have(["unable to find federated bundle"]), refused);
+    let own = spire::bundle(fixture.api(0)?).await?;
+    fixture.peer_bundle(0, OTHER, &own).await?;
+    let said = fixture.entry(0, &federated).await?;
+    fixture.shows(MADE_WITH_BUNDLE, Must::have([&bin, OTHER]), said);
+    fixture.stands(0, HTTPBIN, "2/2 Running").await?;
+    let trusted = fixture.until("both trust domains in ROOTCA", "believes", || trust(fixture)).await?;
+    fixture.shows(OTHER_DOMAIN_BELIEVED, Must::have([&format!("believes {OTHER}")]), trusted);
 
-    serve(stage, "default_bundle_name = \"null\"", "").await?;
-    let trusted = stage.until("one trust domain in ROOTCA", "a stranger", || trust(stage)).await?;
-    stage.shows(OTHER_DOMAIN_LOST, Must::have([&format!("{OTHER} is a stranger")]), trusted);
+    serve(fixture, "default_bundle_name = \"null\"", "").await?;
+    let trusted = fixture.until("one trust domain in ROOTCA", "a stranger", || trust(fixture)).await?;
+    fixture.shows(OTHER_DOMAIN_LOST, Must::have([&format!("{OTHER} is a stranger")]), trusted);
     for (row, without, waits, [nobody, not_ready]) in ROWS {
-        serve(stage, row, without).await?;
-        stage.renew(0, HTTPBIN).await?;
-        let seen = waits_for(stage, HTTPBIN, waits).await?;
-        stage.shows(nobody, Must::have([format!("\"{waits}\"")]), seen);
-        let standing = stage.standing(0, HTTPBIN).await?;
-        stage.shows(not_ready, Must::be("0/2 Pending"), standing);
+        serve(fixture, row, without).await?;
+        fixture.renew(0, HTTPBIN).await?;
+        let seen = waits_for(fixture, HTTPBIN, waits).await?;
+        fixture.shows(nobody, Must::have([format!("\"{waits}\"")]), seen);
+        let standing = fixture.standing(0, HTTPBIN).await?;
+        fixture.shows(not_ready, Must::be("0/2 Pending"), standing);
     }
     Ok(())
 }
 
 /// The agent with its original configuration, but for one row.
-async fn serve(stage: &mut Stage<'_>, row: &str, without: &str) -> Result<()> {
-    let ours = stage.manifest(0, "spire/agent.yaml", &[])?;
+async fn serve(fixture: &mut Fixture<'_>, row: &str, without: &str) -> Result<()> {
+    let ours = fixture.manifest(0, "spire/agent.yaml", &[])?;
     let ours = ours.iter().find_map(|object| object["data"]["agent.conf"].as_str()).unwrap_or_default();
-    stage.set(0, crate::AGENT, "agent.conf", &ours.replace(row, without)).await?;
-    stage.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
+    fixture.set(0, crate::AGENT, "agent.conf", &ours.replace(row, without)).await?;
+    fixture.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
 }
 
 /// Whom httpbin's sidecar believes, and in which form.
-async fn trust(stage: &Stage<'_>) -> Result<String> {
-    Ok(match stage.held(0, HTTPBIN).await?.trust("ROOTCA") {
+async fn trust(fixture: &Fixture<'_>) -> Result<String> {
+    Ok(match fixture.held(0, HTTPBIN).await?.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => {
             let domains: Vec<_> = all.iter().map(|one| one.trust_domain.as_str()).collect();
             let other =

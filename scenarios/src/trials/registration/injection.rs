@@ -1,6 +1,6 @@
 //! Does automatic injection bring the socket into new pods, as the page (003) says, and in which form?
 
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::Result;
 use proof::evidence::Must;
 
@@ -19,33 +19,34 @@ stories! {
 
 /// If this fails, a pod that looks like the others has papers of another authority, or a form that is refused today
 /// is not refused any more.
-async fn a_pod_has_the_socket_when_it_names_the_template(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    stage.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;
+async fn a_pod_has_the_socket_when_it_names_the_template(fixture: &mut Fixture<'_>) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    fixture.bring(0, "registration/every-pod.yaml", &[("NAME", "every-pod"), ("CLASS", "spire")]).await?;
     let forms =
         [("named", "sidecar,spire"), ("plain", "sidecar"), ("documented", "sidecar,spire-documented")];
     for (app, templates) in forms {
         let values = [("APP", app), ("REPLICAS", "1"), ("TEMPLATES", templates), ("FEDERATES_WITH", "")];
-        stage.bring(0, "registration/httpbin.yaml", &values).await?;
+        fixture.bring(0, "registration/httpbin.yaml", &values).await?;
     }
-    stage.bring(0, "registration/writable-socket.yaml", &[]).await?;
+    fixture.bring(0, "registration/writable-socket.yaml", &[]).await?;
 
-    stage.ready(0, "default", "named").await?;
+    fixture.ready(0, "default", "named").await?;
     let named = Pods("default", "app=named");
-    let (id, own) = (stage.id(0, named).await?, stage.own_certificate(0, named).await?);
-    stage.shows(NAMED_HOLDS_SVID, Must::BeVouchedFor { by: here.clone(), id }, own);
-    let socket = stage.run(0, named, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
-    stage.shows(SOCKET_IS_THERE, Must::be("socket"), socket.stdout);
-    stage.ready(0, "default", "plain").await?;
-    let own = stage.own_certificate(0, Pods("default", "app=plain")).await?;
-    stage.shows(PLAIN_HOLDS_ISTIODS, Must::BeIstiods { of: here }, own);
+    let (id, own) = (fixture.id(0, named).await?, fixture.own_certificate(0, named).await?);
+    fixture.shows(NAMED_HOLDS_SVID, Must::BeVouchedFor { by: here.clone(), id }, own);
+    let socket =
+        fixture.run(0, named, "istio-proxy", &["ls", "/var/run/secrets/workload-spiffe-uds"]).await?;
+    fixture.shows(SOCKET_IS_THERE, Must::be("socket"), socket.stdout);
+    fixture.ready(0, "default", "plain").await?;
+    let own = fixture.own_certificate(0, Pods("default", "app=plain")).await?;
+    fixture.shows(PLAIN_HOLDS_ISTIODS, Must::BeIstiods { of: here }, own);
     let refused = "Duplicate value: \"istio-proxy\"";
-    let look = || stage.events(0, "default", "documented");
-    let words = stage.until("the ReplicaSet's words", refused, look).await?;
-    stage.shows(DOCUMENTED_REFUSED, Must::have([refused]), words);
+    let look = || fixture.events(0, "default", "documented");
+    let words = fixture.until("the ReplicaSet's words", refused, look).await?;
+    fixture.shows(DOCUMENTED_REFUSED, Must::have([refused]), words);
     let refused = "csi.readOnly must be set to 'true'";
-    let look = || stage.events(0, "default", "writable-socket");
-    let words = stage.until("the kubelet's words", refused, look).await?;
-    stage.shows(WRITABLE_REFUSED, Must::have([refused]), words);
+    let look = || fixture.events(0, "default", "writable-socket");
+    let words = fixture.until("the kubelet's words", refused, look).await?;
+    fixture.shows(WRITABLE_REFUSED, Must::have([refused]), words);
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! Does each command of Istio's page (003, option 2) do what the page says, and who vouches for what came of it?
 
-use crate::{Pods, Stage, read_out, stories};
+use crate::{Fixture, Pods, read_out, stories};
 use harness::Result;
 use proof::envoy::{Cause, Record};
 use proof::evidence::Must;
@@ -49,27 +49,27 @@ stories! {
 
 /// If this fails, a pod gets ready without anybody having registered it, or an entry by hand gives it something else
 /// than its own SVID.
-async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    stage.renew(0, GATEWAY).await?;
-    httpbin(stage, "1", "sidecar,spire").await?;
-    not_before(stage).await?;
+async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'_>) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    fixture.renew(0, GATEWAY).await?;
+    httpbin(fixture, "1", "sidecar,spire").await?;
+    not_before(fixture).await?;
 
-    let found = entries(stage).await?;
+    let found = entries(fixture).await?;
     let before = found.lines().next().unwrap_or_default().to_owned();
     let before: usize = before.split_whitespace().nth(1).and_then(|n| n.parse().ok()).unwrap_or_default();
-    let (node, said) = alias(stage).await?;
-    let server = id(stage, "/spire/server")?;
+    let (node, said) = alias(fixture).await?;
+    let server = id(fixture, "/spire/server")?;
     let cluster = format!("k8s_psat:cluster:{here}");
-    stage.shows(
+    fixture.shows(
         ALIAS_MADE,
         Must::have([&node, &server, &cluster, "k8s_psat:agent_ns:spire", "k8s_psat:agent_sa:spire-agent"]),
         said,
     );
-    let (gateway, uid) = name_and_uid(stage, GATEWAY).await?;
-    let gateway_id = id(stage, "/ns/istio-system/sa/istio-ingressgateway-service-account")?;
+    let (gateway, uid) = name_and_uid(fixture, GATEWAY).await?;
+    let gateway_id = id(fixture, "/ns/istio-system/sa/istio-ingressgateway-service-account")?;
     let (pod, dns) = (format!("k8s:pod-uid:{uid}"), "istio-ingressgateway.istio-system.svc");
-    let said = stage
+    let said = fixture
         .entry(
             0,
             &[
@@ -90,11 +90,11 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) 
             ],
         )
         .await?;
-    stage.shows(GATEWAY_ENTRY_MADE, Must::have([&gateway_id, &node, &pod, &gateway, dns]), said);
-    let (bin, uid) = name_and_uid(stage, HTTPBIN).await?;
-    let bin_id = id(stage, "/ns/default/sa/httpbin")?;
+    fixture.shows(GATEWAY_ENTRY_MADE, Must::have([&gateway_id, &node, &pod, &gateway, dns]), said);
+    let (bin, uid) = name_and_uid(fixture, HTTPBIN).await?;
+    let bin_id = id(fixture, "/ns/default/sa/httpbin")?;
     let pod = format!("k8s:pod-uid:{uid}");
-    let said = stage
+    let said = fixture
         .entry(
             0,
             &[
@@ -111,75 +111,79 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(stage: &mut Stage<'_>) 
             ],
         )
         .await?;
-    stage.shows(HTTPBIN_ENTRY_MADE, Must::have([&bin_id, &node, &pod, &bin]), said);
+    fixture.shows(HTTPBIN_ENTRY_MADE, Must::have([&bin_id, &node, &pod, &bin]), said);
 
-    let standing = stage.stands(0, GATEWAY, "1/1 Running").await?;
-    stage.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
-    let standing = stage.stands(0, HTTPBIN, "2/2 Running").await?;
-    stage.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
-    let shown = entries(stage).await?;
+    let standing = fixture.stands(0, GATEWAY, "1/1 Running").await?;
+    fixture.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
+    let standing = fixture.stands(0, HTTPBIN, "2/2 Running").await?;
+    fixture.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
+    let shown = entries(fixture).await?;
     let found = format!("Found {} entries", before + 3);
-    stage.shows(THREE_ENTRIES_MORE, Must::have([&found, &node, &gateway_id, &bin_id, &gateway, &bin]), shown);
+    fixture.shows(
+        THREE_ENTRIES_MORE,
+        Must::have([&found, &node, &gateway_id, &bin_id, &gateway, &bin]),
+        shown,
+    );
     for (of, id, names, [holds, dns_names]) in [
         (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], [GATEWAY_HOLDS_SVID, GATEWAY_DNS_NAMES]),
         (HTTPBIN, &bin_id, vec![bin.as_str()], [HTTPBIN_HOLDS_SVID, HTTPBIN_DNS_NAMES]),
     ] {
-        let own = stage.own_certificate(0, of).await?;
+        let own = fixture.own_certificate(0, of).await?;
         let told = read_out(&own);
         let id = id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-        stage.shows(holds, Must::BeVouchedFor { by: here.clone(), id }, own);
+        fixture.shows(holds, Must::BeVouchedFor { by: here.clone(), id }, own);
         let mut parts = vec!["O=SPIRE".to_owned(), format!("CN={}", names[0])];
         parts.extend(names.iter().map(|name| format!("DNS:{name}")));
-        stage.shows(dns_names, Must::have(parts), told);
+        fixture.shows(dns_names, Must::have(parts), told);
     }
-    handshake(stage, &bin, &bin_id).await
+    handshake(fixture, &bin, &bin_id).await
 }
 
 /// What stands before anybody is registered.
-async fn not_before(stage: &mut Stage<'_>) -> harness::Result<()> {
-    let waits = waits_for(stage, GATEWAY, "default").await?;
-    stage.shows(GATEWAY_WAITS, Must::have(["\"default\""]), waits);
-    let standing = stage.stands(0, GATEWAY, "0/1 Running").await?;
-    stage.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
-    let istiod = stage.standing(0, Pods("istio-system", "app=istiod")).await?;
-    stage.shows(ISTIOD_STANDS, Must::be("1/1 Running"), istiod);
-    let waits = waits_for(stage, HTTPBIN, "default").await?;
-    stage.shows(HTTPBIN_WAITS, Must::have(["\"default\""]), waits);
-    let standing = stage.standing(0, HTTPBIN).await?;
-    stage.shows(HTTPBIN_NOT_STARTED, Must::be("0/2 Pending"), standing);
+async fn not_before(fixture: &mut Fixture<'_>) -> harness::Result<()> {
+    let waits = waits_for(fixture, GATEWAY, "default").await?;
+    fixture.shows(GATEWAY_WAITS, Must::have(["\"default\""]), waits);
+    let standing = fixture.stands(0, GATEWAY, "0/1 Running").await?;
+    fixture.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
+    let istiod = fixture.standing(0, Pods("istio-system", "app=istiod")).await?;
+    fixture.shows(ISTIOD_STANDS, Must::be("1/1 Running"), istiod);
+    let waits = waits_for(fixture, HTTPBIN, "default").await?;
+    fixture.shows(HTTPBIN_WAITS, Must::have(["\"default\""]), waits);
+    let standing = fixture.standing(0, HTTPBIN).await?;
+    fixture.shows(HTTPBIN_NOT_STARTED, Must::be("0/2 Pending"), standing);
     Ok(())
 }
 
 /// The page's last check: what a client without a certificate is shown, seen from the gateway's pod.
-async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    let domain = stage.cluster(0)?.trust_domain.clone();
-    let address = address(stage, "httpbin").await?;
+async fn handshake(fixture: &mut Fixture<'_>, bin: &str, bin_id: &str) -> harness::Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    let domain = fixture.cluster(0)?.trust_domain.clone();
+    let address = address(fixture, "httpbin").await?;
     let plain = format!("http://{address}:8000/hello");
     let plain = ["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", &plain];
     // kube-proxy needs a moment for a new endpoint.
-    let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &plain).await?.stdout) };
-    let answered = stage.until("httpbin's Service to lead there", "200", look).await?;
-    stage.shows(SERVICE_ANSWERS, Must::be("200"), answered);
+    let look = || async { Ok(fixture.run(0, GATEWAY, "istio-proxy", &plain).await?.stdout) };
+    let answered = fixture.until("httpbin's Service to lead there", "200", look).await?;
+    fixture.shows(SERVICE_ANSWERS, Must::be("200"), answered);
     let url = format!("https://{address}:8000/");
     let curl = ["curl", "-sSk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", &url];
-    let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
-    stage.shows(
+    let said = fixture.run(0, GATEWAY, "istio-proxy", &curl).await?;
+    fixture.shows(
         NO_CERTIFICATE_IN_PLAIN_TEXT,
         Must::have(["no certificate", "reset by peer"]),
         format!("{} curl exits with {} {}", read_out(&said.stdout), said.status, said.stderr),
     );
-    let seen = stage.until("the sidecar's record of it", "filter_chain", || turned_away(stage)).await?;
-    stage.shows(NO_FILTER_CHAIN, Must::have(["filter_chain_not_found"]), seen);
-    stage.bring(0, "registration/strict.yaml", &[]).await?;
-    let look = || async { Ok(stage.run(0, GATEWAY, "istio-proxy", &curl).await?.stdout) };
-    stage.until("a certificate of httpbin's", "BEGIN CERTIFICATE", look).await?;
-    let said = stage.run(0, GATEWAY, "istio-proxy", &curl).await?;
+    let seen = fixture.until("the sidecar's record of it", "filter_chain", || turned_away(fixture)).await?;
+    fixture.shows(NO_FILTER_CHAIN, Must::have(["filter_chain_not_found"]), seen);
+    fixture.bring(0, "registration/strict.yaml", &[]).await?;
+    let look = || async { Ok(fixture.run(0, GATEWAY, "istio-proxy", &curl).await?.stdout) };
+    fixture.until("a certificate of httpbin's", "BEGIN CERTIFICATE", look).await?;
+    let said = fixture.run(0, GATEWAY, "istio-proxy", &curl).await?;
     let shown = Pem::of(&said.stdout).as_str().to_owned();
     let told = read_out(&shown);
     let id = bin_id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-    stage.shows(SVID_SHOWN_UNDER_STRICT, Must::BeVouchedFor { by: here, id }, shown);
-    stage.shows(
+    fixture.shows(SVID_SHOWN_UNDER_STRICT, Must::BeVouchedFor { by: here, id }, shown);
+    fixture.shows(
         CERTIFICATE_READ,
         Must::have([
             format!("subject=C=US, O=SPIRE, CN={bin}"),
@@ -189,7 +193,7 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
         ]),
         told,
     );
-    stage.shows(
+    fixture.shows(
         NO_FURTHER_THAN_HANDSHAKE,
         Must::lack(["exit 0 "]),
         format!("exit {} {}", said.status, said.stderr),
@@ -198,8 +202,8 @@ async fn handshake(stage: &mut Stage<'_>, bin: &str, bin_id: &str) -> harness::R
 }
 
 /// What httpbin's sidecar wrote of connections that it had no filter chain for.
-async fn turned_away(stage: &Stage<'_>) -> harness::Result<String> {
-    let records = Record::all_in(&stage.log(0, HTTPBIN, "istio-proxy").await?)?;
+async fn turned_away(fixture: &Fixture<'_>) -> harness::Result<String> {
+    let records = Record::all_in(&fixture.log(0, HTTPBIN, "istio-proxy").await?)?;
     let away = records.iter().rev().find(|record| record.cause() == Some(Cause::NoFilterChain));
     Ok(away.and_then(|record| record.response_code_details.clone()).unwrap_or_default())
 }

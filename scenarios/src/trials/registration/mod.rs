@@ -9,7 +9,7 @@ mod quick_start;
 
 use crate::trial::Story;
 
-use crate::{Pods, Stage};
+use crate::{Fixture, Pods};
 use harness::{Result, spire};
 use kube::ResourceExt as _;
 
@@ -30,14 +30,14 @@ pub const HTTPBIN: Pods<'_> = Pods("default", "app=httpbin");
 pub const WARMING: &str = "/config_dump?resource=dynamic_warming_secrets";
 
 /// The identity of that path.
-pub fn id(stage: &Stage<'_>, path: &str) -> Result<String> {
-    Ok(format!("spiffe://{}{path}", stage.cluster(0)?.trust_domain))
+pub fn id(fixture: &Fixture<'_>, path: &str) -> Result<String> {
+    Ok(format!("spiffe://{}{path}", fixture.cluster(0)?.trust_domain))
 }
 
 /// The node's alias, by the page's words: the parent of all entries that are made by hand.
-pub async fn alias(stage: &mut Stage<'_>) -> Result<(String, String)> {
-    let alias = id(stage, "/ns/spire/sa/spire-agent")?;
-    let cluster = format!("k8s_psat:cluster:{}", stage.cluster(0)?.name);
+pub async fn alias(fixture: &mut Fixture<'_>) -> Result<(String, String)> {
+    let alias = id(fixture, "/ns/spire/sa/spire-agent")?;
+    let cluster = format!("k8s_psat:cluster:{}", fixture.cluster(0)?.name);
     let selectors = [
         "-selector",
         &cluster,
@@ -46,40 +46,42 @@ pub async fn alias(stage: &mut Stage<'_>) -> Result<(String, String)> {
         "-selector",
         "k8s_psat:agent_sa:spire-agent",
     ];
-    let said = stage.entry(0, &[&["-spiffeID", &alias], selectors.as_slice(), &["-node"]].concat()).await?;
+    let said = fixture.entry(0, &[&["-spiffeID", &alias], selectors.as_slice(), &["-node"]].concat()).await?;
     Ok((alias, said))
 }
 
 /// A pod's name and uid, as the page looks them up.
-pub async fn name_and_uid(stage: &Stage<'_>, of: Pods<'_>) -> Result<(String, String)> {
-    let pod = stage.pod(0, of).await?;
+pub async fn name_and_uid(fixture: &Fixture<'_>, of: Pods<'_>) -> Result<(String, String)> {
+    let pod = fixture.pod(0, of).await?;
     Ok((pod.name_any(), pod.uid().unwrap_or_default()))
 }
 
 /// Brings the page's example.
-pub async fn httpbin(stage: &mut Stage<'_>, replicas: &str, templates: &str) -> Result<()> {
+pub async fn httpbin(fixture: &mut Fixture<'_>, replicas: &str, templates: &str) -> Result<()> {
     let values = [
         ("APP", "httpbin"),
         ("REPLICAS", replicas),
         ("TEMPLATES", templates),
         ("FEDERATES_WITH", "other.test"),
     ];
-    stage.bring(0, "registration/httpbin.yaml", &values).await
+    fixture.bring(0, "registration/httpbin.yaml", &values).await
 }
 
 /// Waits until a proxy waits for a secret; what it then waits for.
-pub async fn waits_for(stage: &Stage<'_>, of: Pods<'_>, secret: &str) -> Result<String> {
+pub async fn waits_for(fixture: &Fixture<'_>, of: Pods<'_>, secret: &str) -> Result<String> {
     let wanted = format!("\"{secret}\"");
-    stage.until(&format!("a proxy that waits for {secret}"), &wanted, || stage.admin(0, of, WARMING)).await
+    fixture
+        .until(&format!("a proxy that waits for {secret}"), &wanted, || fixture.admin(0, of, WARMING))
+        .await
 }
 
 /// A cluster address of a Service.
-pub async fn address(stage: &Stage<'_>, name: &str) -> Result<String> {
+pub async fn address(fixture: &Fixture<'_>, name: &str) -> Result<String> {
     let service = crate::service("default", name);
-    Ok(stage.read(0, &service).await?.data["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned())
+    Ok(fixture.read(0, &service).await?.data["spec"]["clusterIP"].as_str().unwrap_or_default().to_owned())
 }
 
 /// What the SPIRE server's own command shows.
-pub async fn entries(stage: &Stage<'_>) -> Result<String> {
-    spire::command(stage.api(0)?, &["entry", "show"]).await
+pub async fn entries(fixture: &Fixture<'_>) -> Result<String> {
+    spire::command(fixture.api(0)?, &["entry", "show"]).await
 }

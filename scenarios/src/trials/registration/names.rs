@@ -1,6 +1,6 @@
 //! Must an SVID's name follow Istio's pattern, as the page (003) warns, and what breaks when it does not?
 
-use crate::{CURL, HELLOWORLD, Pods, Stage, stories};
+use crate::{CURL, Fixture, HELLOWORLD, Pods, stories};
 use harness::Result;
 use proof::envoy::Cause;
 use proof::evidence::Must;
@@ -22,11 +22,11 @@ stories! {
 const STRAY: Pods<'_> = Pods("default", "app=stray");
 
 /// If this fails, a workload can be met under a name that is not its own.
-async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to(stage: &mut Stage<'_>) -> Result<()> {
-    let here = stage.cluster(0)?.name.clone();
-    stage.bring(0, "registration/stray.yaml", &[]).await?;
-    let (node, _) = alias(stage).await?;
-    let stray_id = id(stage, "/foo")?;
+async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to(fixture: &mut Fixture<'_>) -> Result<()> {
+    let here = fixture.cluster(0)?.name.clone();
+    fixture.bring(0, "registration/stray.yaml", &[]).await?;
+    let (node, _) = alias(fixture).await?;
+    let stray_id = id(fixture, "/foo")?;
     let words = [
         "-spiffeID",
         &stray_id,
@@ -37,32 +37,32 @@ async fn a_name_off_the_pattern_may_ask_and_is_never_answered_to(stage: &mut Sta
         "-selector",
         "k8s:sa:stray",
     ];
-    stage.entry(0, &words).await?;
-    let standing = stage.stands(0, STRAY, "2/2 Running").await?;
-    stage.shows(OFF_THE_PATTERN_READY, Must::be("2/2 Running"), standing);
+    fixture.entry(0, &words).await?;
+    let standing = fixture.stands(0, STRAY, "2/2 Running").await?;
+    fixture.shows(OFF_THE_PATTERN_READY, Must::be("2/2 Running"), standing);
     let foo_id = || stray_id.parse().map_err(|e| harness::Error::internal("an identity").because(e));
-    let own = stage.own_certificate(0, STRAY).await?;
-    stage.shows(STRAY_HOLDS_SVID, Must::BeVouchedFor { by: here.clone(), id: foo_id()? }, own);
-    stage.knows(0, CURL, "stray.default", 8000).await?;
-    let reply = stage.ask(0, CURL, "curl", "http://stray.default:8000/").await?;
-    let records = stage.records(0, CURL, &reply.request).await?;
+    let own = fixture.own_certificate(0, STRAY).await?;
+    fixture.shows(STRAY_HOLDS_SVID, Must::BeVouchedFor { by: here.clone(), id: foo_id()? }, own);
+    fixture.knows(0, CURL, "stray.default", 8000).await?;
+    let reply = fixture.ask(0, CURL, "curl", "http://stray.default:8000/").await?;
+    let records = fixture.records(0, CURL, &reply.request).await?;
     let cause = records.iter().rev().find_map(proof::envoy::Record::cause).as_ref().map(Cause::to_string);
     let words = records.iter().rev().find_map(|record| record.upstream_transport_failure_reason.clone());
-    stage.shows(
+    fixture.shows(
         NOBODY_MAY_ASK_IT,
         Must::have(["503", "the peer has another name"]),
         format!("{} {} | {}", reply.status, cause.unwrap_or_default(), words.unwrap_or_default()),
     );
-    stage.knows(0, STRAY, "helloworld.istio-test", 5000).await?;
-    let reply = stage.ask(0, STRAY, "curl", "http://helloworld.istio-test:5000/hello").await?;
-    stage.shows(
+    fixture.knows(0, STRAY, "helloworld.istio-test", 5000).await?;
+    let reply = fixture.ask(0, STRAY, "curl", "http://helloworld.istio-test:5000/hello").await?;
+    fixture.shows(
         MAY_ASK_OTHERS,
         Must::have(["200 Hello version"]),
         format!("{} {}", reply.status, reply.body),
     );
-    let records = stage.records(0, HELLOWORLD, &reply.request).await?;
+    let records = fixture.records(0, HELLOWORLD, &reply.request).await?;
     let shown = records.iter().rev().find_map(|record| record.downstream_peer_cert.as_ref());
     let shown = shown.map(|pem| pem.as_str().to_owned()).unwrap_or_default();
-    stage.shows(STRAY_WAS_SHOWN, Must::BeVouchedFor { by: here, id: foo_id()? }, shown);
+    fixture.shows(STRAY_WAS_SHOWN, Must::BeVouchedFor { by: here, id: foo_id()? }, shown);
     Ok(())
 }

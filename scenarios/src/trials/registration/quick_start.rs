@@ -1,7 +1,7 @@
 //! What of the page's installation (003) is here under which name, and what would its clean-up find?
 
 use crate::shows::Shows;
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::Result;
 use proof::evidence::Must;
 
@@ -92,37 +92,41 @@ const CLEAN_UP: [(Shows, &str, &str, &str, bool); 16] = [
 
 /// If this fails, the installation is not the page's any more, and its stories are about something else.
 async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
     for (of, wanted, runs) in [
         (Pods("spire", "app=spire-server"), "2/2 Running", SERVER_RUNS),
         (Pods("spire", "app=spire-agent"), "1/1 Running", AGENT_RUNS),
         (Pods("spire", "app=spiffe-csi-driver"), "2/2 Running", DRIVER_RUNS),
     ] {
-        let standing = stage.standing(0, of).await?;
-        stage.shows(runs, Must::be(wanted), standing);
+        let standing = fixture.standing(0, of).await?;
+        fixture.shows(runs, Must::be(wanted), standing);
     }
-    let pod = stage.pod(0, Pods("spire", "app=spire-server")).await?;
+    let pod = fixture.pod(0, Pods("spire", "app=spire-server")).await?;
     let containers = pod.spec.into_iter().flat_map(|spec| spec.containers);
     let containers: Vec<_> = containers.map(|container| container.name).collect();
-    stage.shows(REGISTRAR_REPLACED, Must::be("spire-server spire-controller-manager"), containers.join(" "));
-    let config = stage.setting(0, crate::AGENT, "agent.conf").await?;
-    stage.shows(
+    fixture.shows(
+        REGISTRAR_REPLACED,
+        Must::be("spire-server spire-controller-manager"),
+        containers.join(" "),
+    );
+    let config = fixture.setting(0, crate::AGENT, "agent.conf").await?;
+    fixture.shows(
         SOCKETS_PLACE_IS_FREE,
         Must::have(["socket_path = \"/tmp/spire-agent/public/socket\""]),
         config,
     );
     for (fact, version, kind, name, here) in CLEAN_UP {
         let said = |here| if here { "here" } else { "not here" };
-        let found = is_here(stage, version, kind, name).await?;
-        stage.shows(fact, Must::be(said(here)), said(found));
+        let found = is_here(fixture, version, kind, name).await?;
+        fixture.shows(fact, Must::be(said(here)), said(found));
     }
     Ok(())
 }
 
-async fn is_here(stage: &Stage<'_>, version: &str, kind: &str, name: &str) -> Result<bool> {
+async fn is_here(fixture: &Fixture<'_>, version: &str, kind: &str, name: &str) -> Result<bool> {
     let (namespace, name) = name.split_once('/').map_or((None, name), |(ns, name)| (Some(ns), name));
-    let api = harness::kube::object::dynamic(stage.api(0)?, version, kind, namespace)?;
+    let api = harness::kube::object::dynamic(fixture.api(0)?, version, kind, namespace)?;
     let found = api.get_opt(name).await;
     Ok(found
         .map_err(|e| {

@@ -1,6 +1,6 @@
 //! Does the gateway that istiod injects have an identity of its own, as the page (001) shows it?
 
-use crate::{OUTSIDER, Pods, Stage, stories};
+use crate::{Fixture, OUTSIDER, Pods, stories};
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::ResourceExt as _;
@@ -38,30 +38,32 @@ stories! {
 const GATEWAY: Pods<'_> = Pods("istio-system", "istio=istio-ingressgateway");
 
 /// If this fails, the gateway meets workloads under no identity of its own, or the page's command shows another entry.
-async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it(stage: &mut Stage<'_>) -> Result<()> {
-    scene(stage).await?;
-    stage.bring(0, "templates/gateway-route.yaml", &[]).await?;
-    bring(stage, "istio-ingressgateway", "gateway,spire-gw").await?;
-    let volume = socket_volume(&stage.pod(0, GATEWAY).await?)?;
-    stage.shows(SPIRES_VOLUME_ALONE, Must::be(SOCKET_OF_SPIRE), volume);
-    entry_as_the_page_shows_it(stage).await?;
+async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
+    scene(fixture).await?;
+    fixture.bring(0, "templates/gateway-route.yaml", &[]).await?;
+    bring(fixture, "istio-ingressgateway", "gateway,spire-gw").await?;
+    let volume = socket_volume(&fixture.pod(0, GATEWAY).await?)?;
+    fixture.shows(SPIRES_VOLUME_ALONE, Must::be(SOCKET_OF_SPIRE), volume);
+    entry_as_the_page_shows_it(fixture).await?;
 
-    let (by, id) = (stage.cluster(0)?.name.clone(), stage.id(0, GATEWAY).await?);
-    let held = stage.own_certificate(0, GATEWAY).await?;
-    stage.shows(GATEWAY_HOLDS_SVID, Must::BeVouchedFor { by: by.clone(), id: id.clone() }, held);
+    let (by, id) = (fixture.cluster(0)?.name.clone(), fixture.id(0, GATEWAY).await?);
+    let held = fixture.own_certificate(0, GATEWAY).await?;
+    fixture.shows(GATEWAY_HOLDS_SVID, Must::BeVouchedFor { by: by.clone(), id: id.clone() }, held);
     let url = "http://istio-ingressgateway.istio-system/hello";
-    stage
+    fixture
         .until("the gateway to know its route", "200", || async {
-            Ok(stage.ask(0, OUTSIDER, "curl", url).await?.status.to_string())
+            Ok(fixture.ask(0, OUTSIDER, "curl", url).await?.status.to_string())
         })
         .await?;
-    let asked = format!("/hello?{}", stage.pod(0, GATEWAY).await?.uid().unwrap_or_default());
-    let reply = stage.ask(0, OUTSIDER, "curl", &url.replace("/hello", &asked)).await?;
-    stage.shows(OUTSIDER_ANSWERED, Must::be("200"), reply.status.to_string());
+    let asked = format!("/hello?{}", fixture.pod(0, GATEWAY).await?.uid().unwrap_or_default());
+    let reply = fixture.ask(0, OUTSIDER, "curl", &url.replace("/hello", &asked)).await?;
+    fixture.shows(OUTSIDER_ANSWERED, Must::be("200"), reply.status.to_string());
     // A gateway gives a request from outside an id of its own; the path stays.
-    let record = recorded(stage, &asked).await?;
+    let record = recorded(fixture, &asked).await?;
     let shown = record.and_then(|record| record.downstream_peer_cert);
-    stage.shows(
+    fixture.shows(
         WORKLOAD_SAW_GATEWAY,
         Must::BeVouchedFor { by, id },
         shown.as_ref().map(Pem::as_str).unwrap_or_default(),
@@ -70,43 +72,45 @@ async fn the_injected_gateway_has_an_entry_and_meets_workloads_with_it(stage: &m
 }
 
 /// If this fails, `emptyDir: null` is needed again, or has come to harm.
-async fn the_null_in_the_gateways_template_makes_no_difference_any_more(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring(0, "templates/identities.yaml", &[("LABEL", super::LABEL)]).await?;
+async fn the_null_in_the_gateways_template_makes_no_difference_any_more(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
+    fixture.bring(0, "templates/identities.yaml", &[("LABEL", super::LABEL)]).await?;
     // For the gateway's account; its route is to a workload, which need not be ready here.
-    stage.bring(0, "templates/myapi.yaml", &[]).await?;
-    stage.bring(0, "templates/gateway-route.yaml", &[]).await?;
-    bring(stage, "without-null", "gateway,spire").await?;
+    fixture.bring(0, "templates/myapi.yaml", &[]).await?;
+    fixture.bring(0, "templates/gateway-route.yaml", &[]).await?;
+    bring(fixture, "without-null", "gateway,spire").await?;
     let pods = Pods("istio-system", "istio=without-null");
-    let volume = socket_volume(&stage.pod(0, pods).await?)?;
-    stage.shows(SAME_VOLUME_WITHOUT_NULL, Must::be(SOCKET_OF_SPIRE), volume);
-    let (by, id) = (stage.cluster(0)?.name.clone(), stage.id(0, pods).await?);
-    let held = stage.own_certificate(0, pods).await?;
-    stage.shows(SVID_WITHOUT_NULL, Must::BeVouchedFor { by, id }, held);
+    let volume = socket_volume(&fixture.pod(0, pods).await?)?;
+    fixture.shows(SAME_VOLUME_WITHOUT_NULL, Must::be(SOCKET_OF_SPIRE), volume);
+    let (by, id) = (fixture.cluster(0)?.name.clone(), fixture.id(0, pods).await?);
+    let held = fixture.own_certificate(0, pods).await?;
+    fixture.shows(SVID_WITHOUT_NULL, Must::BeVouchedFor { by, id }, held);
     Ok(())
 }
 
 /// What the workload's sidecar recorded of the request for that path.
-async fn recorded(stage: &Stage<'_>, path: &str) -> Result<Option<Record>> {
-    let log = stage.until("the sidecar's record", path, || stage.log(0, MYAPI, "istio-proxy")).await?;
+async fn recorded(fixture: &Fixture<'_>, path: &str) -> Result<Option<Record>> {
+    let log = fixture.until("the sidecar's record", path, || fixture.log(0, MYAPI, "istio-proxy")).await?;
     Ok(Record::all_in(&log)?.into_iter().rfind(|record| record.path.as_deref() == Some(path)))
 }
 
-async fn bring(stage: &mut Stage<'_>, name: &str, templates: &str) -> Result<()> {
+async fn bring(fixture: &mut Fixture<'_>, name: &str, templates: &str) -> Result<()> {
     let values = [("NAME", name), ("TEMPLATES", templates), ("IMAGE_BY_INJECTION", "auto")];
-    stage.bring(0, "templates/gateway.yaml", &values).await?;
-    stage.ready(0, "istio-system", name).await
+    fixture.bring(0, "templates/gateway.yaml", &values).await?;
+    fixture.ready(0, "istio-system", name).await
 }
 
 /// The page's command, and its output line by line: each number in it is one that Kubernetes knows too.
-async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
+async fn entry_as_the_page_shows_it(fixture: &mut Fixture<'_>) -> Result<()> {
     let server = Pods("spire", "app=spire-server");
-    let said = stage.run(0, server, "spire-server", &["./bin/spire-server", "entry", "show"]).await?;
-    stage.shows(
+    let said = fixture.run(0, server, "spire-server", &["./bin/spire-server", "entry", "show"]).await?;
+    fixture.shows(
         ENTRIES_LISTED,
         Must::have(["0:", "Found ", " entries"]),
         format!("{}: {}{}", said.status, said.stdout, said.stderr),
     );
-    let id = stage.id(0, GATEWAY).await?.to_string();
+    let id = fixture.id(0, GATEWAY).await?.to_string();
     // Name and value of each line, without the padding between them, which is wider than in the page by now.
     let lines = said.stdout.lines().map(|line| match line.split_once(" : ") {
         Some((name, value)) => format!("{}: {}", name.trim(), value.trim()),
@@ -115,9 +119,9 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
     let shown = lines.collect::<Vec<_>>().join("\n");
     let blocks = shown.split("\n\n").filter(|block| block.contains(&format!("SPIFFE ID: {id}\n")));
     let block = format!("{}\n", blocks.collect::<Vec<_>>().join("\n\n"));
-    let cluster = stage.cluster(0)?.clone();
-    let pod = stage.pod(0, GATEWAY).await?;
-    stage.shows(
+    let cluster = fixture.cluster(0)?.clone();
+    let pod = fixture.pod(0, GATEWAY).await?;
+    fixture.shows(
         ENTRY_AS_SHOWN,
         Must::have([
             format!("Entry ID: {}.", cluster.name),
@@ -128,17 +132,17 @@ async fn entry_as_the_page_shows_it(stage: &mut Stage<'_>) -> Result<()> {
         ]),
         block.clone(),
     );
-    let nodes: Api<Node> = Api::all(stage.api(0)?.clone());
+    let nodes: Api<Node> = Api::all(fixture.api(0)?.clone());
     let name = pod.spec.as_ref().and_then(|spec| spec.node_name.clone()).unwrap_or_default();
     let node =
         nodes.get(&name).await.map_err(|e| Error::new(Code::Evidence, "cannot read the node").because(e))?;
     let agent = format!("spiffe://{}/spire/agent/k8s_psat/{}", cluster.trust_domain, cluster.name);
-    stage.shows(
+    fixture.shows(
         PARENT_IS_THE_AGENT,
         Must::have([format!("Parent ID: {agent}/{}\n", node.uid().unwrap_or_default())]),
         block.clone(),
     );
-    stage.shows(
+    fixture.shows(
         SELECTOR_IS_THE_POD,
         Must::be(format!("Selector: k8s:pod-uid:{}", pod.uid().unwrap_or_default())),
         block.lines().filter(|line| line.starts_with("Selector")).collect::<Vec<_>>().join("\n"),

@@ -8,7 +8,7 @@ mod workloads;
 
 use crate::trial::Story;
 
-use crate::{Pods, Stage};
+use crate::{Fixture, Pods};
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
@@ -25,12 +25,12 @@ const SOCKET_OF_SPIRE: &str =
     r#"{"csi":{"driver":"csi.spiffe.io","readOnly":true},"name":"workload-socket"}"#;
 
 /// The page's workload and a client of it, ready, with the identities that their label asks for.
-async fn scene(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
-    stage.bring(0, "templates/myapi.yaml", &[]).await?;
-    stage.ready(0, "myapi", "myapi").await?;
-    stage.ready(0, "myapi", "caller").await?;
-    stage.knows(0, CALLER, "myapi.myapi", 80).await
+async fn scene(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
+    fixture.bring(0, "templates/myapi.yaml", &[]).await?;
+    fixture.ready(0, "myapi", "myapi").await?;
+    fixture.ready(0, "myapi", "caller").await?;
+    fixture.knows(0, CALLER, "myapi.myapi", 80).await
 }
 
 /// The volume in which a pod's proxy looks for its socket, as JSON.

@@ -1,7 +1,7 @@
 //! What does each property of the page's table (001) do? Each is taken away once.
 
 use crate::shows::Shows;
-use crate::{Pods, Stage, stories};
+use crate::{Fixture, Pods, stories};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -51,74 +51,79 @@ stories! {
 const NO_IDENTITY: &str = "workload is not authorized for the requested identities";
 
 /// If this fails, pods without the property get a sidecar in some other way.
-async fn without_inject_there_is_no_sidecar(stage: &mut Stage<'_>) -> Result<()> {
-    scene(stage).await?;
-    bring_less(stage, "bare", "/spec/template/metadata/labels", "sidecar.istio.io/inject").await?;
-    stage.ready(0, "myapi", "bare").await?;
-    let (with, without) = (stage.pod(0, MYAPI).await?, stage.pod(0, Pods("myapi", "app=bare")).await?);
-    stage.shows(SIDECAR_WITH_INJECT, Must::have(["istio-proxy"]), containers(&with));
-    stage.shows(NO_SIDECAR_WITHOUT_INJECT, Must::be("myapi"), containers(&without));
+async fn without_inject_there_is_no_sidecar(fixture: &mut Fixture<'_>) -> Result<()> {
+    scene(fixture).await?;
+    bring_less(fixture, "bare", "/spec/template/metadata/labels", "sidecar.istio.io/inject").await?;
+    fixture.ready(0, "myapi", "bare").await?;
+    let (with, without) = (fixture.pod(0, MYAPI).await?, fixture.pod(0, Pods("myapi", "app=bare")).await?);
+    fixture.shows(SIDECAR_WITH_INJECT, Must::have(["istio-proxy"]), containers(&with));
+    fixture.shows(NO_SIDECAR_WITHOUT_INJECT, Must::be("myapi"), containers(&without));
     Ok(())
 }
 
 /// If this fails, identities are given to pods that did not ask, or a pod runs without one.
 async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    scene(stage).await?;
+    scene(fixture).await?;
     let pods = Pods("myapi", "app=unmanaged");
-    bring_less(stage, "unmanaged", "/spec/template/metadata/labels", LABEL).await?;
+    bring_less(fixture, "unmanaged", "/spec/template/metadata/labels", LABEL).await?;
     refused_by_spire(
-        stage,
+        fixture,
         pods,
         [UNLABELLED_HAS_NO_IDENTITY, UNLABELLED_HAS_NO_ENTRY, UNLABELLED_NOT_READY],
     )
     .await?;
 
-    let pod = stage.pod(0, pods).await?.name_any();
-    let api: Api<Pod> = Api::namespaced(stage.api(0)?.clone(), "myapi");
+    let pod = fixture.pod(0, pods).await?.name_any();
+    let api: Api<Pod> = Api::namespaced(fixture.api(0)?.clone(), "myapi");
     let label = json!({ "metadata": { "labels": { LABEL: "true" } } });
     let labelled = api.patch(&pod, &PatchParams::default(), &Patch::Merge(label)).await;
     labelled.map_err(|e| Error::new(Code::KubeFailed, "cannot label a pod").because(e))?;
-    let stands = stage.stands(0, pods, "2/2 Running").await?;
-    stage.shows(READY_WITH_LABEL, Must::be("2/2 Running"), stands);
-    let entries = entries_of_pod(stage, pods).await?;
-    stage.shows(ENTRY_BY_LABEL, Must::be("1 of its own"), entries);
+    let stands = fixture.stands(0, pods, "2/2 Running").await?;
+    fixture.shows(READY_WITH_LABEL, Must::be("2/2 Running"), stands);
+    let entries = entries_of_pod(fixture, pods).await?;
+    fixture.shows(ENTRY_BY_LABEL, Must::be("1 of its own"), entries);
     Ok(())
 }
 
 /// If this fails, a pod with the wrong key gets an identity from somewhere.
-async fn the_selector_must_have_the_key_that_the_pods_have(stage: &mut Stage<'_>) -> Result<()> {
-    stage.bring(0, "templates/identities.yaml", &[("LABEL", "spiffe.io/spire-managed-identity")]).await?;
-    stage.bring(0, "templates/myapi.yaml", &[]).await?;
-    refused_by_spire(stage, MYAPI, [OTHER_KEY_HAS_NO_IDENTITY, OTHER_KEY_HAS_NO_ENTRY, OTHER_KEY_NOT_READY])
-        .await?;
+async fn the_selector_must_have_the_key_that_the_pods_have(fixture: &mut Fixture<'_>) -> Result<()> {
+    fixture.bring(0, "templates/identities.yaml", &[("LABEL", "spiffe.io/spire-managed-identity")]).await?;
+    fixture.bring(0, "templates/myapi.yaml", &[]).await?;
+    refused_by_spire(
+        fixture,
+        MYAPI,
+        [OTHER_KEY_HAS_NO_IDENTITY, OTHER_KEY_HAS_NO_ENTRY, OTHER_KEY_NOT_READY],
+    )
+    .await?;
 
-    stage.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
-    let stands = stage.stands(0, MYAPI, "2/2 Running").await?;
-    stage.shows(READY_WITH_OWN_KEY, Must::be("2/2 Running"), stands);
+    fixture.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
+    let stands = fixture.stands(0, MYAPI, "2/2 Running").await?;
+    fixture.shows(READY_WITH_OWN_KEY, Must::be("2/2 Running"), stands);
     Ok(())
 }
 
 /// If this fails, a sidecar without SPIRE's socket does not fall back to istiod any more, or others believe it.
-async fn without_the_template_the_sidecar_falls_back_to_istiod(stage: &mut Stage<'_>) -> Result<()> {
-    scene(stage).await?;
+async fn without_the_template_the_sidecar_falls_back_to_istiod(fixture: &mut Fixture<'_>) -> Result<()> {
+    scene(fixture).await?;
     let pods = Pods("myapi", "app=fallback");
-    bring_less(stage, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates").await?;
-    let stands = stage.stands(0, pods, "2/2 Running").await?;
-    stage.shows(READY_WITHOUT_TEMPLATE, Must::be("2/2 Running"), stands);
-    let volume = socket_volume(&stage.pod(0, pods).await?)?;
-    stage.shows(EMPTY_SOCKET_VOLUME, Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#), volume);
-    let entries = entries_of_pod(stage, pods).await?;
-    stage.shows(ENTRY_WITHOUT_TEMPLATE, Must::be("1 of its own"), entries);
-    let of = stage.cluster(0)?.name.clone();
-    let held = stage.own_certificate(0, pods).await?;
-    stage.shows(HOLDS_ISTIODS, Must::BeIstiods { of }, held);
-    stage.knows(0, CALLER, "fallback.myapi", 80).await?;
-    let reply = stage.ask(0, CALLER, "curl", "http://fallback.myapi/hello").await?;
-    let recorded = stage.records(0, CALLER, &reply.request).await?;
+    bring_less(fixture, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates")
+        .await?;
+    let stands = fixture.stands(0, pods, "2/2 Running").await?;
+    fixture.shows(READY_WITHOUT_TEMPLATE, Must::be("2/2 Running"), stands);
+    let volume = socket_volume(&fixture.pod(0, pods).await?)?;
+    fixture.shows(EMPTY_SOCKET_VOLUME, Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#), volume);
+    let entries = entries_of_pod(fixture, pods).await?;
+    fixture.shows(ENTRY_WITHOUT_TEMPLATE, Must::be("1 of its own"), entries);
+    let of = fixture.cluster(0)?.name.clone();
+    let held = fixture.own_certificate(0, pods).await?;
+    fixture.shows(HOLDS_ISTIODS, Must::BeIstiods { of }, held);
+    fixture.knows(0, CALLER, "fallback.myapi", 80).await?;
+    let reply = fixture.ask(0, CALLER, "curl", "http://fallback.myapi/hello").await?;
+    let recorded = fixture.records(0, CALLER, &reply.request).await?;
     let why = recorded.last().and_then(|record| record.upstream_transport_failure_reason.clone());
-    stage.shows(
+    fixture.shows(
         CLIENT_REFUSES,
         Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
         format!("{} {}", reply.status, why.unwrap_or_default()),
@@ -128,35 +133,35 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod(stage: &mut Stage
 
 /// A pod without an entry: its sidecar waits, and says for what.
 async fn refused_by_spire(
-    stage: &mut Stage<'_>,
+    fixture: &mut Fixture<'_>,
     pods: Pods<'_>,
     [no_identity, no_entry, not_ready]: [Shows; 3],
 ) -> Result<()> {
-    let log = stage
-        .until("the sidecar to say what it waits for", NO_IDENTITY, || stage.log(0, pods, "istio-proxy"));
+    let log = fixture
+        .until("the sidecar to say what it waits for", NO_IDENTITY, || fixture.log(0, pods, "istio-proxy"));
     let log = log.await?;
-    stage.shows(
+    fixture.shows(
         no_identity,
         Must::have([NO_IDENTITY]),
         log.lines().filter(|line| line.contains("sds-grpc")).collect::<Vec<_>>().join("\n"),
     );
-    let entries = entries_of_pod(stage, pods).await?;
-    stage.shows(no_entry, Must::be("0 of its own"), entries);
-    let stands = stage.standing(0, pods).await?;
-    stage.shows(not_ready, Must::have(["0/2"]), stands);
+    let entries = entries_of_pod(fixture, pods).await?;
+    fixture.shows(no_entry, Must::be("0 of its own"), entries);
+    let stands = fixture.standing(0, pods).await?;
+    fixture.shows(not_ready, Must::have(["0/2"]), stands);
     Ok(())
 }
 
 /// How many entries select exactly that pod.
-async fn entries_of_pod(stage: &Stage<'_>, pods: Pods<'_>) -> Result<String> {
-    let selector = format!("k8s:pod-uid:{}", stage.pod(0, pods).await?.uid().unwrap_or_default());
-    let all = entries_of(&spire::entries(stage.api(0)?).await?)?;
+async fn entries_of_pod(fixture: &Fixture<'_>, pods: Pods<'_>) -> Result<String> {
+    let selector = format!("k8s:pod-uid:{}", fixture.pod(0, pods).await?.uid().unwrap_or_default());
+    let all = entries_of(&spire::entries(fixture.api(0)?).await?)?;
     Ok(format!("{} of its own", all.iter().filter(|entry| entry.selectors.contains(&selector)).count()))
 }
 
 /// The page's Deployment and Service again, under another name and without one property.
-async fn bring_less(stage: &mut Stage<'_>, name: &str, at: &str, property: &str) -> Result<()> {
-    let mut objects = stage.manifest(0, "templates/myapi.yaml", &[])?;
+async fn bring_less(fixture: &mut Fixture<'_>, name: &str, at: &str, property: &str) -> Result<()> {
+    let mut objects = fixture.manifest(0, "templates/myapi.yaml", &[])?;
     let kinds = ["Service", "Deployment"];
     objects.retain(|object| {
         object["metadata"]["name"] == "myapi" && kinds.iter().any(|kind| object["kind"] == **kind)
@@ -174,5 +179,5 @@ async fn bring_less(stage: &mut Stage<'_>, name: &str, at: &str, property: &str)
             properties.remove(property);
         }
     }
-    stage.bring_objects(0, objects).await
+    fixture.bring_objects(0, objects).await
 }

@@ -1,6 +1,6 @@
 //! Is plain text refused, as the page (001) means?
 
-use crate::{OUTSIDER, Pods, Stage, stories};
+use crate::{Fixture, OUTSIDER, Pods, stories};
 use harness::Result;
 use proof::evidence::{Must, Reply};
 use serde_json::json;
@@ -24,38 +24,38 @@ stories! {
 const RESET: &str = "no status, and curl exits with 56";
 
 /// If this fails, the page's policy does something else than its letters say, or does not do it once it is corrected.
-async fn the_policy_selects_nothing_until_its_selector_is_corrected(stage: &mut Stage<'_>) -> Result<()> {
-    scene(stage).await?;
-    let selected = stage.pod(0, Pods("myapi", "role=myapi")).await;
+async fn the_policy_selects_nothing_until_its_selector_is_corrected(fixture: &mut Fixture<'_>) -> Result<()> {
+    scene(fixture).await?;
+    let selected = fixture.pod(0, Pods("myapi", "role=myapi")).await;
     let selected = selected.map_or_else(|e| e.to_string(), |pod| pod.metadata.name.unwrap_or_default());
-    stage.shows(SELECTS_NO_POD, Must::have(["no pod of myapi matches role=myapi"]), selected);
+    fixture.shows(SELECTS_NO_POD, Must::have(["no pod of myapi matches role=myapi"]), selected);
     // kube-proxy needs a moment for a new endpoint.
-    let look = || async { Ok(stage.ask(0, OUTSIDER, "curl", URL).await?.status.to_string()) };
-    stage.until("the Service to lead there", "200", look).await?;
-    let open = stage.ask(0, OUTSIDER, "curl", URL).await?;
-    stage.shows(PLAIN_TEXT_LET_IN, Must::be("200"), open.status.to_string());
+    let look = || async { Ok(fixture.ask(0, OUTSIDER, "curl", URL).await?.status.to_string()) };
+    fixture.until("the Service to lead there", "200", look).await?;
+    let open = fixture.ask(0, OUTSIDER, "curl", URL).await?;
+    fixture.shows(PLAIN_TEXT_LET_IN, Must::be("200"), open.status.to_string());
 
     let policy = crate::peer_authentication("myapi", "myapi");
     let corrected = json!({ "spec": { "selector": { "matchLabels": { "role": null, "app": "myapi" } } } });
-    stage.change(0, &policy, &corrected).await?;
+    fixture.change(0, &policy, &corrected).await?;
     // istiod needs a moment to tell the sidecar; what is judged is asked after that.
-    stage
+    fixture
         .until("plain text to be refused", RESET, || async {
-            Ok(answer(&stage.ask(0, OUTSIDER, "curl", URL).await?))
+            Ok(answer(&fixture.ask(0, OUTSIDER, "curl", URL).await?))
         })
         .await?;
-    let refused = stage.ask(0, OUTSIDER, "curl", URL).await?;
-    stage.shows(PLAIN_TEXT_REFUSED, Must::have([RESET]), answer(&refused));
-    let log = stage
-        .until("the sidecar to write why", "filter_chain_not_found", || stage.log(0, MYAPI, "istio-proxy"))
+    let refused = fixture.ask(0, OUTSIDER, "curl", URL).await?;
+    fixture.shows(PLAIN_TEXT_REFUSED, Must::have([RESET]), answer(&refused));
+    let log = fixture
+        .until("the sidecar to write why", "filter_chain_not_found", || fixture.log(0, MYAPI, "istio-proxy"))
         .await?;
-    stage.shows(
+    fixture.shows(
         NO_FILTER_CHAIN,
         Must::have(["filter_chain_not_found"]),
         log.lines().filter(|line| line.contains("\"request_id\"")).collect::<Vec<_>>().join("\n"),
     );
-    let meshed = stage.ask(0, CALLER, "curl", URL).await?;
-    stage.shows(MESHED_CLIENT_ANSWERED, Must::be("200"), meshed.status.to_string());
+    let meshed = fixture.ask(0, CALLER, "curl", URL).await?;
+    fixture.shows(MESHED_CLIENT_ANSWERED, Must::be("200"), meshed.status.to_string());
     Ok(())
 }
 

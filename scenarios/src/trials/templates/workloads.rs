@@ -1,6 +1,6 @@
 //! Who is met when a workload of the page (001) is called?
 
-use crate::{Stage, stories};
+use crate::{Fixture, stories};
 use harness::Result;
 use harness::{Code, Error};
 use proof::evidence::Must;
@@ -26,14 +26,14 @@ stories! {
 }
 
 /// If this fails, the page's properties do not give sidecars the identities that it says.
-async fn sidecars_meet_with_the_svids_of_their_pods(stage: &mut Stage<'_>) -> Result<()> {
-    scene(stage).await?;
-    let config = stage.setting(0, crate::MESH, "mesh").await?;
-    let domain = stage.cluster(0)?.trust_domain.clone();
-    stage.shows(TRUST_DOMAIN_NAMED, Must::have([format!("trustDomain: {domain}\n")]), config);
+async fn sidecars_meet_with_the_svids_of_their_pods(fixture: &mut Fixture<'_>) -> Result<()> {
+    scene(fixture).await?;
+    let config = fixture.setting(0, crate::MESH, "mesh").await?;
+    let domain = fixture.cluster(0)?.trust_domain.clone();
+    fixture.shows(TRUST_DOMAIN_NAMED, Must::have([format!("trustDomain: {domain}\n")]), config);
 
-    let pod = stage.pod(0, MYAPI).await?;
-    stage.shows(SPIRES_VOLUME, Must::be(SOCKET_OF_SPIRE), socket_volume(&pod)?);
+    let pod = fixture.pod(0, MYAPI).await?;
+    fixture.shows(SPIRES_VOLUME, Must::be(SOCKET_OF_SPIRE), socket_volume(&pod)?);
     let proxies =
         pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
     let mounts = proxies
@@ -41,31 +41,31 @@ async fn sidecars_meet_with_the_svids_of_their_pods(stage: &mut Stage<'_>) -> Re
         .flat_map(|container| container.volume_mounts.iter().flatten())
         .filter(|mount| mount.name == "workload-socket")
         .map(|mount| mount.mount_path.as_str());
-    stage.shows(
+    fixture.shows(
         VOLUME_IS_ENOUGH,
         Must::be("/var/run/secrets/workload-spiffe-uds"),
         mounts.collect::<Vec<_>>().join(" "),
     );
-    stage.shows(DEPLOYMENT_ADMITTED, Must::have(["istio-proxy", "myapi"]), containers(&pod));
-    let stands = stage.standing(0, MYAPI).await?;
-    stage.shows(POD_READY, Must::be("2/2 Running"), stands);
+    fixture.shows(DEPLOYMENT_ADMITTED, Must::have(["istio-proxy", "myapi"]), containers(&pod));
+    let stands = fixture.standing(0, MYAPI).await?;
+    fixture.shows(POD_READY, Must::be("2/2 Running"), stands);
 
-    let by = stage.cluster(0)?.name.clone();
-    let (server, client) = (stage.id(0, MYAPI).await?, stage.id(0, CALLER).await?);
-    let reply = stage.ask(0, CALLER, "curl", URL).await?;
-    stage.shows(CLIENT_ANSWERED, Must::be("200"), reply.status.to_string());
-    let at_client = stage.records(0, CALLER, &reply.request).await?.pop();
-    let at_server = stage.records(0, MYAPI, &reply.request).await?.pop();
+    let by = fixture.cluster(0)?.name.clone();
+    let (server, client) = (fixture.id(0, MYAPI).await?, fixture.id(0, CALLER).await?);
+    let reply = fixture.ask(0, CALLER, "curl", URL).await?;
+    fixture.shows(CLIENT_ANSWERED, Must::be("200"), reply.status.to_string());
+    let at_client = fixture.records(0, CALLER, &reply.request).await?.pop();
+    let at_server = fixture.records(0, MYAPI, &reply.request).await?.pop();
     let (Some(at_client), Some(at_server)) = (at_client, at_server) else {
         return Err(Error::new(Code::Evidence, "a sidecar wrote nothing of the request"));
     };
     let pem = |pem: &Option<Pem>| pem.as_ref().map(Pem::as_str).unwrap_or_default().to_owned();
-    stage.shows(
+    fixture.shows(
         SERVER_SHOWED_SVID,
         Must::BeVouchedFor { by: by.clone(), id: server },
         pem(&at_client.upstream_peer_cert),
     );
-    stage.shows(
+    fixture.shows(
         CLIENT_SHOWED_SVID,
         Must::BeVouchedFor { by, id: client },
         pem(&at_server.downstream_peer_cert),

@@ -1,4 +1,4 @@
-//! Striking a stage: each thing that a story did, and how it is undone.
+//! Undoing a fixture: the opposite of each thing that a story did.
 
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;

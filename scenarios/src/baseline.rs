@@ -1,4 +1,4 @@
-//! The moment before a story: everything that every cluster holds, and what its SPIRE server knows.
+//! The baseline of a story: everything that every cluster holds before it, and what its SPIRE server knows.
 
 use std::collections::BTreeMap;
 
@@ -12,13 +12,13 @@ use proof::identity::entries_of;
 use crate::Mesh;
 
 /// One cluster at one moment.
-pub(crate) struct Moment {
+pub(crate) struct Baseline {
     objects: Inventory,
     /// Identities, bundles and agents of its SPIRE server.
     known: BTreeMap<String, String>,
 }
 
-impl Moment {
+impl Baseline {
     /// Now.
     pub(crate) async fn of(client: &Client) -> Result<Self> {
         let (objects, known) = tokio::try_join!(Inventory::of(client), known_to_spire(client))?;
