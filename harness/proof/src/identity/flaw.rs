@@ -85,7 +85,7 @@ pub enum Flaw {
     /// No authority of the bundle signed it.
     #[error("no authority of the bundle signed it: {}, and it calls its issuer `{issuer}`{}",
         key_text(.authority_key_id.as_deref()), if *.same_name { ", a name that an authority of the bundle has too" } else { "" })]
-    Stranger {
+    UnknownIssuer {
         /// The authority key that it names, in hex.
         authority_key_id: Option<String>,
         /// The issuer's name that it gives; shown, never judged.

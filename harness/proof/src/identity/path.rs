@@ -242,6 +242,6 @@ impl<'c, 'a> Search<'c, 'a> {
         }
         let issuer = self.certificate(node).issuer.clone();
         let same_name = self.authorities.iter().any(|a| a.certificate.subject == issuer);
-        Flaw::Stranger { authority_key_id: named, issuer, same_name }
+        Flaw::UnknownIssuer { authority_key_id: named, issuer, same_name }
     }
 }

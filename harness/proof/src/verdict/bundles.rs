@@ -31,7 +31,7 @@ pub fn disjoint(one: &Bundle, other: &Bundle) -> Finding {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a bundle was not collected.
-pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
+pub fn peer_bundle_held(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (holder, owner) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?);
     let published = owner.published()?;
     let domain = &published.trust_domain;
@@ -51,7 +51,7 @@ pub fn held_for_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when it was not asked to.
-pub fn fetched_from_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
+pub fn peer_bundle_fetched(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (seen, peer) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?.trust_domain()?);
     let what = || missing(format!("the SPIRE server of {} fetching the bundle of {peer}", way.from));
     let fetch = seen.fetches.iter().flatten().find(|fetch| fetch.trust_domain == peer).ok_or_else(what)?;

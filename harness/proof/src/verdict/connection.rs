@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use super::handshake::{Met, each};
+use super::handshake::{Records, each};
 use super::{Finding, Located};
 use crate::Result;
 use crate::evidence::{Evidence, Handshake, Workload, missing};
@@ -26,7 +26,7 @@ pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Located> {
         (evidence.cluster(&way.from)?.trust_domain()?, evidence.cluster(&way.to)?.trust_domain()?);
     let (finding, at) = each(evidence, way, |handshake| {
         let (client, server) = (handshake.client.id(&from)?, handshake.server.id(&to)?);
-        let met = Met::of(handshake)?;
+        let met = Records::of(handshake)?;
         let agreed =
             same_connection(&met, (&client, &server), &handshake.service.sni(), &told(evidence, handshake));
         if evidence.version == FIRST {
@@ -44,7 +44,7 @@ pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Located> {
 
 /// Both witnesses describe the same connection, encrypted as the mesh was told, asking for the right service.
 pub fn same_connection(
-    met: &Met<'_>,
+    met: &Records<'_>,
     (client, server): (&SpiffeId, &SpiffeId),
     sni: &str,
     tls: &str,
@@ -109,7 +109,7 @@ fn shared(evidence: &Evidence, way: &Way) -> Result<Option<Finding>> {
     let of_way: Vec<_> = evidence.handshakes.iter().filter(|handshake| handshake.way == *way).collect();
     let mut seen = BTreeSet::new();
     for handshake in &of_way {
-        let met = Met::of(handshake)?;
+        let met = Records::of(handshake)?;
         let number = |number: Option<u64>, whose: &str| {
             let what = format!("the number of the connection in the {whose} sidecar's log");
             number.ok_or_else(|| missing(what))

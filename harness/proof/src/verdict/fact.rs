@@ -104,9 +104,9 @@ fn around(seen: &str, parts: &[String]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verdict::world::{World, id, name};
+    use crate::verdict::fixture::{Fixture, id, name};
 
-    fn holds(world: &World, must: Must, seen: &str) -> bool {
+    fn holds(world: &Fixture, must: Must, seen: &str) -> bool {
         let id = "fact/story/it-is-so".parse().unwrap();
         let fact = Fact { id, claim: "it is so".into(), must, seen: seen.into() };
         is_so(&world.evidence, &fact).unwrap().held
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn text_is_compared_as_the_sentence_says() {
-        let world = World::good();
+        let world = Fixture::good();
         let holds = |must, seen| holds(&world, must, seen);
         assert!(holds(Must::be("0/1"), "0/1\n"));
         assert!(!holds(Must::be("0/1"), "1/1"));
@@ -127,7 +127,7 @@ mod tests {
 
     #[test]
     fn certificates_are_judged_by_the_key_that_signed_them() {
-        let world = World::good();
+        let world = Fixture::good();
         let (spires, istiods) = (world.spire[0].svid(&id(0, 0)), world.istiod[0].svid(&id(0, 0)));
         let vouched = || Must::BeVouchedFor { by: name(0), id: id(0, 0).parse().unwrap() };
         assert!(holds(&world, vouched(), &spires));
@@ -137,7 +137,7 @@ mod tests {
         assert!(holds(&world, istiod(), &istiods));
         assert!(!holds(&world, istiod(), &spires));
         assert!(!holds(&world, istiod(), ""), "no certificate is nobody's");
-        let other = World::good();
-        assert!(!holds(&world, istiod(), &other.istiod[0].svid(&id(0, 0))), "a stranger's is not istiod's");
+        let other = Fixture::good();
+        assert!(!holds(&world, istiod(), &other.istiod[0].svid(&id(0, 0))), "another's is not istiod's");
     }
 }

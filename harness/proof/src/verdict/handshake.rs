@@ -47,14 +47,14 @@ pub fn vouched(
 
 /// What the two sidecars recorded of one request.
 #[derive(Clone, Copy, Debug)]
-pub struct Met<'a> {
+pub struct Records<'a> {
     /// The client's record: what the server showed.
     pub by_client: &'a Record,
     /// The server's record: what the client showed.
     pub by_server: &'a Record,
 }
 
-impl<'a> Met<'a> {
+impl<'a> Records<'a> {
     /// Both records of a handshake.
     ///
     /// # Errors
@@ -81,12 +81,12 @@ impl<'a> Met<'a> {
 /// # Errors
 /// [`crate::Code::Evidence`] when a record or bundle is missing, or a certificate cannot be checked.
 pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
-    let (home, known) = (evidence.cluster(&way.to)?, evidence.intermediates());
+    let (own, known) = (evidence.cluster(&way.to)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
-        let id = handshake.server.id(&home.trust_domain()?)?;
-        let record = Met::of(handshake)?.by_client;
+        let id = handshake.server.id(&own.trust_domain()?)?;
+        let record = Records::of(handshake)?.by_client;
         let at = record.began().unwrap_or(evidence.collected_at);
-        vouched(record.upstream_peer_cert.as_ref(), &known, home.published()?, &id, at)
+        vouched(record.upstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
     })?;
     Ok((finding, format!("{at}/by_client/upstream_peer_cert")))
 }
@@ -96,12 +96,12 @@ pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
 /// # Errors
 /// As [`server_vouched`].
 pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
-    let (home, known) = (evidence.cluster(&way.from)?, evidence.intermediates());
+    let (own, known) = (evidence.cluster(&way.from)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
-        let id = handshake.client.id(&home.trust_domain()?)?;
-        let record = Met::of(handshake)?.by_server;
+        let id = handshake.client.id(&own.trust_domain()?)?;
+        let record = Records::of(handshake)?.by_server;
         let at = record.began().unwrap_or(evidence.collected_at);
-        vouched(record.downstream_peer_cert.as_ref(), &known, home.published()?, &id, at)
+        vouched(record.downstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
     })?;
     Ok((finding, format!("{at}/by_server/downstream_peer_cert")))
 }

@@ -27,7 +27,7 @@ pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) ->
 ///
 /// # Errors
 /// As [`holds_its_svid`].
-pub fn believes_the_mesh(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
+pub fn has_the_validation_context(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
     Ok(trusts(held_by(seen, proxy)?.trust(ROOTS), &all_published(evidence)?))
 }
 

@@ -4,7 +4,7 @@
 //! SPIFFE ID. Only the key tells.
 
 use super::bundles::keys;
-use super::handshake::{Met, each};
+use super::handshake::{Records, each};
 use super::{Finding, Located, bundles, held};
 use crate::Result;
 use crate::envoy::Trust;
@@ -107,7 +107,7 @@ pub fn used_nothing_of_istiod(evidence: &Evidence, way: &Way) -> Result<Located>
     // An istiod of either cluster would be wrong at either end.
     let istiods = [evidence.cluster(&way.from)?.istiod()?, evidence.cluster(&way.to)?.istiod()?];
     let (finding, at) = each(evidence, way, |handshake| {
-        let met = Met::of(handshake)?;
+        let met = Records::of(handshake)?;
         let server = not_from_istiod(met.by_client.upstream_peer_cert.as_ref(), &known, &istiods, &spire)?;
         let client = not_from_istiod(met.by_server.downstream_peer_cert.as_ref(), &known, &istiods, &spire)?;
         Ok(side("the server's", server).and(side("the client's", client)))

@@ -56,11 +56,11 @@ fn located(evidence: &Evidence, claim: &Claim) -> Result<Located> {
 
 fn of_way(evidence: &Evidence, kind: Kind, way: &Way) -> Result<Located> {
     match kind {
-        Kind::PeerBundleHeld => bundles::held_for_peer(evidence, way),
-        Kind::PeerBundleFetched => bundles::fetched_from_peer(evidence, way),
-        Kind::IstiodReadsPeer => mesh::istiod_watches(evidence, way),
-        Kind::RemoteAnswers => path::far_answers(evidence, way),
-        Kind::ThroughRemoteGateway => path::by_gateway(evidence, way),
+        Kind::PeerBundleHeld => bundles::peer_bundle_held(evidence, way),
+        Kind::PeerBundleFetched => bundles::peer_bundle_fetched(evidence, way),
+        Kind::IstiodReadsPeer => mesh::istiod_reads_peer(evidence, way),
+        Kind::RemoteAnswers => path::remote_answers(evidence, way),
+        Kind::ThroughRemoteGateway => path::through_remote_gateway(evidence, way),
         Kind::GatewayCounted => path::gateway_counted(evidence, way),
         Kind::ServerSvid => handshake::server_vouched(evidence, way),
         Kind::ClientSvid => handshake::client_vouched(evidence, way),
@@ -78,7 +78,7 @@ fn of_cluster(evidence: &Evidence, kind: Kind, name: &ClusterName) -> Result<Loc
     match kind {
         Kind::OneEntryForEachPod => mesh::one_entry_for_each_pod(evidence, name),
         Kind::EntriesFederate => mesh::entries_federate(evidence, name),
-        Kind::EveryClusterAnswers => path::every_version_answers(evidence, name),
+        Kind::EveryClusterAnswers => path::every_cluster_answers(evidence, name),
         Kind::PlainTextRefused => {
             let within = Way { from: name.clone(), to: name.clone() };
             refusal::was_refused(evidence, Control::PlainText, &within)
@@ -90,7 +90,7 @@ fn of_cluster(evidence: &Evidence, kind: Kind, name: &ClusterName) -> Result<Loc
 fn of_proxy(evidence: &Evidence, kind: Kind, proxy: (&ClusterName, &str, &str)) -> Result<Located> {
     match kind {
         Kind::ProxySvid => held::each_replica(evidence, proxy, held::holds_its_svid),
-        Kind::ProxyValidationContext => held::each_replica(evidence, proxy, held::believes_the_mesh),
+        Kind::ProxyValidationContext => held::each_replica(evidence, proxy, held::has_the_validation_context),
         Kind::ProxyNothingOfIstiod => held::each_replica(evidence, proxy, istiod::holds_nothing_of_istiod),
         other => Err(not_about(other)),
     }

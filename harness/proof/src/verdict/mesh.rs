@@ -94,7 +94,7 @@ fn selects(selectors: &[String], own: &[String]) -> Option<bool> {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when istiod was not asked.
-pub fn istiod_watches(evidence: &Evidence, way: &Way) -> Result<Located> {
+pub fn istiod_reads_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
     let seen = evidence.cluster(&way.from)?;
     let what = || missing(format!("the clusters that istiod in {} watches", way.from));
     let remotes = seen.remote_clusters.as_ref().ok_or_else(what)?;

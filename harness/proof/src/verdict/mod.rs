@@ -22,6 +22,8 @@
 pub mod bundles;
 pub mod connection;
 pub mod fact;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod handshake;
 pub mod held;
 pub mod istiod;
@@ -30,8 +32,6 @@ pub mod path;
 pub mod refusal;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-pub(crate) mod world;
 
 mod judge;
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use super::handshake::{Met, each};
+use super::handshake::{Records, each};
 use super::{Finding, Located};
 use crate::Result;
 use crate::envoy::{Endpoint, Record};
@@ -14,7 +14,7 @@ use crate::topology::{ClusterName, Way};
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when nothing was asked.
-pub fn every_version_answers(evidence: &Evidence, from: &ClusterName) -> Result<Located> {
+pub fn every_cluster_answers(evidence: &Evidence, from: &ClusterName) -> Result<Located> {
     let asked = |replies: &Replies| replies.from == *from && !replies.replies.is_empty();
     let at = evidence.replies.iter().position(asked);
     let at = at.ok_or_else(|| missing(format!("replies to the client in {from}")))?;
@@ -53,7 +53,7 @@ fn kept_at_home(replies: &Replies, silent: &ClusterSeen) -> bool {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when nothing was asked.
-pub fn far_answers(evidence: &Evidence, way: &Way) -> Result<Located> {
+pub fn remote_answers(evidence: &Evidence, way: &Way) -> Result<Located> {
     let version = &evidence.cluster(&way.to)?.cluster.version;
     let (finding, at) = each(evidence, way, |handshake| {
         let reply = &handshake.reply;
@@ -72,12 +72,12 @@ pub fn far_answers(evidence: &Evidence, way: &Way) -> Result<Located> {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a record or the gateway's address is missing.
-pub fn by_gateway(evidence: &Evidence, way: &Way) -> Result<Located> {
+pub fn through_remote_gateway(evidence: &Evidence, way: &Way) -> Result<Located> {
     let far = evidence.cluster(&way.to)?;
     let gateway =
         far.gateway.as_ref().ok_or_else(|| missing(format!("the gateway's address of {}", way.to)))?;
     let (finding, at) = each(evidence, way, |handshake| {
-        let finding = passed(Met::of(handshake)?.by_client, gateway);
+        let finding = passed(Records::of(handshake)?.by_client, gateway);
         Ok(Finding { observed: format!("{}{}", finding.observed, whose(evidence, handshake)), ..finding })
     })?;
     Ok((finding, format!("{at}/by_client/upstream_host")))

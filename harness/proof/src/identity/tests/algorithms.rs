@@ -126,7 +126,7 @@ fn sizes_tell_a_stranger() {
     for (a, b) in [(p521, p384), (p521, k256), (p384, k256), (p521, ed448), (p521, rsa), (rsa, short)] {
         for (leaf, root) in [(leaf(a), root(b)), (leaf(b), root(a))] {
             let flaw = by(&[root], leaf).unwrap_err();
-            assert!(matches!(flaw, Flaw::Stranger { .. }), "{flaw}");
+            assert!(matches!(flaw, Flaw::UnknownIssuer { .. }), "{flaw}");
         }
     }
     let flaw = by(&[root(p384), root(p521), root(rsa)], leaf(p521)).unwrap_err();
@@ -142,7 +142,7 @@ fn a_key_of_another_kind_signed_nothing() {
     let root = |pem: &str| Pem::of(pem).certificates().unwrap().pop().unwrap();
     let strange = |leaf: Certificate, root: Certificate| {
         let flaw = by(&[root], leaf).unwrap_err();
-        assert!(matches!(flaw, Flaw::Stranger { .. }), "{flaw}");
+        assert!(matches!(flaw, Flaw::UnknownIssuer { .. }), "{flaw}");
     };
     assert!(by(&[root(&ed25519.pem)], leaf(&ed25519.svid(CURL))).is_ok());
     for other in [&*ecdsa.pem, odd!("compressed"), odd!("rsa1024"), odd!("ed448")] {

@@ -35,7 +35,7 @@ fn a_good_leaf_is_vouched_for_by_the_key_that_signed_it() {
 fn a_name_does_not_make_an_authority() {
     let (real, impostor) = (Ca::named("cluster1.local"), Ca::named("cluster1.local"));
     let flaw = judged(&real, &[&impostor.svid(CURL)]).unwrap_err();
-    assert!(matches!(&flaw, Flaw::Stranger { same_name: true, .. }), "{flaw}");
+    assert!(matches!(&flaw, Flaw::UnknownIssuer { same_name: true, .. }), "{flaw}");
     assert!(flaw.to_string().contains("a name that an authority of the bundle has too"), "{flaw}");
 }
 
@@ -155,10 +155,10 @@ fn every_link_is_verified() {
     let middle = root.intermediate("middle", |_| {});
     let low = middle.intermediate("low", |_| {});
     let svid = low.svid(CURL);
-    assert!(matches!(judged(&root, &[&svid]), Err(Flaw::Stranger { .. })));
-    assert!(matches!(judged(&root, &[&svid, &low.pem]), Err(Flaw::Stranger { .. })));
+    assert!(matches!(judged(&root, &[&svid]), Err(Flaw::UnknownIssuer { .. })));
+    assert!(matches!(judged(&root, &[&svid, &low.pem]), Err(Flaw::UnknownIssuer { .. })));
     let forged = Ca::named("cluster1.local").intermediate("middle", |_| {});
-    assert!(matches!(judged(&root, &[&svid, &low.pem, &forged.pem]), Err(Flaw::Stranger { .. })));
+    assert!(matches!(judged(&root, &[&svid, &low.pem, &forged.pem]), Err(Flaw::UnknownIssuer { .. })));
     let broken = damaged(&middle.pem);
     assert!(matches!(judged(&root, &[&svid, &low.pem, &broken]), Err(Flaw::SignatureInvalid { .. })));
 

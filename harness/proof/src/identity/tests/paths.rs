@@ -94,7 +94,10 @@ fn a_chain_that_ends_early_says_where() {
     let middle = elsewhere.intermediate("middle", |_| {});
     let low = middle.intermediate("low", |_| {});
     let flaw = verified(&[&low.svid(CURL), &low.pem, &middle.pem], &[&root.pem]).unwrap_err();
-    assert!(matches!(&flaw, Flaw::Stranger { issuer, .. } if issuer.ends_with("CN=elsewhere")), "{flaw}");
+    assert!(
+        matches!(&flaw, Flaw::UnknownIssuer { issuer, .. } if issuer.ends_with("CN=elsewhere")),
+        "{flaw}"
+    );
     assert!(flaw.to_string().contains(leaf(&elsewhere.pem).key_id.as_deref().unwrap()), "{flaw}");
 }
 
@@ -104,7 +107,7 @@ fn a_ring_of_intermediates_ends() {
     let (root, a, b) = (Ca::named("root"), Ca::named("a"), Ca::named("b"));
     let (ab, ba) = (a.cross_signed(&b, |_| {}), b.cross_signed(&a, |_| {}));
     let flaw = verified(&[&a.svid(CURL), &ab, &ba], &[&root.pem]).unwrap_err();
-    assert!(matches!(flaw, Flaw::Stranger { .. }), "{flaw}");
+    assert!(matches!(flaw, Flaw::UnknownIssuer { .. }), "{flaw}");
     let top = a.cross_signed(&root, |_| {});
     assert!(verified(&[&a.svid(CURL), &ab, &ba, &top], &[&root.pem]).is_ok());
 }
@@ -164,7 +167,7 @@ fn intermediates_from_elsewhere_help_and_prove_nothing() {
     let middle = root.intermediate("middle", |_| {});
     let alone = chain(&[&middle.svid(CURL)]).chain().unwrap();
     let tops = authorities(&[&root.pem]);
-    assert!(matches!(alone.verified(&tops, now()), Err(Flaw::Stranger { .. })));
+    assert!(matches!(alone.verified(&tops, now()), Err(Flaw::UnknownIssuer { .. })));
     let known = [leaf(&stranger.pem), leaf(&middle.pem)];
     let joined = alone.clone().with(&known);
     let path = joined.verified(&tops, now()).unwrap();

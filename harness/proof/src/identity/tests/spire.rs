@@ -32,7 +32,7 @@ fn real_servers_vouch_for_their_own_and_nobody_else() {
     assert_eq!(signer(&rsa, said!("rsa.pem")).unwrap(), "be33543a3c94995c3b3a38148084c6332bac4385");
     assert!(matches!(signer(&ec, said!("rsa.pem")), Err(Flaw::OtherTrustDomain { .. })));
     let renamed = bundle("cluster2.local", said!("ec.json"));
-    assert!(matches!(signer(&renamed, said!("rsa.pem")), Err(Flaw::Stranger { same_name: false, .. })));
+    assert!(matches!(signer(&renamed, said!("rsa.pem")), Err(Flaw::UnknownIssuer { same_name: false, .. })));
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_real_intermediate_is_followed() {
     assert_eq!(chain.intermediates.len(), 1);
     assert_eq!(signer(&root, said!("upstream.pem")).unwrap(), root.authorities[0].key_id());
     let alone = Chain { intermediates: vec![], ..chain };
-    assert!(matches!(root.vouches(&alone, at()), Err(Flaw::Stranger { .. })));
+    assert!(matches!(root.vouches(&alone, at()), Err(Flaw::UnknownIssuer { .. })));
 }
 
 #[test]

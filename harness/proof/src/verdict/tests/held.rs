@@ -2,7 +2,7 @@
 
 use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 
-use super::super::world::*;
+use super::super::fixture::*;
 use super::{only, red};
 use crate::envoy::secrets::{Content, DomainTrust};
 use crate::envoy::{Held, Trust};
@@ -78,15 +78,15 @@ fn one_pool_of_roots() {
 fn every_other_way_to_believe_wrongly() {
     let seen = red(|w, e| believes(e, trust(&[(1, &w.spire[1].pem)])));
     assert_eq!(only(seen, &[ROOTS]), "cluster1.local is not there exactly once; there is cluster2.local");
-    let three = |w: &World| trust(&[(0, &w.spire[0].pem), (1, &w.spire[1].pem), (2, &Ca::named("x").pem)]);
+    let three = |w: &Fixture| trust(&[(0, &w.spire[0].pem), (1, &w.spire[1].pem), (2, &Ca::named("x").pem)]);
     assert_eq!(only(red(|w, e| believes(e, three(w))), &[ROOTS]), "it also believes cluster3.local");
-    let stale = |w: &World| trust(&[(0, &Ca::named("cluster1.local").pem), (1, &w.spire[1].pem)]);
+    let stale = |w: &Fixture| trust(&[(0, &Ca::named("cluster1.local").pem), (1, &w.spire[1].pem)]);
     only(red(|w, e| believes(e, stale(w))), &[ROOTS]);
     let more =
-        |w: &World| trust(&[(0, &(w.spire[0].pem.clone() + &Ca::named("old").pem)), (1, &w.spire[1].pem)]);
+        |w: &Fixture| trust(&[(0, &(w.spire[0].pem.clone() + &Ca::named("old").pem)), (1, &w.spire[1].pem)]);
     only(red(|w, e| believes(e, more(w))), &[ROOTS]);
     only(red(|w, e| believes(e, trust(&[(0, &w.spire[1].pem), (1, &w.spire[0].pem)]))), &[ROOTS]);
-    let twice = |w: &World| {
+    let twice = |w: &Fixture| {
         trust(&[(0, &w.spire[0].pem), (1, &w.spire[1].pem), (0, &Ca::named("cluster1.local").pem)])
     };
     only(red(|w, e| believes(e, twice(w))), &[ROOTS]);
@@ -180,7 +180,7 @@ fn a_stale_bundle_of_the_peer() {
     const CLAIM: &str = "peer-bundle-held/cluster1→cluster2";
     let old = Ca::named("cluster2.local");
     only(red(|_, e| e.clusters[0].peer_bundles = Some(vec![old.bundle(&domain(1))])), &[CLAIM]);
-    let both = |w: &World| {
+    let both = |w: &Fixture| {
         crate::identity::Bundle::read(domain(1).parse().unwrap(), &published(&[&w.spire[1], &old]))
     };
     only(red(|w, e| e.clusters[0].peer_bundles = Some(vec![both(w).unwrap()])), &[CLAIM]);

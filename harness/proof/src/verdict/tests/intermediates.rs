@@ -1,7 +1,7 @@
 //! SPIRE or istiod below a root of the company: the bundle has the root, the log the leaf, the proxies the rest.
 
 use super::super::Outcome;
-use super::super::world::*;
+use super::super::fixture::*;
 use super::{only, red, tampered, unjudged};
 use crate::envoy::secrets::Content;
 use crate::envoy::{Trust, secrets::DomainTrust};

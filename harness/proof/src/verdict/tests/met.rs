@@ -1,6 +1,6 @@
 //! Tampering with handshakes, paths, the federation's set-up and the controls.
 
-use super::super::world::*;
+use super::super::fixture::*;
 use super::{only, red, unjudged};
 use crate::envoy::secrets::Content;
 use crate::envoy::{Counters, Endpoint, Record};
@@ -27,7 +27,7 @@ fn by_server(evidence: &mut Evidence) -> &mut Record {
 
 /// Tampering: the server showed what an impostor, the client's own SPIRE, or istiod had made.
 #[test]
-fn a_server_without_papers_from_home() {
+fn a_server_without_an_svid_of_its_own() {
     let impostor = Ca::named("cluster2.local");
     let seen = red(|_, e| by_client(e).upstream_peer_cert = Some(Pem::of(&impostor.svid(&id(1, 1)))));
     assert!(
@@ -44,7 +44,7 @@ fn a_server_without_papers_from_home() {
 
 /// Tampering: the same at the client's end.
 #[test]
-fn a_client_without_papers_from_home() {
+fn a_client_without_an_svid_of_its_own() {
     let seen = red(|w, e| by_server(e).downstream_peer_cert = Some(Pem::of(&w.istiod[0].svid(&id(0, 0)))));
     only(seen.clone(), &[CLIENT, ONE, NOT_ISTIOD]);
     assert!(seen[2].1.contains("the client's certificate: istiod's CA signed it"), "{seen:?}");
@@ -57,7 +57,7 @@ fn a_client_without_papers_from_home() {
     only(damaged, &[CLIENT, ONE, NOT_ISTIOD]);
 }
 
-/// Tampering: valid papers of somebody else at home.
+/// Tampering: a valid SVID of somebody else in the same trust domain.
 #[test]
 fn another_workload_of_the_right_trust_domain() {
     let seen = red(|w, e| by_client(e).upstream_peer_cert = Some(Pem::of(&w.spire[1].svid(&id(1, 0)))));

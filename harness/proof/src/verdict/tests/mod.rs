@@ -7,12 +7,12 @@ mod met;
 mod real;
 mod whole;
 
-use super::world::World;
+use super::fixture::Fixture;
 use super::{Outcome, Verdict, judge};
 use crate::evidence::Evidence;
 
 /// The claims that are red, with what was observed, after `tamper`; all evidence must still be there.
-fn red(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<(String, String)> {
+fn red(tamper: impl FnOnce(&Fixture, &mut Evidence)) -> Vec<(String, String)> {
     let verdicts = tampered(tamper);
     let missing: Vec<_> = verdicts.iter().filter(|verdict| verdict.verdict == Outcome::Unjudged).collect();
     assert!(missing.is_empty(), "{missing:?}");
@@ -29,7 +29,7 @@ fn only(red: Vec<(String, String)>, expected: &[&str]) -> String {
 }
 
 /// What was missing of each claim that could not be judged after `tamper`; nothing may turn red by absence alone.
-fn unjudged(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<String> {
+fn unjudged(tamper: impl FnOnce(&Fixture, &mut Evidence)) -> Vec<String> {
     let verdicts = tampered(tamper);
     let red: Vec<_> = verdicts.iter().filter(|verdict| verdict.verdict == Outcome::Broken).collect();
     assert!(red.is_empty(), "absent evidence broke a claim: {red:#?}");
@@ -37,8 +37,8 @@ fn unjudged(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<String> {
     missing.map(|verdict| verdict.observed).collect()
 }
 
-fn tampered(tamper: impl FnOnce(&World, &mut Evidence)) -> Vec<Verdict> {
-    let world = World::good();
+fn tampered(tamper: impl FnOnce(&Fixture, &mut Evidence)) -> Vec<Verdict> {
+    let world = Fixture::good();
     let mut evidence = world.evidence.clone();
     tamper(&world, &mut evidence);
     judge(&evidence)

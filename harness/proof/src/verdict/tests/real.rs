@@ -3,7 +3,7 @@
 
 use jiff::Timestamp;
 
-use super::super::handshake::Met;
+use super::super::handshake::Records;
 use super::super::{passed, same_connection, trusts, vouched};
 use crate::envoy::{Held, Record, Trust};
 use crate::identity::{Authority, Bundle, SpiffeId};
@@ -37,7 +37,7 @@ fn ids() -> [SpiffeId; 2] {
 #[test]
 fn one_real_handshake_is_vouched_for_at_both_ends() {
     let log = Record::all_in(include_str!("../../envoy/testdata/access_log.jsonl")).unwrap();
-    let met = Met { by_client: &log[0], by_server: &log[1] };
+    let met = Records { by_client: &log[0], by_server: &log[1] };
     let ([home, away], [curl, hello]) = (bundles(), ids());
     let (server, client) =
         (met.by_client.upstream_peer_cert.as_ref(), met.by_server.downstream_peer_cert.as_ref());

@@ -1,6 +1,6 @@
 //! The whole document: what holds, what is absent, and what is printed.
 
-use super::super::world::*;
+use super::super::fixture::*;
 use super::super::{Outcome, Verdict, judge, judge_one};
 use super::unjudged;
 use crate::Code;
@@ -10,7 +10,7 @@ use crate::topology::Topology;
 
 #[test]
 fn a_good_world_holds_in_both_directions() {
-    let verdicts = judge(&World::good().evidence);
+    let verdicts = judge(&Fixture::good().evidence);
     let not: Vec<_> = verdicts.iter().filter(|verdict| !verdict.held()).collect();
     assert!(not.is_empty(), "{not:#?}");
     let mut ids: Vec<_> = verdicts.iter().map(|v| &v.id).collect();
@@ -21,7 +21,7 @@ fn a_good_world_holds_in_both_directions() {
 
 #[test]
 fn a_verdict_names_the_key_that_signed() {
-    let world = World::good();
+    let world = Fixture::good();
     let key = |i: usize| world.evidence.clusters[i].bundle.as_ref().unwrap().authorities[0].key_id();
     let of = |id: &str| judge_one(&world.evidence, &id.parse().unwrap()).issuer_key;
     assert_eq!(of("server-svid/cluster1→cluster2"), Some(key(1)));
@@ -34,7 +34,7 @@ fn a_verdict_names_the_key_that_signed() {
 #[test]
 fn a_verdict_is_one_line_of_these_fields() {
     let claim = "through-remote-gateway/cluster1→cluster2".parse().unwrap();
-    let verdict = judge_one(&World::good().evidence, &claim).kept_in("evidence/handshake.json");
+    let verdict = judge_one(&Fixture::good().evidence, &claim).kept_in("evidence/handshake.json");
     let line = serde_json::to_string(&verdict).unwrap();
     assert_eq!(
         line,
@@ -50,7 +50,7 @@ fn a_verdict_is_one_line_of_these_fields() {
 /// The evidence of a broken claim is the handshake that broke it, not the first.
 #[test]
 fn a_ticket_points_to_the_culprit() {
-    let mut evidence = World::good().evidence;
+    let mut evidence = Fixture::good().evidence;
     evidence.handshakes[1].by_client.as_mut().unwrap().upstream_host = None;
     let broken = judge(&evidence).into_iter().find(|verdict| !verdict.held()).unwrap();
     assert_eq!(broken.evidence, "/handshakes/1/by_client/upstream_host");
@@ -59,7 +59,7 @@ fn a_ticket_points_to_the_culprit() {
 /// Every pointer leads to something in the document.
 #[test]
 fn evidence_can_be_looked_up() {
-    let world = World::good();
+    let world = Fixture::good();
     let document: serde_json::Value = serde_json::from_str(&world.evidence.to_json().unwrap()).unwrap();
     for verdict in judge(&world.evidence) {
         let found = document.pointer(&verdict.evidence);
@@ -69,7 +69,7 @@ fn evidence_can_be_looked_up() {
 
 #[test]
 fn stored_evidence_is_judged_the_same() {
-    let world = World::good();
+    let world = Fixture::good();
     let stored = Evidence::read(&world.evidence.to_json().unwrap()).unwrap();
     assert_eq!(stored, world.evidence);
     assert_eq!(judge(&stored), judge(&world.evidence));
@@ -90,7 +90,7 @@ fn version_1_stays_readable() {
 /// Tampering: a document of another version, another kind, or with a key beside the certificates.
 #[test]
 fn only_evidence_is_read() {
-    let json = World::good().evidence.to_json().unwrap();
+    let json = Fixture::good().evidence.to_json().unwrap();
     let newer = Evidence::read(&json.replace("\"version\": 2", "\"version\": 3")).unwrap_err();
     assert!(newer.to_string().contains("version 3, and this release reads 1 to 2"), "{newer}");
     for text in ["", "{}", "[1]", "{\"version\": 1}"] {
@@ -129,7 +129,7 @@ fn absent_evidence_is_an_error() {
 /// is needed. Nothing vanishes.
 #[test]
 fn a_claim_that_is_due_never_vanishes() {
-    let world = World::good();
+    let world = Fixture::good();
     let clusters: Vec<_> = world.evidence.clusters.iter().map(|seen| seen.cluster.clone()).collect();
     let topology = Topology { clusters: clusters.clone() };
     let judged: Vec<_> = judge(&world.evidence).into_iter().map(|verdict| verdict.id).collect();
@@ -154,7 +154,7 @@ fn a_claim_that_is_due_never_vanishes() {
 /// A trial that ended early says so in each claim that it left.
 #[test]
 fn the_end_of_a_trial_is_part_of_what_is_missing() {
-    let mut evidence = World::good().evidence;
+    let mut evidence = Fixture::good().evidence;
     evidence.due = vec!["gateway-counted/cluster1→cluster2".parse().unwrap()];
     (evidence.crossings, evidence.ended_early) = (vec![], Some("the gateway did not answer".into()));
     let verdicts = judge(&evidence);
@@ -167,7 +167,7 @@ fn the_end_of_a_trial_is_part_of_what_is_missing() {
 /// A story that came to its end and showed nothing proves nothing.
 #[test]
 fn a_story_that_judges_nothing_is_not_told() {
-    let mut evidence = World::good().evidence;
+    let mut evidence = Fixture::good().evidence;
     (evidence.handshakes, evidence.refusals) = (vec![], vec![]);
     evidence.due = vec!["story-told/aliases".parse().unwrap()];
     let outcome = |evidence: &Evidence| judge(evidence)[0].verdict;
@@ -207,7 +207,7 @@ fn a_bundle_of_somebody_else_is_not_evidence() {
 /// A document holds what one question needs; the others are not asked, and so not missing.
 #[test]
 fn only_what_was_asked_is_judged() {
-    let mut evidence = World::good().evidence;
+    let mut evidence = Fixture::good().evidence;
     (evidence.handshakes, evidence.crossings) = (vec![], vec![]);
     (evidence.refusals, evidence.replies) = (vec![], vec![]);
     for seen in &mut evidence.clusters {
@@ -222,7 +222,7 @@ fn only_what_was_asked_is_judged() {
 
 #[test]
 fn an_empty_document_says_nothing() {
-    let world = World::good();
+    let world = Fixture::good();
     let clusters: Vec<_> = world.evidence.clusters.iter().map(|seen| seen.cluster.clone()).collect();
     assert!(judge(&Evidence::of(&clusters, world.evidence.collected_at)).is_empty());
 }

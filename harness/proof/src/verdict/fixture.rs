@@ -8,7 +8,7 @@ use crate::identity::{Entry, Pem, SpiffeId};
 use crate::topology::{Cluster, ClusterName, Way};
 
 /// Two clusters, their SPIREs, their istiods, and what was seen of them.
-pub struct World {
+pub struct Fixture {
     /// The authorities of the two trust domains.
     pub spire: [Ca; 2],
     /// The two istiods' own.
@@ -61,7 +61,7 @@ pub fn hello(i: usize, request: &str) -> Reply {
     Reply { request: request.into(), status: 200, body, exit: 0 }
 }
 
-impl World {
+impl Fixture {
     pub fn good() -> Self {
         let spire = [Ca::named("cluster1.local"), Ca::named("cluster2.local")];
         let istiod = [Ca::named("cluster.local"), Ca::named("cluster.local")];
