@@ -16,6 +16,7 @@ mod probe;
 mod requests;
 mod shows;
 mod telling;
+mod tls;
 mod trial;
 pub mod trials;
 mod trust;

@@ -213,7 +213,7 @@ impl Mesh {
     }
 
     /// Looks at every cluster, also when one look fails: what the others saw is judged all the same.
-    async fn each(
+    pub(crate) async fn each(
         &self,
         seen: &mut Evidence,
         look: impl AsyncFn(&Client, &mut ClusterSeen) -> Result<()>,

@@ -11,7 +11,8 @@ pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
         let from = cluster.name.clone();
         Trial::looks(format!("handshake::replies::{from}"), due::replies(&from), async move |mesh, seen| {
             mesh.gateways(seen)?;
-            mesh.replies(seen, &from).await
+            let replies = mesh.replies(seen, &from).await;
+            mesh.tls_settings(seen).await.and(replies)
         })
     });
     let meeting = topology.ways().into_iter().map(|way| {
@@ -20,7 +21,8 @@ pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
             let met = mesh.handshakes(seen, &way).await;
             let roots = mesh.istiod_roots(seen).await;
             // Last, so that they are judged against what is published now.
-            mesh.published(seen).await.and(roots).and(met)
+            let published = mesh.published(seen).await;
+            mesh.tls_settings(seen).await.and(published).and(roots).and(met)
         })
     });
     asking.chain(meeting).collect()

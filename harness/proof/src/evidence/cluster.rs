@@ -34,6 +34,9 @@ pub struct ClusterSeen {
     pub istiod_intermediate: Option<Pem>,
     /// Which other clusters its istiod watches.
     pub remote_clusters: Option<Vec<RemoteCluster>>,
+    /// What else than mutual TLS by istiod's certificates its mesh was told to speak, and to whom; empty when nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tls_settings: Option<Vec<TlsSetting>>,
     /// Its mesh proxies, sidecars and gateways.
     pub proxies: Vec<Proxy>,
 }
@@ -49,6 +52,18 @@ pub struct Fetch {
     pub status: i32,
     /// The server's own words.
     pub said: String,
+}
+
+/// A DestinationRule or PeerAuthentication that takes mutual TLS off, or makes it optional.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsSetting {
+    /// The object: `DestinationRule istio-test/plain`.
+    pub object: String,
+    /// For which host a client is told so; nothing where a server is.
+    pub host: Option<String>,
+    /// The mode: `DISABLE`, `SIMPLE`, `PERMISSIVE`.
+    pub mode: String,
 }
 
 /// A proxy of the mesh.
@@ -101,6 +116,7 @@ impl ClusterSeen {
             istiod_root: None,
             istiod_intermediate: None,
             remote_clusters: None,
+            tls_settings: None,
             proxies: Vec::new(),
         }
     }

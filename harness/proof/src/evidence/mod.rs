@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
-pub use cluster::{ClusterSeen, Fetch, IstiodCa, Proxy, RemoteCluster};
+pub use cluster::{ClusterSeen, Fetch, IstiodCa, Proxy, RemoteCluster, TlsSetting};
 pub use facts::{Fact, Must};
 
 use crate::claim::Claim;

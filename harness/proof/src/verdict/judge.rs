@@ -1,6 +1,8 @@
 //! A verdict on every claim that a document of evidence owes, and on every other that it speaks of.
 
-use super::{Located, Verdict, bundles, connection, fact, handshake, held, istiod, mesh, path, refusal};
+use super::{
+    Located, Verdict, bundles, connection, fact, handshake, held, istiod, mesh, path, refusal, told,
+};
 use crate::claim::{Claim, Kind, Subject, due};
 use crate::evidence::{Control, Evidence};
 use crate::topology::{ClusterName, Topology, Way};
@@ -24,7 +26,12 @@ pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
 /// One verdict.
 pub fn judge_one(evidence: &Evidence, claim: &Claim) -> Verdict {
     match located(evidence, claim) {
-        Ok((finding, at)) => finding.verdict(claim, sentence(evidence, claim), at),
+        Ok((mut finding, at)) => {
+            if let Some(why) = told::tls_settings(evidence, claim).filter(|_| !finding.held) {
+                finding.observed = format!("{}; {why}", finding.observed);
+            }
+            finding.verdict(claim, sentence(evidence, claim), at)
+        }
         Err(missing) => {
             let missing = match &evidence.ended_early {
                 Some(why) => missing.seen(format!("the trial ended early: {why}")),

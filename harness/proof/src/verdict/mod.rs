@@ -34,6 +34,7 @@ pub mod refusal;
 mod tests;
 
 mod judge;
+mod told;
 
 use serde::{Deserialize, Serialize};
 

@@ -4,7 +4,7 @@ use super::super::fixture::*;
 use super::{only, red, unjudged};
 use crate::envoy::secrets::Content;
 use crate::envoy::{Counters, Endpoint, Record};
-use crate::evidence::{Evidence, Refusal};
+use crate::evidence::{Evidence, Refusal, TlsSetting};
 use crate::identity::Pem;
 use crate::identity::forge::{Ca, damaged};
 
@@ -205,6 +205,34 @@ fn somebody_else_answered() {
 fn two_meshes() {
     let seen = red(|_, e| e.replies[0].replies.retain(|reply| reply.version() == Some("v1")));
     assert_eq!(only(seen, &["every-cluster-answers/cluster1"]), "2 × v1");
+}
+
+/// A rule that takes TLS off is named beside what it does.
+#[test]
+fn a_setting_that_takes_tls_off_is_named() {
+    let setting = |object: &str, host: Option<&str>, mode: &str| TlsSetting {
+        object: object.into(),
+        host: host.map(str::to_owned),
+        mode: mode.into(),
+    };
+    let seen = red(|_, e| {
+        let rule = setting(
+            "DestinationRule istio-test/plain",
+            Some("helloworld-v2.istio-test.svc.cluster.local"),
+            "DISABLE",
+        );
+        e.clusters[0].tls_settings = Some(vec![rule]);
+        e.clusters[1].tls_settings = Some(vec![]);
+        e.handshakes[0].reply.status = 503;
+    });
+    let observed = only(seen, &[FAR]);
+    let named = "; in cluster1 DestinationRule istio-test/plain sets mutual TLS to DISABLE for helloworld-v2.istio-test.svc.cluster.local";
+    assert!(observed.ends_with(named), "{observed}");
+    let held = red(|_, e| {
+        e.clusters[0].tls_settings =
+            Some(vec![setting("PeerAuthentication istio-test/lax", None, "PERMISSIVE")]);
+    });
+    assert_eq!(held, [], "a setting alone breaks nothing");
 }
 
 /// Where the mesh was told to stay at home, silence from afar is neither good nor bad, and is called what it is.
