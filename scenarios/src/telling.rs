@@ -154,7 +154,7 @@ mod tests {
     fn a_fact_that_was_never_shown_is_told_in_its_own_words() {
         let fact = Verdict { id: "fact/reached/no-neighbour".parse().unwrap(), ..verdict(Judged::Unjudged) };
         let owed = Owed { claim: fact.id.clone(), sentence: "[S4-1] the next port is refused".into() };
-        assert_eq!(in_its_words(fact.clone(), &[owed.clone()]).claim, owed.sentence);
+        assert_eq!(in_its_words(fact.clone(), std::slice::from_ref(&owed)).claim, owed.sentence);
         let other = verdict(Judged::Held);
         assert_eq!(in_its_words(other.clone(), &[owed]).claim, other.claim);
     }
