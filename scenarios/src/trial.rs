@@ -72,7 +72,7 @@ type Tell = for<'a, 'b> fn(&'a mut Fixture<'b>) -> Pin<Box<dyn Future<Output = R
 /// `each way` and `each cluster` are owed for every one of the topology; `{from}`, `{to}` and `{cluster}` are its names,
 /// and there is no other blank in a sentence. `[S4-1]` names the statements of the checklist that the fact settles; the
 /// checklist names it `reached/gateway-reached`. `owes` adds claims that are no facts. What varies over a list has a
-/// constant for each, in the list; a helper that several stories share takes the constant, a [`Shows`].
+/// constant for each, in the list; a helper that several stories share takes the constant, a `Shows`.
 #[macro_export]
 macro_rules! stories {
     ($($name:literal $(, owes $owes:path)? => $function:ident {

@@ -4,6 +4,7 @@
 mod data;
 mod fill;
 mod page;
+mod registry;
 mod run;
 mod sentence;
 #[cfg(test)]
@@ -15,6 +16,7 @@ use harness::layout::Layout;
 use harness::{Code, Error, Result};
 
 use data::Checklist;
+use registry::Registry;
 use run::Run;
 
 /// Flags of `checklist`.
@@ -42,7 +44,8 @@ pub fn run(args: &Args) -> Result<()> {
             println!("{line}");
         }
     }
-    let page = page::of(&Checklist::read(&layout)?, &layout)?;
+    let registry = Registry::read(&layout)?;
+    let page = page::of(&Checklist::read(&layout, &registry)?, &registry);
     let file = layout.repo.join(page::FILE);
     let now = std::fs::read_to_string(&file).unwrap_or_default();
     if page == now {
@@ -64,7 +67,7 @@ pub fn run(args: &Args) -> Result<()> {
 /// # Errors
 /// [`Code::ClaimBroken`] with every statement that it does not settle.
 pub fn settled(layout: &Layout, report: &Path) -> Result<String> {
-    let list = Checklist::read(layout)?;
+    let list = Checklist::read(layout, &Registry::read(layout)?)?;
     let run = Run::read(report)?;
     let (all, unsettled) = run.unsettled(&list);
     if unsettled.is_empty() {
@@ -78,11 +81,12 @@ pub fn settled(layout: &Layout, report: &Path) -> Result<String> {
 
 /// What was settled, a line each.
 fn fill(layout: &Layout, report: &Path) -> Result<Vec<String>> {
-    let list = Checklist::read(layout)?;
+    let registry = Registry::read(layout)?;
+    let list = Checklist::read(layout, &registry)?;
     let file = layout.repo.join(data::FILE);
     let text = std::fs::read_to_string(&file)
         .map_err(|e| Error::new(Code::Usage, format!("cannot read {}", data::FILE)).because(e))?;
-    let (text, lines) = fill::fill(&text, &list, &Run::read(report)?, layout)?;
+    let (text, lines) = fill::fill(&text, &list, &Run::read(report)?, &registry)?;
     write(&file, &text)?;
     Ok(lines)
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 
 use harness::layout::Layout;
-use harness::{Code, Error, Result, render, setup};
+use harness::{Code, Error, Result, render};
 use serde::Deserialize;
+
+use super::registry::Registry;
 
 /// Where it is, from the root of the checkout.
 pub const FILE: &str = "scenarios/checklist.yaml";
@@ -65,8 +67,8 @@ pub enum State {
 pub struct Claims {
     /// The set-up whose run judges them.
     pub setup: String,
-    /// Sentences of verdicts, or parts of them; see [`super::sentence`].
-    pub sentences: Vec<String>,
+    /// Kinds of claims, and facts; see [`super::registry`].
+    pub names: Vec<String>,
 }
 
 impl State {
@@ -99,9 +101,9 @@ impl Checklist {
     ///
     /// # Errors
     /// [`Code::Usage`] with everything that is wrong with it.
-    pub fn read(layout: &Layout) -> Result<Self> {
+    pub fn read(layout: &Layout, registry: &Registry) -> Result<Self> {
         let list: Self = render::read(&layout.repo.join(FILE), Code::Usage)?;
-        list.validate(layout)?;
+        list.validate(registry)?;
         Ok(list)
     }
 
@@ -110,11 +112,8 @@ impl Checklist {
         self.items.iter().filter(|item| item.id.split_once('-').is_some_and(|(key, _)| key == document.key))
     }
 
-    fn validate(&self, layout: &Layout) -> Result<()> {
-        let setups = setup::list(&layout.manifests())?;
-        let setups: Vec<_> =
-            setups.iter().map(|(name, file)| (name.as_str(), file.document.as_deref())).collect();
-        let wrong = self.flaws(&setups);
+    fn validate(&self, registry: &Registry) -> Result<()> {
+        let wrong = self.flaws(registry);
         if wrong.is_empty() {
             return Ok(());
         }
@@ -123,8 +122,8 @@ impl Checklist {
             .next("correct it; nothing was written"))
     }
 
-    /// What is wrong, given all set-ups with their documents, where they have one.
-    pub(super) fn flaws(&self, setups: &[(&str, Option<&str>)]) -> Vec<String> {
+    /// What is wrong, given what all set-ups owe.
+    pub(super) fn flaws(&self, registry: &Registry) -> Vec<String> {
         let mut wrong = Vec::new();
         let wanted: Vec<String> = self
             .documents
@@ -142,19 +141,49 @@ impl Checklist {
             } else if !seen.insert(&item.id) {
                 wrong.push(format!("{} is there twice", item.id));
             }
-            match item.state.claims() {
-                Some(claims) if !setups.iter().any(|(name, _)| *name == claims.setup) => {
-                    wrong.push(format!(
-                        "{} names the set-up `{}`, which does not exist",
-                        item.id, claims.setup
-                    ));
-                }
-                _ => {}
+        }
+        for (setup, document) in
+            registry.0.iter().filter_map(|one| Some((&one.setup, one.document.as_ref()?)))
+        {
+            if !self.documents.iter().any(|one| one.has(document)) {
+                wrong.push(format!("the set-up {setup} is of `{document}`, which is no document here"));
             }
         }
-        for (name, document) in setups.iter().filter_map(|(name, document)| Some((name, (*document)?))) {
-            if !self.documents.iter().any(|one| one.has(document)) {
-                wrong.push(format!("the set-up {name} is of `{document}`, which is no document here"));
+        wrong.extend(self.unowed(registry));
+        wrong
+    }
+
+    /// The claims that the list names and that nobody will judge, and the tags that name what the list does not have.
+    fn unowed(&self, registry: &Registry) -> Vec<String> {
+        let mut wrong = Vec::new();
+        for item in &self.items {
+            let id = &item.id;
+            let Some(claims) = item.state.claims() else { continue };
+            let Some(played) = registry.setup(&claims.setup) else {
+                wrong.push(format!("{id} names the set-up `{}`, which does not exist", claims.setup));
+                continue;
+            };
+            for name in &claims.names {
+                match played.said(name) {
+                    None => wrong.push(format!("{id} names `{name}`, which {} does not owe", played.setup)),
+                    Some(said) if !said.may_settle(id) => {
+                        wrong.push(format!("{id} names `{name}`, which is about {}", said.tags.join(", ")));
+                    }
+                    Some(_) => {}
+                }
+            }
+        }
+        for (played, said) in
+            registry.0.iter().flat_map(|played| played.said.iter().map(move |said| (played, said)))
+        {
+            for tag in &said.tags {
+                let item = self.items.iter().find(|item| item.id == *tag);
+                let why = match item.map(|item| &item.state) {
+                    None => "is not in the list",
+                    Some(State::NotApplicable(_)) => "is not applicable by the list",
+                    Some(_) => continue,
+                };
+                wrong.push(format!("`{}` of {} is about {tag}, which {why}", said.name, played.setup));
             }
         }
         wrong
@@ -206,11 +235,11 @@ enum OneOrMore {
 
 impl Claims {
     fn of(setup: String, claim: OneOrMore) -> Self {
-        let sentences = match claim {
+        let names = match claim {
             OneOrMore::One(one) => vec![one],
             OneOrMore::More(more) => more,
         };
-        Self { setup, sentences }
+        Self { setup, names }
     }
 }
 
@@ -231,11 +260,11 @@ impl TryFrom<Written> for Item {
             return Err(format!("{id} needs exactly one of {}", State::NAMES.join(", ")));
         };
         let words: Vec<&String> = match &state {
-            State::Proven(claims) => claims.sentences.iter().collect(),
-            State::Refuted(claims, because) => claims.sentences.iter().chain([because]).collect(),
+            State::Proven(claims) => claims.names.iter().collect(),
+            State::Refuted(claims, because) => claims.names.iter().chain([because]).collect(),
             State::Tested(text) | State::NotApplicable(text) | State::Open(text) => vec![text],
         };
-        let without_claim = state.claims().is_some_and(|claims| claims.sentences.is_empty());
+        let without_claim = state.claims().is_some_and(|claims| claims.names.is_empty());
         if says.is_empty() || without_claim || words.iter().any(|text| text.trim().is_empty()) {
             return Err(format!("{id} leaves something empty"));
         }

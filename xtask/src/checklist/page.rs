@@ -2,13 +2,10 @@
 
 use std::fmt::Write as _;
 
-use harness::layout::Layout;
-use harness::{Result, setup};
-
 use proof::claim::Kind;
 
 use super::data::{Checklist, Claims, Document, Item, State};
-use super::sentence::told;
+use super::registry::Registry;
 
 /// Where it is, from the root of the checkout.
 pub const FILE: &str = "scenarios/CHECKLIST.md";
@@ -33,11 +30,7 @@ comparing what it judged with this list, and `cargo xtask checklist --run REPORT
 ";
 
 /// The whole page.
-///
-/// # Errors
-/// A malformed set-up.
-pub fn of(list: &Checklist, layout: &Layout) -> Result<String> {
-    let setups = setup::list(&layout.manifests())?;
+pub fn of(list: &Checklist, registry: &Registry) -> String {
     let mut out = OPENING.to_owned();
     let _ = writeln!(out, "{}.\n", summary(&list.items));
     let _ = writeln!(out, "| document | statements | {} |", State::NAMES.join(" | "));
@@ -49,11 +42,11 @@ pub fn of(list: &Checklist, layout: &Layout) -> Result<String> {
         let _ = writeln!(out, "| {key} · {title} | {} | {} |", items.len(), counts.join(" | "));
     }
     for document in &list.documents {
-        let names: Vec<_> = setups
+        let of_it = registry
+            .0
             .iter()
-            .filter(|(_, file)| file.document.as_ref().is_some_and(|source| document.has(source)))
-            .map(|(name, _)| format!("`{name}`"))
-            .collect();
+            .filter(|played| played.document.as_deref().is_some_and(|source| document.has(source)));
+        let names: Vec<_> = of_it.map(|played| format!("`{}`", played.setup)).collect();
         let names = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
         let Document { key, title, file, .. } = document;
         let _ = writeln!(out, "\n## {key} · {title}\n\n`{file}`; set-ups: {names}.\n");
@@ -62,10 +55,16 @@ pub fn of(list: &Checklist, layout: &Layout) -> Result<String> {
             "| item | the document says | state | what settles it |\n| --- | --- | --- | --- |"
         );
         for Item { id, says, state } in list.of(document) {
-            let _ = writeln!(out, "| {id} | {} | {} | {} |", cell(says), state.name(), cell(&settles(state)));
+            let _ = writeln!(
+                out,
+                "| {id} | {} | {} | {} |",
+                cell(says),
+                state.name(),
+                cell(&settles(state, registry))
+            );
         }
     }
-    Ok(out)
+    out
 }
 
 /// `123 statements: 20 proven, …`
@@ -78,13 +77,15 @@ fn counted<'a>(items: impl IntoIterator<Item = &'a Item>, name: &str) -> usize {
     items.into_iter().filter(|item| item.state.name() == name).count()
 }
 
-fn settles(state: &State) -> String {
-    let quoted = |Claims { setup, sentences }: &Claims| {
-        let told: Vec<_> = sentences
+fn settles(state: &State, registry: &Registry) -> String {
+    let quoted = |Claims { setup, names }: &Claims| {
+        let said = |name: &String| registry.setup(setup).and_then(|played| played.said(name));
+        let told: Vec<_> = names
             .iter()
-            .map(|sentence| match Kind::named(sentence) {
-                Some(kind) => format!("`{}` ({})", kind.name(), kind.in_general()),
-                None => format!("“{}”", told(sentence)),
+            .map(|name| match said(name) {
+                Some(said) if Kind::named(name).is_some() => format!("`{name}` ({})", said.sentence),
+                Some(said) => format!("“{}”", said.sentence),
+                None => format!("`{name}`"),
             })
             .collect();
         format!("`{setup}`: {}", told.join("; "))

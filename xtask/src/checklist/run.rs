@@ -3,14 +3,12 @@
 use std::path::Path;
 
 use harness::{Code, Error, Result};
-use proof::claim::Kind;
-use proof::topology::Topology;
 use proof::verdict::{Outcome, Verdict};
 use scenarios::Line;
 use serde::Deserialize;
 
 use super::data::{Checklist, Claims};
-use super::sentence::{says, tagged};
+use super::registry::name_of;
 
 /// What came of a run.
 #[derive(Debug)]
@@ -27,8 +25,6 @@ pub struct Shown {
     pub name: String,
     /// The set-ups that were shown in it, with commas between.
     pub setup: String,
-    /// Its clusters.
-    pub topology: Topology,
 }
 
 impl Shown {
@@ -69,52 +65,34 @@ impl Run {
             let Some(claims) = item.state.claims() else { continue };
             let Some(world) = self.world(claims) else { continue };
             all += 1;
-            let wrong = claims.sentences.iter().find_map(|sentence| self.wrong(world, &item.id, sentence));
+            let wrong = claims.names.iter().find_map(|name| self.wrong(world, name));
             unsettled.extend(wrong.map(|wrong| format!("{}: {wrong}", item.id)));
         }
         (all, unsettled)
-    }
-
-    /// The claims that a statement's tag stands before in that world, without the tag; none when one is broken.
-    pub fn held_for<'a>(&'a self, world: &Shown, id: &str) -> Vec<&'a str> {
-        let judged = || self.of(world).filter(|(tags, _, _)| tags.contains(&id));
-        match judged().all(|(_, _, verdict)| verdict.held()) {
-            true => judged().map(|(_, sentence, _)| sentence).collect(),
-            false => Vec::new(),
-        }
     }
 
     fn world(&self, claims: &Claims) -> Option<&Shown> {
         self.worlds.iter().find(|world| world.setups().any(|setup| setup == claims.setup))
     }
 
-    /// What is wrong with a sentence that settles a statement, if anything is.
-    fn wrong(&self, world: &Shown, id: &str, sentence: &str) -> Option<String> {
-        let said = || {
-            let kind = Kind::named(sentence);
-            self.of(world).filter(move |(tags, claim, verdict)| match kind {
-                Some(kind) => verdict.id.kind == kind,
-                None => (tags.is_empty() || tags.contains(&id)) && says(claim, sentence),
-            })
-        };
-        match said().find(|(_, _, verdict)| !verdict.held()) {
-            Some((_, _, v)) => {
+    /// What is wrong with the claims that the list calls so, if anything is.
+    pub fn wrong(&self, world: &Shown, name: &str) -> Option<String> {
+        let said = || self.of(world).filter(|verdict| name_of(&verdict.id) == name);
+        match said().find(|verdict| !verdict.held()) {
+            Some(v) => {
                 let word = if v.verdict == Outcome::Broken { "broken" } else { "unjudged" };
                 Some(format!("{word}: {}, observed {}", v.claim, v.observed))
             }
             None if said().next().is_none() => {
-                Some(format!("no verdict in the world {} says `{sentence}`", world.name))
+                Some(format!("no verdict in the world {} is of `{name}`", world.name))
             }
             None => None,
         }
     }
 
-    /// The verdicts of a world: tags, sentence and all.
-    fn of<'a>(&'a self, world: &Shown) -> impl Iterator<Item = (Vec<&'a str>, &'a str, &'a Verdict)> {
-        self.verdicts.iter().filter(|line| line.world == world.name).map(|line| {
-            let (tags, sentence) = tagged(&line.verdict.claim);
-            (tags, sentence, &line.verdict)
-        })
+    /// The verdicts of a world.
+    fn of(&self, world: &Shown) -> impl Iterator<Item = &Verdict> {
+        self.verdicts.iter().filter(|line| line.world == world.name).map(|line| &line.verdict)
     }
 }
 

@@ -1,15 +1,13 @@
-//! The list of this checkout, held against its sources; then reading, comparing and filling, with samples.
+//! The list of this checkout, held against what its set-ups owe; then reading, comparing and filling, with samples.
 
-use proof::claim::Kind;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use harness::layout::Layout;
-use harness::setup::Setup;
 use harness::{Code, render};
 
 use super::data::{Checklist, State};
+use super::registry::{Played, Registry, Said};
 use super::run::Run;
-use super::sentence::tags_in;
 use super::{fill, page};
 
 /// Statements of the five documents.
@@ -21,19 +19,13 @@ fn layout() -> Layout {
     Layout::find().unwrap()
 }
 
+fn registry() -> Registry {
+    Registry::read(&layout()).unwrap()
+}
+
+/// Reading it holds each claim that it names against what the set-up owes.
 fn list() -> Checklist {
-    Checklist::read(&layout()).unwrap()
-}
-
-/// The Rust files below a folder of the checkout, with their paths.
-fn sources(folder: &str) -> Vec<(PathBuf, String)> {
-    let files = fill::rust_below(&layout().repo.join(folder));
-    files.into_iter().map(|path| (path.clone(), std::fs::read_to_string(path).unwrap())).collect()
-}
-
-/// All that scenarios can say.
-fn scenarios() -> Vec<(PathBuf, String)> {
-    sources("scenarios/src")
+    Checklist::read(&layout(), &registry()).unwrap()
 }
 
 #[test]
@@ -59,76 +51,22 @@ fn nothing_is_open() {
 #[test]
 fn the_page_is_what_the_list_makes() {
     let page = std::fs::read_to_string(layout().repo.join(page::FILE)).unwrap_or_default();
-    assert!(page == page::of(&list(), &layout()).unwrap(), "run `cargo xtask checklist`");
+    assert!(page == page::of(&list(), &registry()), "run `cargo xtask checklist`");
 }
 
-/// A run would tell too, but only at its end, and a run of another set-up would not.
+/// A fact's name and sentence stand for every way that it is owed for, a kind's for all claims of it.
 #[test]
-fn what_is_settled_is_said_in_that_set_up() {
-    let scenarios = scenarios();
-    let mut silent = Vec::new();
-    for item in list().items {
-        let Some(claims) = item.state.claims() else { continue };
-        let played = modules(&claims.setup);
-        let tagged: Vec<_> = scenarios
-            .iter()
-            .filter(|(_, text)| tags_in(text).contains(&item.id.as_str()))
-            .map(|(path, _)| module(path))
-            .collect();
-        if tagged.iter().any(|module| played.iter().any(|part| belongs(module, part))) {
-            continue;
-        }
-        let owed = kinds_owed(&claims.setup);
-        let unsaid = claims
-            .sentences
-            .iter()
-            .filter(|name| !Kind::named(name).is_some_and(|kind| owed.contains(&kind)));
-        silent.extend(unsaid.map(|sentence| format!("\n  {} by {}: {sentence}", item.id, claims.setup)));
-    }
-    assert!(
-        silent.is_empty(),
-        "no scenario of the set-up tags the statement, and the set-up owes no claim of that kind:{}",
-        silent.concat()
-    );
-}
-
-/// The kinds of claim that a set-up owes.
-fn kinds_owed(setup: &str) -> Vec<Kind> {
-    let read = Setup::read(&layout().manifests(), &[setup], None, false).unwrap();
-    let trials = read.iter().flat_map(|one| scenarios::trials::of(&one.scenarios, &one.topology).unwrap());
-    trials.flat_map(|trial| trial.owes.into_iter().map(|owed| owed.claim.kind)).collect()
-}
-
-/// The modules of scenarios that a set-up plays.
-fn modules(setup: &str) -> Vec<String> {
-    let read = Setup::read(&layout().manifests(), &[setup], None, false).unwrap();
-    let of = |setup: Setup| [setup.scenarios.reads, setup.scenarios.changes].concat();
-    read.into_iter().flat_map(of).collect()
-}
-
-/// The module that a file of scenarios is: `guide::paths`.
-fn module(path: &Path) -> String {
-    let below = path.to_str().unwrap().rsplit_once("/src/trials/").map_or("", |(_, below)| below);
-    below.trim_end_matches(".rs").trim_end_matches("/mod").replace('/', "::")
-}
-
-/// Whether `module` is played with `part`: as part of it, or as what its parts share.
-fn belongs(module: &str, part: &str) -> bool {
-    let within = |inner: &str, outer: &str| inner == outer || inner.starts_with(&format!("{outer}::"));
-    within(module, part) || within(part, module)
-}
-
-#[test]
-fn a_tag_names_a_statement_that_exists_here() {
-    let list = list();
-    for (path, text) in scenarios() {
-        for tag in tags_in(&text) {
-            let item = list.items.iter().find(|item| item.id == tag);
-            let item = item.unwrap_or_else(|| panic!("{}: there is no {tag}", path.display()));
-            let here = !matches!(item.state, State::NotApplicable(_));
-            assert!(here, "{}: {tag} is claimed, and the list calls it not applicable", path.display());
-        }
-    }
+fn what_the_set_ups_owe_is_called_by_its_name() {
+    let registry = registry();
+    let guide = registry.setup("guide").unwrap();
+    let said = guide.said("reached/gateway-reached").unwrap();
+    assert_eq!((said.sentence.as_str(), said.tags.len()), ("port 15443 of … is reached from …", 1));
+    let alone = guide.said("far-gateway/no-way-without-it").unwrap();
+    assert_eq!(alone.sentence, "with no gateway in the far cluster there is no way to it");
+    let federated = registry.setup("federated").unwrap();
+    let kind = federated.said("server-svid").unwrap();
+    assert!(kind.tags.is_empty() && kind.sentence.contains("of …"), "{kind:?}");
+    assert!(federated.said("reached/gateway-reached").is_none());
 }
 
 #[test]
@@ -142,21 +80,41 @@ fn the_tests_that_settle_something_exist() {
 }
 
 const DOCUMENTS: &str = "documents:\n  - { key: S4, title: T, file: 004_x.txt, statements: 3 }\n";
-const SETUPS: [(&str, Option<&str>); 2] = [("federated", Some("004, the guide")), ("of-none", None)];
+
+/// A set-up that owes these claims: each with the statements that it is about.
+fn owing(setup: &str, document: &str, claims: &[(&str, &[&str])]) -> Played {
+    let said = |(name, tags): &(&str, &[&str])| Said {
+        name: (*name).to_owned(),
+        tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
+        sentence: "it is so".to_owned(),
+    };
+    Played { setup: setup.into(), document: Some(document.into()), said: claims.iter().map(said).collect() }
+}
+
+const OWED: [(&str, &[&str]); 4] = [
+    ("peer-bundle-held", &[]),
+    ("reached/not-so", &["S4-2"]),
+    ("reached/it", &["S4-3"]),
+    ("reached/both", &["S4-2", "S4-3"]),
+];
+
+fn sample() -> Registry {
+    Registry(vec![owing("federated", "004, the guide", &OWED)])
+}
 
 fn parsed(items: &str) -> Result<Checklist, String> {
     let text = format!("{DOCUMENTS}items:\n{items}");
     render::parse(&text, Code::Usage, "list.yaml").map_err(|e| e.to_string())
 }
 
-/// Three statements: one by a verdict's sentence, one by a tag, one open.
+/// Three statements: one by a kind of claim, one by a fact, one open.
 const ITEMS: &str = "  # a comment
   - id: S4-1
     says: one
-    proven: { setup: federated, claim: \"the bundle of {} is held\" }
+    proven: { setup: federated, claim: peer-bundle-held }
   - id: S4-2
     says: two
-    refuted: { setup: federated, claim: [\"it is not so\"], because: it is otherwise }
+    refuted: { setup: federated, claim: [reached/not-so], because: it is otherwise }
   - id: S4-3
     says: three
     open: not yet
@@ -164,15 +122,30 @@ const ITEMS: &str = "  # a comment
 
 #[test]
 fn what_is_wrong_with_a_list_is_named() {
-    assert_eq!(parsed(ITEMS).unwrap().flaws(&SETUPS), Vec::<String>::new());
-    let flaws = |from: &str, to: &str| parsed(&ITEMS.replace(from, to)).unwrap().flaws(&SETUPS).join("; ");
-    assert_eq!(flaws("S4-3", "S4-2"), "S4-3 is missing; S4-2 is there twice");
-    assert_eq!(flaws("S4-3", "S4-4"), "S4-3 is missing; S4-4 is in no document");
+    assert_eq!(parsed(ITEMS).unwrap().flaws(&sample()), Vec::<String>::new());
+    let flaws = |from: &str, to: &str| parsed(&ITEMS.replace(from, to)).unwrap().flaws(&sample()).join("; ");
+    let untold =
+        |fact: &str| format!("`reached/{fact}` of federated is about S4-3, which is not in the list");
+    let gone = format!("{}; {}", untold("it"), untold("both"));
+    assert_eq!(flaws("S4-3", "S4-2"), format!("S4-3 is missing; S4-2 is there twice; {gone}"));
+    assert_eq!(flaws("S4-3", "S4-4"), format!("S4-3 is missing; S4-4 is in no document; {gone}"));
     assert_eq!(
         flaws("proven: { setup: federated", "proven: { setup: x"),
         "S4-1 names the set-up `x`, which does not exist"
     );
-    let elsewhere = parsed(ITEMS).unwrap().flaws(&[SETUPS[0], ("y", Some("005, none"))]);
+    assert_eq!(
+        flaws("reached/not-so", "reached/no"),
+        "S4-2 names `reached/no`, which federated does not owe"
+    );
+    assert_eq!(
+        flaws("peer-bundle-held", "plain-text-refused"),
+        "S4-1 names `plain-text-refused`, which federated does not owe"
+    );
+    assert_eq!(flaws("reached/not-so", "reached/it"), "S4-2 names `reached/it`, which is about S4-3");
+    let absent = flaws("open: not yet", "not_applicable: never");
+    assert_eq!(absent, gone.replace("is not in the list", "is not applicable by the list"));
+    let two = Registry(vec![sample().0.remove(0), owing("y", "005, none", &[])]);
+    let elsewhere = parsed(ITEMS).unwrap().flaws(&two);
     assert_eq!(elsewhere, ["the set-up y is of `005, none`, which is no document here"]);
     let refused = |from: &str, to: &str| parsed(&ITEMS.replace(from, to)).unwrap_err();
     assert!(refused("open: not yet", "opens: x").contains("unknown field `opens`"));
@@ -180,24 +153,19 @@ fn what_is_wrong_with_a_list_is_named() {
     assert!(refused("open: not yet", "open: x\n    tested: y").contains("S4-3 needs exactly one of"));
     assert!(refused(", because: it is otherwise", "").contains("missing field `because`"));
     assert!(refused("open: not yet", "open: \" \"").contains("S4-3 leaves something empty"));
-    assert!(refused("[\"it is not so\"]", "[]").contains("S4-2 leaves something empty"));
+    assert!(refused("[reached/not-so]", "[]").contains("S4-2 leaves something empty"));
 }
 
 /// A report of the federated world with these claims; a `-` before one says that it is broken.
 fn report(claims: &[&str]) -> (tempfile::TempDir, Run) {
     let dir = tempfile::tempdir().unwrap();
-    let cluster = |i: u8| {
-        serde_json::json!({ "name": format!("cluster{i}"), "trust_domain": format!("c{i}.local"),
-            "network": format!("n{i}"), "pods": format!("10.{i}0.0.0/16"), "services": format!("10.{i}1.0.0/16"),
-            "version": format!("v{i}") })
-    };
-    let world = serde_json::json!({ "name": "federated", "setup": "federated",
-        "topology": { "clusters": [cluster(1), cluster(2)] } });
+    let world = serde_json::json!({ "name": "federated", "setup": "federated" });
     std::fs::write(dir.path().join("world-federated.json"), world.to_string()).unwrap();
-    let line = |claim: &&str| {
-        let (verdict, claim) = claim.strip_prefix('-').map_or(("held", *claim), |claim| ("broken", claim));
-        let line = serde_json::json!({ "world": "federated", "trial": "x", "id": "fact/x/1", "claim": claim, "way": null, "verdict": verdict, "expected": "e",
-            "observed": "o", "issuer_key": null, "evidence": "evidence/federated-x.json#/facts/0" });
+    let line = |id: &&str| {
+        let (verdict, id) = id.strip_prefix('-').map_or(("held", *id), |id| ("broken", id));
+        let line = serde_json::json!({ "world": "federated", "trial": "x", "id": id, "claim": "it is so",
+            "way": null, "verdict": verdict, "expected": "e", "observed": "o", "issuer_key": null,
+            "evidence": "evidence/federated-x.json#/facts/0" });
         format!("{line}\n")
     };
     let lines: String = claims.iter().map(line).collect();
@@ -206,19 +174,23 @@ fn report(claims: &[&str]) -> (tempfile::TempDir, Run) {
     (dir, run)
 }
 
+const HELD: [&str; 2] = ["peer-bundle-held/cluster1→cluster2", "peer-bundle-held/cluster2→cluster1"];
+
 #[test]
 fn a_run_settles_what_it_judged_and_held() {
     let list = parsed(ITEMS).unwrap();
     let unsettled = |claims: &[&str]| report(claims).1.unsettled(&list);
-    let good = ["the bundle of cluster1 is held", "the bundle of cluster2 is held", "[S4-2] it is not so"];
-    assert_eq!(unsettled(&good), (2, vec![]));
-    let (all, wrong) = unsettled(&good[..2]);
+    let both = "fact/reached/not-so/cluster1→cluster2";
+    for fact in ["fact/reached/not-so", both] {
+        assert_eq!(unsettled(&[HELD[0], HELD[1], fact]), (2, vec![]));
+    }
+    let (all, wrong) = unsettled(&HELD);
     assert_eq!((all, wrong.len()), (2, 1));
-    assert_eq!(wrong[0], "S4-2: no verdict in the world federated says `it is not so`");
-    let (_, wrong) = unsettled(&["-the bundle of cluster1 is held", good[1], good[2]]);
-    assert_eq!(wrong, ["S4-1: broken: the bundle of cluster1 is held, observed o"]);
-    let (_, wrong) = unsettled(&[good[0], "[S4-3] it is not so"]);
-    assert_eq!(wrong.len(), 1, "a sentence of another statement settles nothing: {wrong:?}");
+    assert_eq!(wrong[0], "S4-2: no verdict in the world federated is of `reached/not-so`");
+    let (_, wrong) = unsettled(&[HELD[0], "-peer-bundle-held/cluster2→cluster1", both]);
+    assert_eq!(wrong, ["S4-1: broken: it is so, observed o"]);
+    let (_, wrong) = unsettled(&[HELD[0], "fact/reached/not-so-either", "fact/other/not-so"]);
+    assert_eq!(wrong.len(), 1, "another fact settles nothing: {wrong:?}");
 }
 
 #[test]
@@ -234,13 +206,17 @@ fn what_is_no_report_is_refused() {
 #[test]
 fn filling_changes_the_open_line_alone() {
     let list = parsed(ITEMS).unwrap();
-    let filled = |claims: &[&str]| fill::fill(ITEMS, &list, &report(claims).1, &layout()).unwrap();
-    let (text, lines) = filled(&["[S4-3] cluster1 has \"it\"", "[S4-3] cluster2 has \"it\"", "[S4-2] x"]);
-    let proven = "proven: { setup: federated, claim: \"{} has \\\"it\\\"\" }";
-    assert_eq!(text, ITEMS.replace("open: not yet", proven));
+    let filled = |claims: &[&str], owed: &[(&str, &[&str])]| {
+        let registry = Registry(vec![owing("federated", "004, the guide", owed)]);
+        fill::fill(ITEMS, &list, &report(claims).1, &registry).unwrap()
+    };
+    let (it, both) = (["fact/reached/it/cluster1", "fact/reached/it/cluster2"], "fact/reached/both");
+    let (text, lines) = filled(&it, &OWED[..3]);
+    assert_eq!(text, ITEMS.replace("open: not yet", "proven: { setup: federated, claim: reached/it }"));
     assert_eq!(lines, ["S4-3: proven by federated", "1 statements settled"]);
-    assert_eq!(parsed(&text).unwrap().items[2].state.claims().unwrap().sentences, ["{} has \"it\""]);
-    let (text, _) = filled(&["[S4-3] a", "[S4-2, S4-3] b"]);
-    assert!(text.contains("claim: [\"a\",\"b\"] }"), "{text}");
-    assert_eq!(filled(&["[S4-3] a", "-[S4-3] b"]).0, ITEMS, "one that is broken settles nothing");
+    let (text, _) = filled(&[it[0], it[1], both], &OWED);
+    assert!(text.contains("claim: [reached/it, reached/both] }"), "{text}");
+    assert_eq!(parsed(&text).unwrap().items[2].state.claims().unwrap().names, ["reached/it", "reached/both"]);
+    assert_eq!(filled(&it, &OWED).0, ITEMS, "one that was not judged settles nothing");
+    assert_eq!(filled(&[it[0], it[1], "-fact/reached/both"], &OWED).0, ITEMS, "nor one that is broken");
 }

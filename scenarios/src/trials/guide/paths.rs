@@ -14,8 +14,8 @@ stories! {
             {from}",
         BUNDLE_ENDPOINT_ANSWERS each way: "[S4-3] the bundle endpoint of {to} answers {from} with keys and \
             a refresh hint",
-        BUNDLE_ENDPOINT_IS_THE_SERVER each way: "[S4-3] it is the SPIRE server of {to} that answers \
-            {from}: profile https_spiffe",
+        BUNDLE_ENDPOINT_IS_THE_SERVER each way: "[S4-3] it is the SPIRE server of {to} that answers: \
+            profile https_spiffe",
     },
     "far-gateway" => the_far_gateway_alone_carries_the_traffic {
         KNOWN_BY_POD_AND_GATEWAY: "[S4-30] the client knows the near pod by its address and the far one by \

@@ -3,8 +3,8 @@
 use super::super::fixture::*;
 use super::{only, red, unjudged};
 use crate::envoy::secrets::Content;
-use crate::envoy::{Counters, Endpoint, Record};
-use crate::evidence::{Evidence, Refusal, TlsSetting};
+use crate::envoy::{Counters, Record};
+use crate::evidence::{Evidence, Refusal};
 use crate::identity::Pem;
 use crate::identity::forge::{Ca, damaged};
 
@@ -114,25 +114,6 @@ fn a_leaf_that_rotated_meanwhile_is_still_its_own() {
     assert_eq!(seen, []);
 }
 
-/// A mesh under a FIPS policy is told TLS 1.2, and speaks it.
-#[test]
-fn the_version_that_the_mesh_was_told_is_right() {
-    let told = |e: &mut Evidence| e.clusters[1].proxies[1].latest_tls = Some("TLSv1_2".into());
-    assert!(only(red(|_, e| told(e)), &[ONE]).contains("TLS seen by the client: TLSv1.3"));
-    let all = |e: &mut Evidence| {
-        told(e);
-        for handshake in &mut e.handshakes {
-            handshake.by_client.as_mut().unwrap().upstream_tls_version = Some("TLSv1.2".into());
-            handshake.by_server.as_mut().unwrap().downstream_tls_version = Some("TLSv1.2".into());
-        }
-    };
-    let seen = red(|_, e| {
-        all(e);
-        e.handshakes.retain(|handshake| handshake.way == way(0));
-    });
-    assert_eq!(seen, []);
-}
-
 /// A certificate that was good when it was used stays proven after it expired, and one that was not stays red.
 #[test]
 fn a_certificate_is_judged_at_the_moment_of_its_use() {
@@ -205,58 +186,6 @@ fn somebody_else_answered() {
 fn two_meshes() {
     let seen = red(|_, e| e.replies[0].replies.retain(|reply| reply.version() == Some("v1")));
     assert_eq!(only(seen, &["every-cluster-answers/cluster1"]), "2 × v1");
-}
-
-/// A rule that takes TLS off is named beside what it does.
-#[test]
-fn a_setting_that_takes_tls_off_is_named() {
-    let setting = |object: &str, host: Option<&str>, mode: &str| TlsSetting {
-        object: object.into(),
-        host: host.map(str::to_owned),
-        mode: mode.into(),
-    };
-    let seen = red(|_, e| {
-        let rule = setting(
-            "DestinationRule istio-test/plain",
-            Some("helloworld-v2.istio-test.svc.cluster.local"),
-            "DISABLE",
-        );
-        e.clusters[0].tls_settings = Some(vec![rule]);
-        e.clusters[1].tls_settings = Some(vec![]);
-        e.handshakes[0].reply.status = 503;
-    });
-    let observed = only(seen, &[FAR]);
-    let named = "; in cluster1 DestinationRule istio-test/plain sets mutual TLS to DISABLE for helloworld-v2.istio-test.svc.cluster.local";
-    assert!(observed.ends_with(named), "{observed}");
-    let held = red(|_, e| {
-        e.clusters[0].tls_settings =
-            Some(vec![setting("PeerAuthentication istio-test/lax", None, "PERMISSIVE")]);
-    });
-    assert_eq!(held, [], "a setting alone breaks nothing");
-}
-
-/// Where the mesh was told to stay at home, silence from afar is neither good nor bad, and is called what it is.
-#[test]
-fn locality_is_not_two_meshes() {
-    let endpoints = |priority| {
-        let one = |address: &str, priority| Endpoint { address: address.to_owned(), priority };
-        Some(vec![one("10.10.0.7:5000", 0), one(&gateway(1), priority)])
-    };
-    let near = |e: &mut Evidence| e.replies[0].replies.retain(|reply| reply.version() == Some("v1"));
-    let missing = unjudged(|_, e| {
-        near(e);
-        e.replies[0].endpoints = endpoints(1);
-    });
-    assert_eq!(missing.len(), 1);
-    assert!(
-        missing[0].contains("2 × v1; its endpoints are known, with a lower priority (locality"),
-        "{missing:?}"
-    );
-    let equal = red(|_, e| {
-        near(e);
-        e.replies[0].endpoints = endpoints(0);
-    });
-    only(equal, &["every-cluster-answers/cluster1"]);
 }
 
 /// Tampering: an entry federates with nobody, with another, or is missing.

@@ -5,6 +5,7 @@ mod held;
 mod intermediates;
 mod met;
 mod real;
+mod told;
 mod whole;
 
 use super::fixture::Fixture;
