@@ -130,6 +130,10 @@ mod tests {
             assert_eq!(identities(&topology).len(), clusters * WORKLOADS.len() * 3);
             let control = withdrawn(&topology, Control::FederatesWithAbsent, "again");
             assert_eq!(control.len(), ways * 8);
+            assert_eq!(as_before(&topology, "a-story").len(), clusters);
+            let of_each =
+                topology.clusters.iter().map(|one| [replies(&one.name), plain_text(&one.name)].concat());
+            assert!(of_each.into_iter().all(|claims| claims.len() == 2));
             let all = everything(&topology);
             assert_eq!(all.iter().collect::<BTreeSet<_>>().len(), all.len(), "a claim is owed once");
         }

@@ -1,7 +1,7 @@
 //! The whole document: what holds, what is absent, and what is printed.
 
 use super::super::fixture::*;
-use super::super::{Outcome, Verdict, judge, judge_one};
+use super::super::{Finding, Outcome, Verdict, judge, judge_one};
 use super::unjudged;
 use crate::Code;
 use crate::claim::due;
@@ -54,6 +54,26 @@ fn a_ticket_points_to_the_culprit() {
     evidence.handshakes[1].by_client.as_mut().unwrap().upstream_host = None;
     let broken = judge(&evidence).into_iter().find(|verdict| !verdict.held()).unwrap();
     assert_eq!(broken.evidence, "/handshakes/1/by_client/upstream_host");
+}
+
+/// Of several findings the first broken one is told, else the first; and how many there were.
+#[test]
+fn the_first_broken_finding_is_told() {
+    let finding = |held, observed: &str| Finding::new(held, "so", observed);
+    let told = |findings: &[(bool, &str)]| {
+        Finding::all("looks", findings.iter().map(|(held, observed)| finding(*held, observed))).unwrap()
+    };
+    assert_eq!(told(&[(true, "a"), (true, "b")]), finding(true, "in all 2 looks: a"));
+    assert_eq!(
+        told(&[(true, "a"), (false, "b"), (false, "c"), (true, "d")]),
+        finding(false, "in 2 of 4 looks: b")
+    );
+    assert_eq!(told(&[(false, "a")]), finding(false, "a"));
+    assert_eq!(Finding::all("looks", []), None);
+    let both = finding(true, "a").signed_by("k".to_owned()).and(finding(true, "b"));
+    assert_eq!((both.held, both.observed.as_str(), both.issuer_key.as_deref()), (true, "a; b", Some("k")));
+    assert_eq!(finding(true, "a").and(finding(false, "b")), finding(false, "b"));
+    assert_eq!(finding(false, "a").and(finding(false, "b")), finding(false, "a"));
 }
 
 /// Every pointer leads to something in the document.
