@@ -14,7 +14,9 @@ use jiff::Timestamp;
 use kube::Client;
 use kube::api::LogParams;
 use proof::envoy::{Endpoint, Record};
-use proof::evidence::{Control, Crossing, Evidence, Handshake, Refusal, Replies, Service, Workload, missing};
+use proof::evidence::{
+    Control, Crossing, Evidence, Handshake, Refusal, Replies, Reply, Service, Workload, missing,
+};
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::Mesh;
@@ -33,8 +35,8 @@ impl Mesh {
     pub async fn replies(&self, seen: &mut Evidence, from: &ClusterName) -> Result<()> {
         let from = self.named(from)?;
         let client = self.api(&from.name)?;
-        let mut replies: Vec<proof::evidence::Reply> = Vec::new();
-        let answered = |replies: &[proof::evidence::Reply], by: &Cluster| {
+        let mut replies: Vec<Reply> = Vec::new();
+        let answered = |replies: &[Reply], by: &Cluster| {
             replies.iter().any(|r| r.version() == Some(by.version.as_str()))
         };
         while replies.len() < SAMPLE && !self.clusters().iter().all(|c| answered(&replies, c)) {
@@ -114,15 +116,18 @@ impl Mesh {
         let near = self.api(&way.from)?;
         let client = workload(near, CURL).await?;
         let service = far_service(self.named(&way.to)?);
-        let mut refusals = Vec::new();
+        let mut replies = Vec::new();
         for i in 0..REFUSALS {
-            let reply = mesh::ask(near, &service.name, &request_id(i)).await?;
-            let written = records(near, &client, std::slice::from_ref(&reply.request)).await?;
+            replies.push(mesh::ask(near, &service.name, &request_id(i)).await?);
+        }
+        let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
+        let written = records(near, &client, &requests).await?;
+        let refusal = |reply: Reply| {
             let by_client = Record::by_client(&written, &reply.request).cloned();
             let (way, service) = (way.clone(), service.clone());
-            refusals.push(Refusal { control, way, service, reply, by_client, by_server: None });
-        }
-        Ok(refusals)
+            Refusal { control, way, service, reply, by_client, by_server: None }
+        };
+        Ok(replies.into_iter().map(refusal).collect())
     }
 
     /// Asks in plain text, from outside the mesh, and keeps what the server's sidecar wrote about that connection: it

@@ -1,6 +1,7 @@
 //! Controls: what must be refused is refused, for the stated reason. They change the world, so they run one at a
 //! time, after all others, and put back what they took.
 
+use futures::future::try_join_all;
 use harness::Result;
 use proof::claim::{Claim, due};
 use proof::evidence::Control;
@@ -55,9 +56,10 @@ async fn refused_meanwhile(fixture: &mut Fixture<'_>, withdrawn: Withdrawn, cont
     let Fixture { mesh, seen, .. } = fixture;
     let observed = async {
         mesh.sidecars_believe_in(1).await?;
-        for way in mesh.ways() {
-            seen.refusals.extend(mesh.refused(control, &way).await?);
-        }
+        // Requests of different ways do not touch each other.
+        let refused = mesh.ways();
+        let refused = try_join_all(refused.iter().map(|way| mesh.refused(control, way)));
+        seen.refusals.extend(refused.await?.into_iter().flatten());
         Ok(())
     }
     .await;
