@@ -3,6 +3,7 @@
 use rcgen::{BasicConstraints, IsCa, date_time_ymd};
 
 use super::super::fixture::*;
+use super::super::judge_one;
 use super::{only, red};
 use crate::envoy::secrets::{Content, DomainTrust};
 use crate::envoy::{Held, Trust};
@@ -161,6 +162,18 @@ fn a_rotation_in_progress_holds() {
         shows(e, Pem::of(&new.svid(&id(1, 1))));
     });
     assert_eq!(seen, []);
+}
+
+/// What is expected names each trust domain with its keys: a ticket must say which.
+#[test]
+fn keys_are_named_in_what_is_expected() {
+    let world = Fixture::good();
+    let key = |i: usize| world.evidence.clusters[i].bundle.as_ref().unwrap().authorities[0].key_id();
+    let expected = |id: &str| judge_one(&world.evidence, &id.parse().unwrap()).expected;
+    let both = format!("cluster1.local: key {}; cluster2.local: key {}", key(0), key(1));
+    assert_eq!(expected("proxy-validation-context/cluster1/istio-test/curl"), both);
+    let one = format!("exactly the keys that cluster2 publishes: cluster2.local: key {}", key(1));
+    assert_eq!(expected("peer-bundle-held/cluster1→cluster2"), one);
 }
 
 /// Tampering: both servers have the same authority.
