@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use harness::error::Context as _;
+use harness::world::World;
 use harness::{Code, Error, Result};
 use proof::evidence::Evidence;
 use proof::verdict::{Outcome as Judged, Verdict, judge};
@@ -30,6 +31,8 @@ pub struct Line {
 /// A trial that ended before it could say what came of its claims: a line of `failures.jsonl`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Failure {
+    /// The world that it was to look at; empty when that could not be read.
+    pub world: String,
     /// The trial, as a report calls it.
     pub trial: String,
     /// Why, for a person.
@@ -38,7 +41,9 @@ pub struct Failure {
 
 /// Writes down why a trial ended, as far as that can be written down.
 pub(crate) fn failed(trial: &str, error: &Error) {
-    let failure = Failure { trial: trial.to_owned(), error: error.to_string() };
+    let world = std::env::var_os(crate::WORLD).and_then(|file| World::at(Path::new(&file)).ok());
+    let world = world.map(|world| world.name).unwrap_or_default();
+    let failure = Failure { world, trial: trial.to_owned(), error: error.to_string() };
     if let (Ok(report), Ok(line)) = (report(), serde_json::to_string(&failure)) {
         // The error itself goes to nextest, too.
         let _ = append(&report.join("failures.jsonl"), &format!("{line}\n"));

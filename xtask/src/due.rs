@@ -72,7 +72,8 @@ impl Due {
         missing
             .filter(|(_, owed)| !judged.contains(&owed.claim))
             .map(|(trial, owed)| {
-                let failure = failures.iter().rfind(|failure| failure.trial == trial.story);
+                let here = |failure: &&Failure| failure.world.is_empty() || failure.world == self.world;
+                let failure = failures.iter().filter(here).rfind(|failure| failure.trial == trial.story);
                 let why = match failure {
                     Some(failure) => format!("its trial `{}` ended early: {}", trial.name, failure.error),
                     None => format!("its trial `{}` never said a word of it", trial.name),
@@ -180,8 +181,14 @@ pub(crate) mod tests {
     #[test]
     fn the_reason_of_a_trial_that_ended_is_told() {
         let due = main_set_up();
-        let failure = Failure { trial: "federation-bundles".to_owned(), error: "no world is up".to_owned() };
-        let missed = due.never_judged(&[], &[failure]);
+        let failure = |world: &str, trial: &str, error: &str| Failure {
+            world: world.to_owned(),
+            trial: trial.to_owned(),
+            error: error.to_owned(),
+        };
+        let here = failure("federated", "federation-bundles", "no world is up");
+        let elsewhere = failure("federated-three", "identities-proxies", "another world's");
+        let missed = due.never_judged(&[], &[here, elsewhere]);
         let of = |trial: &str| missed.iter().find(|line| line.trial == trial).unwrap();
         assert!(of("federation-bundles").verdict.observed.ends_with("ended early: no world is up"));
         assert!(of("identities-proxies").verdict.observed.contains("never said"));
