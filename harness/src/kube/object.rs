@@ -25,7 +25,7 @@ pub(super) enum Phase {
     /// Namespaces and definitions, which others need in order to exist at all.
     Foundation,
     /// Accounts, roles, configuration, services: what a pod needs at its first start.
-    Furniture,
+    Configuration,
     /// What makes pods.
     Workload,
     /// Custom resources: the webhook that admits them may be one of the workloads.
@@ -33,7 +33,7 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    pub(super) const ALL: [Phase; 4] = [Phase::Foundation, Phase::Furniture, Phase::Workload, Phase::Custom];
+    pub(super) const ALL: [Phase; 4] = [Phase::Foundation, Phase::Configuration, Phase::Workload, Phase::Custom];
 
     fn of(group: &str, kind: &str) -> Self {
         // Groups below k8s.io belong to Kubernetes, except those of projects that live there as guests.
@@ -43,7 +43,7 @@ impl Phase {
             "Deployment" | "DaemonSet" | "StatefulSet" | "Job" | "CronJob" | "Pod" if native => {
                 Phase::Workload
             }
-            _ if native => Phase::Furniture,
+            _ if native => Phase::Configuration,
             _ => Phase::Custom,
         }
     }
@@ -161,7 +161,7 @@ mod tests {
     #[test]
     fn custom_resources_come_after_the_workload_whose_webhook_admits_them() {
         assert_eq!(Phase::of("", "Namespace"), Phase::Foundation);
-        assert_eq!(Phase::of("rbac.authorization.k8s.io", "ClusterRole"), Phase::Furniture);
+        assert_eq!(Phase::of("rbac.authorization.k8s.io", "ClusterRole"), Phase::Configuration);
         assert_eq!(Phase::of("apps", "StatefulSet"), Phase::Workload);
         assert_eq!(Phase::of("spire.spiffe.io", "ClusterSPIFFEID"), Phase::Custom);
         assert_eq!(Phase::of("gateway.networking.k8s.io", "Gateway"), Phase::Custom);
