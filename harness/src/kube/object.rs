@@ -33,7 +33,8 @@ pub(super) enum Phase {
 }
 
 impl Phase {
-    pub(super) const ALL: [Phase; 4] = [Phase::Foundation, Phase::Configuration, Phase::Workload, Phase::Custom];
+    pub(super) const ALL: [Phase; 4] =
+        [Phase::Foundation, Phase::Configuration, Phase::Workload, Phase::Custom];
 
     fn of(group: &str, kind: &str) -> Self {
         // Groups below k8s.io belong to Kubernetes, except those of projects that live there as guests.
