@@ -8,7 +8,7 @@ use harness::Result;
 use harness::setup::Scenarios;
 use proof::claim::Claim;
 use proof::topology::Topology;
-use proof::verdict::{Outcome, Verdict};
+use proof::verdict::Verdict;
 use scenarios::{Failure, Line, Owed, trials};
 
 /// The claims of a world that are due.
@@ -84,16 +84,7 @@ impl Due {
     }
 
     fn unjudged(&self, trial: &Owing, Owed { claim, sentence }: &Owed, why: String) -> Line {
-        let verdict = Verdict {
-            id: claim.clone(),
-            claim: sentence.clone(),
-            way: claim.about().map(ToString::to_string),
-            verdict: Outcome::Unjudged,
-            expected: format!("evidence: {}", claim.kind.needs()),
-            observed: why,
-            issuer_key: None,
-            evidence: String::new(),
-        };
+        let verdict = Verdict::unjudged(claim, sentence.clone(), why);
         Line { world: self.world.clone(), trial: trial.story.clone(), verdict }
     }
 
@@ -115,6 +106,7 @@ pub(crate) mod tests {
     use std::path::Path;
 
     use harness::setup::Setup;
+    use proof::verdict::Outcome;
 
     use super::*;
 

@@ -9,6 +9,8 @@ use harness::{Code, Error, Result};
 use proof::evidence::Evidence;
 use proof::verdict::{Outcome, Verdict, judge};
 
+use crate::show;
+
 /// Flags of `judge`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -54,13 +56,9 @@ fn told(verdict: &Verdict, json: bool) -> Result<String> {
         return serde_json::to_string(verdict)
             .map_err(|e| Error::internal("a verdict cannot be written").because(e));
     }
-    let word = match verdict.verdict {
-        Outcome::Held => "held    ",
-        Outcome::Broken => "BROKEN  ",
-        Outcome::Unjudged => "UNJUDGED",
-    };
+    let word = show::word(verdict.verdict);
     let way = verdict.way.as_ref().map(|way| format!("{way}: ")).unwrap_or_default();
-    let line = format!("{word}  {way}{}", verdict.claim);
+    let line = format!("{word:8}  {way}{}", verdict.claim);
     if verdict.held() {
         return Ok(line);
     }

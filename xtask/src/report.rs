@@ -244,12 +244,7 @@ fn told(lines: &[&Line], out: &mut String) {
         let _ = writeln!(out, "{}", way.as_deref().unwrap_or("everywhere"));
         for v in lines.iter().map(|line| &line.verdict).filter(|v| v.way == way) {
             let key = v.issuer_key.as_deref().map(|k| format!("  [key {}]", shorter(k))).unwrap_or_default();
-            let word = match v.verdict {
-                Outcome::Held => "held    ",
-                Outcome::Broken => "BROKEN  ",
-                Outcome::Unjudged => "UNJUDGED",
-            };
-            let _ = writeln!(out, "  {word}  {}{key}", v.claim);
+            let _ = writeln!(out, "  {:8}  {}{key}", show::word(v.verdict), v.claim);
             if !v.held() {
                 let _ = writeln!(out, "            claim:    {} ({})", v.id, v.id.kind.if_broken());
                 let _ = writeln!(out, "            expected: {}", v.expected);

@@ -8,6 +8,7 @@ use std::time::Duration;
 use harness::progress::{Event, Events, Note};
 use harness::{Error, Result};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use proof::verdict::Outcome;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -55,6 +56,15 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     // A reader that has gone away is no fault of ours.
     let _ = writeln!(std::io::stdout(), "{text}");
     Ok(())
+}
+
+/// What came of a claim, as a person is told: what must not be overlooked is in capitals.
+pub fn word(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Held => "held",
+        Outcome::Broken => "BROKEN",
+        Outcome::Unjudged => "UNJUDGED",
+    }
 }
 
 trait Board: Send {

@@ -30,18 +30,19 @@ pub fn federation(topology: &Topology) -> Vec<Claim> {
 
 /// Who is everybody, and whom do they believe?
 pub fn identities(topology: &Topology) -> Vec<Claim> {
-    let kinds = [Kind::ProxySvid, Kind::ProxyValidationContext, Kind::ProxyNothingOfIstiod];
     let proxies = topology.clusters.iter().flat_map(|one| WORKLOADS.map(|workload| (&one.name, workload)));
-    proxies
-        .flat_map(|(cluster, (namespace, service_account))| {
-            let subject = || Subject::Proxy {
-                cluster: cluster.clone(),
-                namespace: namespace.to_owned(),
-                service_account: service_account.to_owned(),
-            };
-            kinds.map(|kind| Claim::of(kind, subject()))
-        })
-        .collect()
+    proxies.flat_map(|(cluster, workload)| proxy(cluster, workload)).collect()
+}
+
+/// The same of one workload, by namespace and service account.
+pub(crate) fn proxy(cluster: &ClusterName, (namespace, service_account): (&str, &str)) -> [Claim; 3] {
+    let subject = || Subject::Proxy {
+        cluster: cluster.clone(),
+        namespace: namespace.to_owned(),
+        service_account: service_account.to_owned(),
+    };
+    [Kind::ProxySvid, Kind::ProxyValidationContext, Kind::ProxyNothingOfIstiod]
+        .map(|kind| Claim::of(kind, subject()))
 }
 
 /// Does a client reach every cluster?

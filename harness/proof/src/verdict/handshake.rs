@@ -114,10 +114,7 @@ pub(super) fn each(
 ) -> Result<(Finding, String)> {
     let of_way = evidence.handshakes.iter().enumerate().filter(|(_, handshake)| handshake.way == *way);
     let found: Vec<_> = of_way.map(|(i, handshake)| Ok((i, find(handshake)?))).collect::<Result<_>>()?;
-    let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(i, _)| *i);
-    let finding = Finding::all("handshakes", found.into_iter().map(|(_, finding)| finding));
-    match (finding, told) {
-        (Some(finding), Some(i)) => Ok((finding, format!("/handshakes/{i}"))),
-        _ => Err(missing(format!("a handshake {way}"))),
-    }
+    let (finding, i) =
+        Finding::all_at("handshakes", found).ok_or_else(|| missing(format!("a handshake {way}")))?;
+    Ok((finding, format!("/handshakes/{i}")))
 }

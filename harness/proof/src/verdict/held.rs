@@ -47,15 +47,9 @@ pub fn each_replica(
     let replicas = seen.proxies.iter().enumerate().filter(|(_, proxy)| is_one(proxy));
     let found: Vec<_> =
         replicas.map(|(i, proxy)| Ok((i, find(evidence, seen, proxy)?))).collect::<Result<_>>()?;
-    let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(i, _)| *i);
-    let finding = Finding::all("replicas", found.into_iter().map(|(_, finding)| finding));
-    match (finding, told) {
-        (Some(finding), Some(i)) => {
-            let cluster = evidence.index(cluster);
-            Ok((finding, format!("/clusters/{cluster}/proxies/{i}/held")))
-        }
-        _ => Err(missing(format!("any proxy of {account} in {cluster}"))),
-    }
+    let nobody = || missing(format!("any proxy of {account} in {cluster}"));
+    let (finding, i) = Finding::all_at("replicas", found).ok_or_else(nobody)?;
+    Ok((finding, format!("/clusters/{}/proxies/{i}/held", evidence.index(cluster))))
 }
 
 /// What a proxy believes covers exactly these bundles' trust domains, with exactly their keys.

@@ -82,9 +82,10 @@ pub fn holds_nothing_of_istiod(evidence: &Evidence, seen: &ClusterSeen, proxy: &
         (held::held_by(seen, proxy)?, [seen.istiod()?], bundles::all_published(evidence)?);
     // What SPIRE publishes it must believe; that both have one root is the bundles' finding.
     let roots_of_its_own = not_spires(istiod[0].authorities(), &spire);
+    let known = evidence.intermediates();
     let findings = held.secrets.iter().flat_map(|secret| match &secret.content {
         Content::Certificate(chain) => {
-            vec![not_from_istiod(Some(chain), &evidence.intermediates(), &istiod, &spire)]
+            vec![not_from_istiod(Some(chain), &known, &istiod, &spire)]
         }
         Content::Trust(Trust::AnyName(roots)) => vec![Ok(no_root_of(&roots_of_its_own, roots))],
         Content::Trust(Trust::PerTrustDomain(all)) => {

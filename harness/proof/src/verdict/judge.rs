@@ -37,7 +37,8 @@ pub fn judge_one(evidence: &Evidence, claim: &Claim) -> Verdict {
                 Some(why) => missing.seen(format!("the trial ended early: {why}")),
                 None => missing,
             };
-            Verdict::unjudged(claim, sentence(evidence, claim), &missing)
+            let missing = missing.to_string().replace("\n  ", "; ");
+            Verdict::unjudged(claim, sentence(evidence, claim), missing)
         }
     }
 }
@@ -150,17 +151,12 @@ fn spoken_of(evidence: &Evidence) -> Vec<Claim> {
 
 /// The proxies that the document lists, a claim of each kind for each service account.
 fn proxies(evidence: &Evidence) -> Vec<Claim> {
-    let kinds = [Kind::ProxySvid, Kind::ProxyValidationContext, Kind::ProxyNothingOfIstiod];
     let mut all = Vec::new();
     for (seen, proxy) in
         evidence.clusters.iter().flat_map(|seen| seen.proxies.iter().map(move |one| (seen, one)))
     {
-        let subject = Subject::Proxy {
-            cluster: seen.cluster.name.clone(),
-            namespace: proxy.workload.namespace.clone(),
-            service_account: proxy.workload.service_account.clone(),
-        };
-        let claims = kinds.map(|kind| Claim::of(kind, subject.clone()));
+        let workload = (proxy.workload.namespace.as_str(), proxy.workload.service_account.as_str());
+        let claims = due::proxy(&seen.cluster.name, workload);
         all.extend(claims.into_iter().filter(|claim| !all.contains(claim)).collect::<Vec<_>>());
     }
     all

@@ -106,6 +106,13 @@ impl Finding {
         Some(Self { observed, ..worst })
     }
 
+    /// As [`Finding::all`], of findings with their places in a list: also the place of the one that is told.
+    fn all_at(what: &str, found: Vec<(usize, Finding)>) -> Option<(Self, usize)> {
+        let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(at, _)| *at)?;
+        let finding = Self::all(what, found.into_iter().map(|(_, finding)| finding))?;
+        Some((finding, told))
+    }
+
     /// Both must hold; the first that does not is told.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
@@ -180,15 +187,15 @@ impl Verdict {
         self.verdict == Outcome::Held
     }
 
-    /// On a claim whose evidence is missing.
-    pub fn unjudged(claim: &Claim, sentence: String, missing: &Error) -> Self {
+    /// On a claim whose evidence is missing: why, for a person.
+    pub fn unjudged(claim: &Claim, sentence: String, missing: String) -> Self {
         Self {
             id: claim.clone(),
             claim: sentence,
             way: claim.about().map(Way::to_string),
             verdict: Outcome::Unjudged,
             expected: format!("evidence: {}", claim.kind.needs()),
-            observed: missing.to_string().replace("\n  ", "; "),
+            observed: missing,
             issuer_key: None,
             evidence: String::new(),
         }

@@ -16,12 +16,9 @@ pub fn was_refused(evidence: &Evidence, control: Control, way: &Way) -> Result<L
     let is_one = |refusal: &Refusal| refusal.control == control && refusal.way == *way;
     let calls = evidence.refusals.iter().enumerate().filter(|(_, refusal)| is_one(refusal));
     let found: Vec<_> = calls.map(|(i, refusal)| Ok((i, refused(refusal)?))).collect::<Result<_>>()?;
-    let told = found.iter().find(|(_, finding)| !finding.held).or(found.first()).map(|(i, _)| *i);
-    let finding = Finding::all("calls", found.into_iter().map(|(_, finding)| finding));
-    match (finding, told) {
-        (Some(finding), Some(i)) => Ok((finding, format!("/refusals/{i}"))),
-        _ => Err(missing(format!("a call {way} under the control"))),
-    }
+    let never = || missing(format!("a call {way} under the control"));
+    let (finding, i) = Finding::all_at("calls", found).ok_or_else(never)?;
+    Ok((finding, format!("/refusals/{i}")))
 }
 
 /// The finding alone.
