@@ -21,12 +21,7 @@ use crate::{Code, Error, Result};
 /// # Errors
 /// [`Code::Busy`] when a world was kept; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
-    // Before all else: after any other failure the caller takes down what is there.
-    make_room(layout, note).await?;
-    layout.probe()?;
-    let wanted =
-        Wanted { engine: order.engine, source: order.source.clone(), topology: order.setup.topology.clone() };
-    doctor::verdict(&doctor::examine(&wanted, layout).await)?;
+    check([&order], layout, note).await?;
     orphans::kill_lost();
     let plan = component::plan(&order.setup);
     let graph = plan.graph()?;
@@ -36,6 +31,26 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     let world = describe(&making, graph, timings)?;
     world.write(layout)?;
     Ok(world)
+}
+
+/// Takes away what a killed run left, and asks whether this machine is fit for each of these worlds: of several, before
+/// the first is made.
+///
+/// # Errors
+/// [`Code::Busy`] when a world was kept; what [`doctor::verdict`] says of the first world that cannot be made here.
+pub async fn check<'a>(
+    orders: impl IntoIterator<Item = &'a Order>,
+    layout: &Layout,
+    note: &Note,
+) -> Result<()> {
+    // Before all else: after any other failure the caller takes down what is there.
+    make_room(layout, note).await?;
+    layout.probe()?;
+    for Order { engine, source, setup, .. } in orders {
+        let wanted = Wanted { engine: *engine, source: source.clone(), topology: setup.topology.clone() };
+        doctor::verdict(&doctor::examine(&wanted, layout).await)?;
+    }
+    Ok(())
 }
 
 /// Makes sure that no run made anything that was not taken away.

@@ -16,22 +16,22 @@ use harness::progress::Note;
 #[tokio::test]
 #[ignore = "starts a real container engine as root"]
 async fn it_goes_as_it_came() {
-    let world = World::new();
-    let engine = world.start().await.unwrap();
-    let busy = world.start().await.unwrap_err();
+    let private = Private::new();
+    let engine = private.start().await.unwrap();
+    let busy = private.start().await.unwrap_err();
     assert_eq!(busy.code(), harness::Code::Busy);
     let network = engine.create_network("vouchsafe-test", "somebody").await.unwrap();
     assert_eq!(engine.create_network("vouchsafe-test", "somebody").await.unwrap(), network);
     let foreign = engine.create_network("vouchsafe-test", "somebody else").await.unwrap_err();
     assert_eq!(foreign.code(), harness::Code::ForeignCluster);
     assert_eq!(engine.belongings("somebody").await.unwrap(), [Object::Network("vouchsafe-test".into())]);
-    let running = sweep::leftovers(world.state()).join("\n");
+    let running = sweep::leftovers(private.state()).join("\n");
     for kind in ["process", "network interface", "socket", "containers and volumes"] {
         assert!(running.contains(kind), "leftovers do not see a running engine's {kind}: {running}");
     }
-    world.take_down().await.unwrap();
-    assert_eq!(sweep::leftovers(world.state()), Vec::<String>::new());
-    assert!(world.state().join("data").exists(), "images survive an orderly stop");
+    private.take_down().await.unwrap();
+    assert_eq!(sweep::leftovers(private.state()), Vec::<String>::new());
+    assert!(private.state().join("data").exists(), "images survive an orderly stop");
     assert_eq!(Engine::attach(engine.record()).await.unwrap_err().code(), harness::Code::EngineFailed);
 }
 
@@ -39,16 +39,16 @@ async fn it_goes_as_it_came() {
 #[ignore = "starts a real container engine as root"]
 async fn a_killed_one_leaves_nothing_after_a_sweep() {
     for victim in ["dockerd", "containerd", "tini", "unshare"] {
-        let world = World::new();
-        let engine = world.start().await.unwrap();
+        let private = Private::new();
+        let engine = private.start().await.unwrap();
         engine.create_network("vouchsafe-test", "somebody").await.unwrap();
-        let running = processes::of(world.state());
+        let running = processes::of(private.state());
         let victims = running.iter().filter(|p| p.name == victim).collect::<Vec<_>>();
         assert_eq!(victims.len(), 1, "{victim} among {running:?}");
         processes::signal(victims[0], rustix::process::Signal::KILL);
-        world.take_down().await.unwrap();
-        assert_eq!(sweep::leftovers(world.state()), Vec::<String>::new(), "after killing {victim}");
-        let again = world.start().await.unwrap();
+        private.take_down().await.unwrap();
+        assert_eq!(sweep::leftovers(private.state()), Vec::<String>::new(), "after killing {victim}");
+        let again = private.start().await.unwrap();
         Engine::attach(again.record()).await.unwrap().stop(&Note::silent()).await.unwrap();
     }
 }
@@ -56,20 +56,20 @@ async fn a_killed_one_leaves_nothing_after_a_sweep() {
 #[tokio::test]
 #[ignore = "starts a real container engine as root"]
 async fn a_daemon_that_dies_at_start_is_quoted() {
-    let world = World::new();
-    std::fs::create_dir_all(world.state().join("data")).unwrap();
-    std::fs::write(world.state().join("only-images"), "").unwrap();
+    let private = Private::new();
+    std::fs::create_dir_all(private.state().join("data")).unwrap();
+    std::fs::write(private.state().join("only-images"), "").unwrap();
     // The daemon wants a folder where this file is.
-    std::fs::write(world.state().join("data/image"), "").unwrap();
-    let e = world.start().await.unwrap_err();
+    std::fs::write(private.state().join("data/image"), "").unwrap();
+    let e = private.start().await.unwrap_err();
     assert_eq!(e.code(), harness::Code::EngineFailed);
     assert!(e.to_string().contains("not a directory"), "{e}");
-    assert_eq!(sweep::leftovers(world.state()), Vec::<String>::new());
+    assert_eq!(sweep::leftovers(private.state()), Vec::<String>::new());
 }
 
-struct World(tempfile::TempDir);
+struct Private(tempfile::TempDir);
 
-impl World {
+impl Private {
     fn new() -> Self {
         Self(tempfile::tempdir().unwrap())
     }

@@ -1,4 +1,4 @@
-//! The baseline of a story: everything that every cluster holds before it, and what its SPIRE server knows.
+//! The baseline of a scenario: everything that every cluster holds before it, and what its SPIRE server knows.
 
 use std::collections::BTreeMap;
 

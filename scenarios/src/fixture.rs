@@ -1,4 +1,4 @@
-//! A fixture: what one story brings into a cluster and what it changes there, all of it undone at its end. That nothing
+//! A fixture: what one scenario brings into a cluster and what it changes there, all of it undone at its end. That nothing
 //! is left is a claim like any other, judged by comparing everything that the cluster holds with the moment before.
 
 use harness::kube::apply::apply;
@@ -14,38 +14,38 @@ use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Cluster;
 use serde_json::{Value, json};
 
-use crate::Mesh;
 use crate::pods::Pods;
 use crate::shows::Shown;
 use crate::undo::{Undo, delete_pods, named, restart};
+use crate::{Mesh, Nth};
 
-/// What a story brings and changes, with how all of it is undone.
+/// What a scenario brings and changes, with how all of it is undone.
 pub struct Fixture<'a> {
     /// The world around it.
     pub mesh: &'a Mesh,
     /// What was seen so far.
     pub seen: &'a mut Evidence,
-    /// Which story is played.
-    story: &'static str,
-    undo: Vec<(usize, Undo)>,
+    /// Which scenario it is of.
+    scenario: &'static str,
+    undo: Vec<(Nth, Undo)>,
 }
 
 impl<'a> Fixture<'a> {
-    /// The fixture of that story; nothing is brought yet.
-    pub(crate) fn of(story: &'static str, mesh: &'a Mesh, seen: &'a mut Evidence) -> Self {
-        Self { mesh, seen, story, undo: Vec::new() }
+    /// The fixture of that scenario; nothing is brought yet.
+    pub(crate) fn of(scenario: &'static str, mesh: &'a Mesh, seen: &'a mut Evidence) -> Self {
+        Self { mesh, seen, scenario, undo: Vec::new() }
     }
 }
 
 impl Fixture<'_> {
-    /// The API of the cluster of that index.
-    pub fn api(&self, index: usize) -> Result<&Client> {
-        self.mesh.api(&self.mesh.cluster(index)?.name)
+    /// The API of that cluster.
+    pub fn api(&self, cluster: Nth) -> Result<&Client> {
+        self.mesh.api(&self.mesh.cluster(cluster)?.name)
     }
 
-    /// The cluster of that index.
-    pub fn cluster(&self, index: usize) -> Result<&Cluster> {
-        self.mesh.cluster(index)
+    /// That cluster, as data.
+    pub fn cluster(&self, cluster: Nth) -> Result<&Cluster> {
+        self.mesh.cluster(cluster)
     }
 
     /// Whether the proxies are upstream Envoy, without Istio's own filters.
@@ -53,48 +53,53 @@ impl Fixture<'_> {
         self.mesh.world().origin == harness::artifact::Origin::Packages
     }
 
-    /// Keeps an observation beside the fact that it decides, which the story's table owes.
+    /// Keeps an observation beside the fact that it decides, which the scenario's table owes.
     pub fn shows(&mut self, fact: impl Into<Shown>, must: Must, seen: impl Into<String>) {
         let fact = fact.into();
-        self.seen.facts.push(Fact { id: fact.id(self.story), claim: fact.says(), must, seen: seen.into() });
+        self.seen.facts.push(Fact {
+            id: fact.id(self.scenario),
+            claim: fact.says(),
+            must,
+            seen: seen.into(),
+        });
     }
 
-    /// Fills one of our manifests for the cluster at that index, with `extra` values beside its own.
-    pub fn manifest(&self, index: usize, name: &str, extra: &[(&str, &str)]) -> Result<Vec<Value>> {
-        let mut values = self.mesh.access(index)?.values.clone();
+    /// Fills one of our manifests for a cluster, with `extra` values beside its own.
+    pub fn manifest(&self, cluster: Nth, name: &str, extra: &[(&str, &str)]) -> Result<Vec<Value>> {
+        let mut values = self.mesh.access(cluster)?.values.clone();
         values.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
         render::manifest(&Layout::find()?.manifests().join(name), &values)
     }
 
     /// Brings a manifest of ours into the cluster.
-    pub async fn bring(&mut self, index: usize, name: &str, extra: &[(&str, &str)]) -> Result<()> {
-        let objects = self.manifest(index, name, extra)?;
-        self.bring_objects(index, objects).await
+    pub async fn bring(&mut self, cluster: Nth, name: &str, extra: &[(&str, &str)]) -> Result<()> {
+        let objects = self.manifest(cluster, name, extra)?;
+        self.bring_objects(cluster, objects).await
     }
 
     /// Brings objects into the cluster. They are written down first, so that they go even when only some came.
-    pub async fn bring_objects(&mut self, index: usize, objects: Vec<Value>) -> Result<()> {
-        self.undo.push((index, Undo::Delete(objects.clone())));
-        apply(self.api(index)?, &objects, &Note::silent()).await
+    pub async fn bring_objects(&mut self, cluster: Nth, objects: Vec<Value>) -> Result<()> {
+        self.undo.push((cluster, Undo::Delete(objects.clone())));
+        apply(self.api(cluster)?, &objects, &Note::silent()).await
     }
 
-    /// Takes objects away before the end of the story.
-    pub async fn take(&mut self, index: usize, name: &str, extra: &[(&str, &str)]) -> Result<()> {
-        delete(self.api(index)?, &self.manifest(index, name, extra)?, &Note::silent()).await
+    /// Takes objects away before the end of the scenario.
+    pub async fn take(&mut self, cluster: Nth, name: &str, extra: &[(&str, &str)]) -> Result<()> {
+        delete(self.api(cluster)?, &self.manifest(cluster, name, extra)?, &Note::silent()).await
     }
 
-    /// Merges `patch` into an object that was there before the story; it is put back as it was.
-    pub async fn change(&mut self, index: usize, object: &Value, patch: &Value) -> Result<()> {
-        let client = self.api(index)?;
-        let before = self.read(index, object).await?;
+    /// Merges `patch` into an object that was there before the scenario; it is put back as it was.
+    pub async fn change(&mut self, cluster: Nth, object: &Value, patch: &Value) -> Result<()> {
+        let client = self.api(cluster)?;
+        let before = self.read(cluster, object).await?;
         let client = client.clone();
-        self.undo.push((index, Undo::Restore(Box::new(before))));
+        self.undo.push((cluster, Undo::Restore(Box::new(before))));
         merge_patch(&client, object, patch, &Note::silent()).await.map(drop)
     }
 
-    /// Takes an object away that was there before the story; it is put back.
-    pub async fn remove(&mut self, index: usize, object: &Value) -> Result<()> {
-        let before = self.read(index, object).await?;
+    /// Takes an object away that was there before the scenario; it is put back.
+    pub async fn remove(&mut self, cluster: Nth, object: &Value) -> Result<()> {
+        let before = self.read(cluster, object).await?;
         let mut back = object.clone();
         let fields = before.data.as_object().into_iter().flatten();
         for (key, value) in fields.filter(|(key, _)| *key != "status") {
@@ -102,73 +107,73 @@ impl Fixture<'_> {
         }
         back["metadata"]["labels"] = json!(before.metadata.labels);
         back["metadata"]["annotations"] = json!(before.metadata.annotations);
-        self.undo.push((index, Undo::Apply(back)));
-        delete(self.api(index)?, std::slice::from_ref(object), &Note::silent()).await
+        self.undo.push((cluster, Undo::Apply(back)));
+        delete(self.api(cluster)?, std::slice::from_ref(object), &Note::silent()).await
     }
 
-    /// Merges a manifest of ours into what this story brought before, as `kubectl apply` does with a patch file.
-    pub async fn patch(&self, index: usize, name: &str, extra: &[(&str, &str)]) -> Result<()> {
-        for object in self.manifest(index, name, extra)? {
-            self.merge(index, &object).await?;
+    /// Merges a manifest of ours into what this scenario brought before, as `kubectl apply` does with a patch file.
+    pub async fn patch(&self, cluster: Nth, name: &str, extra: &[(&str, &str)]) -> Result<()> {
+        for object in self.manifest(cluster, name, extra)? {
+            self.merge(cluster, &object).await?;
         }
         Ok(())
     }
 
     /// As [`Fixture::patch`], of an object with only what it changes.
-    pub async fn merge(&self, index: usize, object: &Value) -> Result<()> {
-        strategic_patch(self.api(index)?, object, &Note::silent()).await.map(drop)
+    pub async fn merge(&self, cluster: Nth, object: &Value) -> Result<()> {
+        strategic_patch(self.api(cluster)?, object, &Note::silent()).await.map(drop)
     }
 
     /// Deletes pods and waits for their end: whoever owns them makes new ones, whether or not those get ready.
-    pub async fn renew(&self, index: usize, Pods(namespace, labels): Pods<'_>) -> Result<()> {
-        delete_pods(self.api(index)?, namespace, labels).await
+    pub async fn renew(&self, cluster: Nth, Pods(namespace, labels): Pods<'_>) -> Result<()> {
+        delete_pods(self.api(cluster)?, namespace, labels).await
     }
 
     /// Gives the SPIRE server a bundle, in SPIFFE's JSON, for another trust domain.
-    pub async fn peer_bundle(&mut self, index: usize, trust_domain: &str, bundle: &str) -> Result<()> {
-        self.undo.push((index, Undo::Bundle(trust_domain.to_owned())));
-        spire::set_bundle_of_peer(self.api(index)?, trust_domain, bundle).await
+    pub async fn peer_bundle(&mut self, cluster: Nth, trust_domain: &str, bundle: &str) -> Result<()> {
+        self.undo.push((cluster, Undo::Bundle(trust_domain.to_owned())));
+        spire::set_bundle_of_peer(self.api(cluster)?, trust_domain, bundle).await
     }
 
     /// An object as the API server has it.
-    pub async fn read(&self, index: usize, object: &Value) -> Result<DynamicObject> {
-        let (api, name) = named(self.api(index)?, object)?;
+    pub async fn read(&self, cluster: Nth, object: &Value) -> Result<DynamicObject> {
+        let (api, name) = named(self.api(cluster)?, object)?;
         api.get(&name).await.map_err(|e| Error::new(Code::Evidence, format!("cannot read {name}")).because(e))
     }
 
     /// Restarts a workload now, and again when the fixture is undone: it reads its configuration at its start.
     pub async fn restart(
         &mut self,
-        index: usize,
+        cluster: Nth,
         namespace: &'static str,
         name: &'static str,
         workload: Workload,
     ) -> Result<()> {
-        // Before what was changed for it, so that striking, which goes backwards, comes to it after that.
-        let at = self.undo.iter().position(|(p, undo)| *p == index && matches!(undo, Undo::Restore(_)));
+        // Before what was changed for it, so that undoing, which goes backwards, comes to it after that.
+        let at = self.undo.iter().position(|(p, undo)| *p == cluster && matches!(undo, Undo::Restore(_)));
         let again =
-            |(p, undo): &(usize, Undo)| *p == index && matches!(undo, Undo::Restart(_, n, _) if *n == name);
+            |(p, undo): &(Nth, Undo)| *p == cluster && matches!(undo, Undo::Restart(_, n, _) if *n == name);
         if !self.undo.iter().any(again) {
             self.undo
-                .insert(at.unwrap_or(self.undo.len()), (index, Undo::Restart(namespace, name, workload)));
+                .insert(at.unwrap_or(self.undo.len()), (cluster, Undo::Restart(namespace, name, workload)));
         }
-        restart(self.api(index)?, namespace, name, workload).await
+        restart(self.api(cluster)?, namespace, name, workload).await
     }
 
     /// Restarts a workload once: its pods are to start in the world as it is now.
     pub async fn restart_pods(
         &self,
-        index: usize,
+        cluster: Nth,
         namespace: &str,
         name: &str,
         workload: Workload,
     ) -> Result<()> {
-        restart(self.api(index)?, namespace, name, workload).await
+        restart(self.api(cluster)?, namespace, name, workload).await
     }
 
     /// Whether the API server and its webhooks would take an object: `admitted`, or their words. Nothing is made.
-    pub async fn admission(&self, index: usize, object: &Value) -> Result<String> {
-        let (api, _) = named(self.api(index)?, object)?;
+    pub async fn admission(&self, cluster: Nth, object: &Value) -> Result<String> {
+        let (api, _) = named(self.api(cluster)?, object)?;
         let object =
             serde_json::from_value(object.clone()).map_err(|e| Error::internal("an object").because(e))?;
         let dry = PostParams { dry_run: true, ..Default::default() };
@@ -180,40 +185,41 @@ impl Fixture<'_> {
     }
 
     /// Waits until a Deployment is ready.
-    pub async fn ready(&self, index: usize, namespace: &str, name: &str) -> Result<()> {
-        let api = self.api(index)?;
+    pub async fn ready(&self, cluster: Nth, namespace: &str, name: &str) -> Result<()> {
+        let api = self.api(cluster)?;
         rolled_out(api, Workload::Deployment, namespace, name, patience::SETTLE, &Note::silent()).await
     }
 
     /// Makes a registration entry by the server's own command; hands back what it said.
-    pub async fn entry(&mut self, index: usize, words: &[&str]) -> Result<String> {
+    pub async fn entry(&mut self, cluster: Nth, words: &[&str]) -> Result<String> {
         let words = [&["entry", "create"], words].concat();
-        let said = spire::command(self.api(index)?, &words).await?;
+        let said = spire::command(self.api(cluster)?, &words).await?;
         let id = said.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap_or_default();
-        self.undo.push((index, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned())));
+        self.undo.push((cluster, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned())));
         Ok(said)
     }
 
     /// The address of the node of that cluster, at which others reach its Services.
-    pub fn address(&self, index: usize) -> Result<String> {
-        Ok(self.mesh.access(index)?.address.to_string())
+    pub fn address(&self, cluster: Nth) -> Result<String> {
+        Ok(self.mesh.access(cluster)?.address.to_string())
     }
 
     /// A join token of that cluster's server, for an agent that is also called `alias`. The agent that uses it is
     /// evicted at the end.
-    pub async fn join_token(&mut self, index: usize, alias: &str) -> Result<String> {
-        let said = spire::command(self.api(index)?, &["token", "generate", "-spiffeID", alias]).await?;
+    pub async fn join_token(&mut self, cluster: Nth, alias: &str) -> Result<String> {
+        let said = spire::command(self.api(cluster)?, &["token", "generate", "-spiffeID", alias]).await?;
         let token = said.lines().find_map(|line| line.strip_prefix("Token:")).unwrap_or_default().trim();
-        let agent = format!("spiffe://{}/spire/agent/join_token/{token}", self.cluster(index)?.trust_domain);
-        self.undo.push((index, Undo::Agent(agent)));
+        let agent =
+            format!("spiffe://{}/spire/agent/join_token/{token}", self.cluster(cluster)?.trust_domain);
+        self.undo.push((cluster, Undo::Agent(agent)));
         Ok(token.to_owned())
     }
 
     /// Undoes everything, last first; goes on when one thing resists.
     pub(crate) async fn undo_all(&mut self) -> Result<()> {
         let mut undone = Ok(());
-        while let Some((index, undo)) = self.undo.pop() {
-            undone = undone.and(undo.run(self.api(index)?).await);
+        while let Some((cluster, undo)) = self.undo.pop() {
+            undone = undone.and(undo.run(self.api(cluster)?).await);
         }
         undone
     }

@@ -7,6 +7,7 @@
 
 mod baseline;
 mod fixture;
+mod judging;
 mod look;
 mod metrics;
 mod objects;
@@ -15,7 +16,6 @@ mod pods;
 mod probe;
 mod requests;
 mod shows;
-mod telling;
 mod tls;
 mod trial;
 pub mod trials;
@@ -31,12 +31,12 @@ use harness::{Error, Result};
 use proof::topology::Topology;
 
 use fixture::Fixture;
-use look::Mesh;
+pub use judging::{Failure, Line, Outcome};
+use look::{CLUSTER1, CLUSTER2, Mesh, Nth};
 use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
 pub use owed::Owed;
 use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
 use probe::read_out;
-pub use telling::{Failure, Line, Outcome};
 pub use trial::Trial;
 use trust::Withdrawn;
 

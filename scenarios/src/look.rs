@@ -24,6 +24,16 @@ pub(crate) const ENVOY_ADMIN: u16 = 15000;
 /// istiod's debug port.
 const ISTIOD_DEBUG: u16 = 8080;
 
+/// A cluster by its number in the topology: a scenario that is written for so many clusters names them as the documents
+/// do, and a topology of one's own may call them otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Nth(usize);
+
+/// The first cluster of the topology.
+pub const CLUSTER1: Nth = Nth(0);
+/// The second.
+pub const CLUSTER2: Nth = Nth(1);
+
 /// A visit to a world that is up.
 pub struct Mesh {
     world: World,
@@ -52,9 +62,9 @@ impl Mesh {
         &self.world
     }
 
-    /// The cluster at that index, as it was made.
-    pub(crate) fn access(&self, index: usize) -> Result<&Access> {
-        let name = &self.cluster(index)?.name;
+    /// That cluster, as it was made.
+    pub(crate) fn access(&self, cluster: Nth) -> Result<&Access> {
+        let name = &self.cluster(cluster)?.name;
         self.world.sites.get(name).ok_or_else(|| Error::internal(format!("the world has no {name}")))
     }
 
@@ -62,8 +72,8 @@ impl Mesh {
     ///
     /// # Errors
     /// As [`Mesh::cluster`].
-    pub fn address(&self, index: usize) -> Result<std::net::IpAddr> {
-        Ok(self.access(index)?.address)
+    pub fn address(&self, cluster: Nth) -> Result<std::net::IpAddr> {
+        Ok(self.access(cluster)?.address)
     }
 
     /// The clusters as data.
@@ -71,14 +81,19 @@ impl Mesh {
         &self.world.topology.clusters
     }
 
-    /// The cluster of that index of the topology.
+    /// That cluster, as data.
     ///
     /// # Errors
-    /// [`Code::Internal`]: a module of stories says how many clusters it needs.
-    pub fn cluster(&self, index: usize) -> Result<&Cluster> {
+    /// [`Code::Internal`]: a module of scenarios says how many clusters it needs.
+    pub fn cluster(&self, cluster: Nth) -> Result<&Cluster> {
         self.clusters()
-            .get(index)
-            .ok_or_else(|| Error::internal(format!("the world has no cluster of index {index}")))
+            .get(cluster.0)
+            .ok_or_else(|| Error::internal(format!("the world has no cluster {}", cluster.0 + 1)))
+    }
+
+    /// Every cluster, by its number.
+    pub fn numbers(&self) -> impl Iterator<Item = Nth> + use<> {
+        (0..self.clusters().len()).map(Nth)
     }
 
     /// Every ordered pair of clusters.
@@ -86,11 +101,11 @@ impl Mesh {
         self.world.topology.ways()
     }
 
-    /// The way between the clusters at these places.
+    /// The way between these clusters.
     ///
     /// # Errors
     /// As [`Mesh::cluster`].
-    pub fn way(&self, from: usize, to: usize) -> Result<Way> {
+    pub fn way(&self, from: Nth, to: Nth) -> Result<Way> {
         Ok(Way { from: self.cluster(from)?.name.clone(), to: self.cluster(to)?.name.clone() })
     }
 

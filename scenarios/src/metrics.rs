@@ -6,6 +6,7 @@ use harness::error::Context as _;
 use harness::{Code, Error, Result};
 use serde_json::Value;
 
+use crate::Nth;
 use crate::fixture::Fixture;
 use crate::pods::Pods;
 
@@ -14,25 +15,25 @@ const PORT: u16 = 9090;
 
 impl Fixture<'_> {
     /// Brings Prometheus with all that it needs, and what makes upstream Envoy count as Istio's proxy does.
-    pub async fn bring_prometheus(&mut self, index: usize) -> Result<()> {
+    pub async fn bring_prometheus(&mut self, cluster: Nth) -> Result<()> {
         for file in ["prometheus-account", "prometheus-access", "prometheus"] {
-            self.bring(index, &format!("observability/{file}.yaml"), &[]).await?;
+            self.bring(cluster, &format!("observability/{file}.yaml"), &[]).await?;
         }
-        self.bring_proxy_metrics(index).await?;
-        self.ready(index, "istio-system", "prometheus").await
+        self.bring_proxy_metrics(cluster).await?;
+        self.ready(cluster, "istio-system", "prometheus").await
     }
 
     /// Where the proxies are upstream Envoy: what makes them count requests as Istio's proxy does by itself.
-    pub async fn bring_proxy_metrics(&mut self, index: usize) -> Result<()> {
+    pub async fn bring_proxy_metrics(&mut self, cluster: Nth) -> Result<()> {
         match self.upstream_envoy() {
-            true => self.bring(index, "observability/proxy-metrics.yaml", &[]).await,
+            true => self.bring(cluster, "observability/proxy-metrics.yaml", &[]).await,
             false => Ok(()),
         }
     }
 
     /// Whom Prometheus asks, a line each: job, address, `up` or why not.
-    pub async fn targets(&self, index: usize) -> Result<String> {
-        let answer = self.prometheus(index, "/api/v1/targets?state=active").await?;
+    pub async fn targets(&self, cluster: Nth) -> Result<String> {
+        let answer = self.prometheus(cluster, "/api/v1/targets?state=active").await?;
         let text = |target: &Value, pointer: &str| {
             target.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
         };
@@ -45,8 +46,8 @@ impl Fixture<'_> {
     }
 
     /// The answer to a PromQL query, a line for each series: its labels by name, then its value.
-    pub async fn series(&self, index: usize, query: &str) -> Result<String> {
-        let answer = self.prometheus(index, &format!("/api/v1/query?query={}", encoded(query))).await?;
+    pub async fn series(&self, cluster: Nth, query: &str) -> Result<String> {
+        let answer = self.prometheus(cluster, &format!("/api/v1/query?query={}", encoded(query))).await?;
         let line = |series: &Value| {
             let labels = series["metric"].as_object().into_iter().flatten();
             let labels: Vec<_> = labels.map(|(name, value)| format!("{name}={value}")).collect();
@@ -56,8 +57,8 @@ impl Fixture<'_> {
         Ok(sorted(&answer, "/data/result", line))
     }
 
-    async fn prometheus(&self, index: usize, path: &str) -> Result<Value> {
-        let answer = self.get(index, PROMETHEUS, PORT, path).await?;
+    async fn prometheus(&self, cluster: Nth, path: &str) -> Result<Value> {
+        let answer = self.get(cluster, PROMETHEUS, PORT, path).await?;
         let answer: Value =
             serde_json::from_str(&answer).or_fail(Code::Evidence, || "Prometheus' answer".to_owned())?;
         match answer["status"].as_str() {

@@ -1,8 +1,9 @@
-//! The objects that several stories read or change, by name.
+//! The objects that several scenarios read or change, by name.
 
 use harness::{Code, Error, Result};
 use serde_json::{Value, json};
 
+use crate::Nth;
 use crate::fixture::Fixture;
 
 /// istiod's settings: `mesh` and `meshNetworks`.
@@ -48,16 +49,16 @@ impl Map<'_> {
 
 impl Fixture<'_> {
     /// What a ConfigMap says under `key`.
-    pub async fn setting(&self, index: usize, map: Map<'_>, key: &str) -> Result<String> {
-        let object = self.read(index, &map.object()).await?;
+    pub async fn setting(&self, cluster: Nth, map: Map<'_>, key: &str) -> Result<String> {
+        let object = self.read(cluster, &map.object()).await?;
         let found = object.data["data"].get(key).and_then(Value::as_str);
         let missing =
             || Error::new(Code::Evidence, format!("the ConfigMap {}/{} has no {key}", map.0, map.1));
         found.map(str::to_owned).ok_or_else(missing)
     }
 
-    /// Says `text` there instead, until the end of the story.
-    pub async fn set(&mut self, index: usize, map: Map<'_>, key: &str, text: &str) -> Result<()> {
-        self.change(index, &map.object(), &json!({ "data": { key: text } })).await
+    /// Says `text` there instead, until the end of the scenario.
+    pub async fn set(&mut self, cluster: Nth, map: Map<'_>, key: &str, text: &str) -> Result<()> {
+        self.change(cluster, &map.object(), &json!({ "data": { key: text } })).await
     }
 }

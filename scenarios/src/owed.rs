@@ -2,7 +2,7 @@
 
 use proof::claim::Claim;
 
-/// A claim that a trial owes, and its sentence: a fact's own is in its story's table, that of any other follows from
+/// A claim that a trial owes, and its sentence: a fact's own is in its scenario's table, that of any other follows from
 /// what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Owed {

@@ -1,4 +1,4 @@
-//! Pods, by namespace and labels, and those that every story of the main set-up meets.
+//! Pods, by namespace and labels, and those that every scenario of the main set-up meets.
 
 /// Pods by namespace and labels.
 #[derive(Clone, Copy, Debug)]
@@ -8,7 +8,7 @@ pub struct Pods<'a>(pub &'a str, pub &'a str);
 pub const CURL: Pods<'static> = Pods("istio-test", "app=curl");
 /// Who answers, with its version.
 pub const HELLOWORLD: Pods<'static> = Pods("istio-test", "app=helloworld");
-/// Who asks without a sidecar, where a story brings it.
+/// Who asks without a sidecar, where a scenario brings it.
 pub const OUTSIDER: Pods<'static> = Pods("outside", "app=outsider");
 /// The east-west gateway.
 pub const GATEWAY: Pods<'static> = Pods("istio-system", "gateway.networking.k8s.io/gateway-name=east-west");

@@ -18,6 +18,7 @@ use proof::evidence::{Reply, Workload};
 use proof::identity::{Certificate, Entry, Pem, SpiffeId, entries_of};
 use serde_json::Value;
 
+use crate::Nth;
 use crate::fixture::Fixture;
 use crate::look::{ENVOY_ADMIN, held, workload};
 use crate::objects::deployment;
@@ -26,16 +27,16 @@ use crate::requests::{records, request_id};
 
 impl Fixture<'_> {
     /// The newest pod that the labels match, ready or not, that is not on its way out.
-    pub async fn pod(&self, index: usize, Pods(namespace, labels): Pods<'_>) -> Result<Pod> {
-        let mut all = pods(self.api(index)?, namespace, labels).await?;
+    pub async fn pod(&self, cluster: Nth, Pods(namespace, labels): Pods<'_>) -> Result<Pod> {
+        let mut all = pods(self.api(cluster)?, namespace, labels).await?;
         all.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         all.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
         all.pop().ok_or_else(|| Error::new(Code::Evidence, format!("no pod of {namespace} matches {labels}")))
     }
 
     /// How it stands, as `kubectl get pods` says: `0/1 Running`. Sidecars that are init containers count, as there.
-    pub async fn standing(&self, index: usize, of: Pods<'_>) -> Result<String> {
-        let pod = self.pod(index, of).await?;
+    pub async fn standing(&self, cluster: Nth, of: Pods<'_>) -> Result<String> {
+        let pod = self.pod(cluster, of).await?;
         let status = pod.status.as_ref();
         let spec = pod.spec.as_ref();
         let sidecars: Vec<_> = spec
@@ -56,9 +57,9 @@ impl Fixture<'_> {
 
     /// Waits until it stands so, or time is up; then how it stands. A kubelet tells of a container's start a moment
     /// after the container answers.
-    pub async fn stands(&self, index: usize, of: Pods<'_>, wanted: &str) -> Result<String> {
+    pub async fn stands(&self, cluster: Nth, of: Pods<'_>, wanted: &str) -> Result<String> {
         let what = format!("{} to stand {wanted}", of.1);
-        self.until(&what, wanted, || self.standing(index, of)).await
+        self.until(&what, wanted, || self.standing(cluster, of)).await
     }
 
     /// Looks until `wanted` is in what is seen, or time is up; then what is seen. A claim about it is judged once.
@@ -84,27 +85,27 @@ impl Fixture<'_> {
     }
 
     /// Runs a program in a ready pod.
-    pub async fn run(&self, index: usize, of: Pods<'_>, container: &str, argv: &[&str]) -> Result<Output> {
-        let api = self.api(index)?;
+    pub async fn run(&self, cluster: Nth, of: Pods<'_>, container: &str, argv: &[&str]) -> Result<Output> {
+        let api = self.api(cluster)?;
         let pod = one_ready_pod(api, of.0, of.1).await?.name_any();
         exec(api, of.0, &pod, container, argv).await
     }
 
     /// Asks `url` once with the pod's curl; the request's id is in the reply.
-    pub async fn ask(&self, index: usize, of: Pods<'_>, container: &str, url: &str) -> Result<Reply> {
-        mesh::ask_url(self.api(index)?, (of.0, of.1, container), url, &request_id(0)).await
+    pub async fn ask(&self, cluster: Nth, of: Pods<'_>, container: &str, url: &str) -> Result<Reply> {
+        mesh::ask_url(self.api(cluster)?, (of.0, of.1, container), url, &request_id(0)).await
     }
 
     /// Who Kubernetes says a ready pod is.
-    pub async fn workload(&self, index: usize, of: Pods<'_>) -> Result<Workload> {
-        workload(self.api(index)?, of).await
+    pub async fn workload(&self, cluster: Nth, of: Pods<'_>) -> Result<Workload> {
+        workload(self.api(cluster)?, of).await
     }
 
     /// Who its SVID must name.
-    pub async fn id(&self, index: usize, of: Pods<'_>) -> Result<SpiffeId> {
-        let domain = self.cluster(index)?.trust_domain.parse();
+    pub async fn id(&self, cluster: Nth, of: Pods<'_>) -> Result<SpiffeId> {
+        let domain = self.cluster(cluster)?.trust_domain.parse();
         let domain = domain.map_err(|e| Error::new(Code::Evidence, "the trust domain").because(e))?;
-        let pod = self.pod(index, of).await?;
+        let pod = self.pod(cluster, of).await?;
         let account =
             pod.spec.and_then(|spec| spec.service_account_name).unwrap_or_else(|| "default".to_owned());
         Workload { namespace: of.0.to_owned(), pod: String::new(), service_account: account, uid: None }
@@ -112,66 +113,72 @@ impl Fixture<'_> {
     }
 
     /// What its proxy holds.
-    pub async fn held(&self, index: usize, of: Pods<'_>) -> Result<Held> {
-        let pod = self.pod(index, of).await?.name_any();
+    pub async fn held(&self, cluster: Nth, of: Pods<'_>) -> Result<Held> {
+        let pod = self.pod(cluster, of).await?.name_any();
         let workload =
             Workload { namespace: of.0.to_owned(), pod, service_account: String::new(), uid: None };
-        held(self.api(index)?, &workload).await
+        held(self.api(cluster)?, &workload).await
     }
 
     /// The certificate of its own that its proxy holds, as PEM; empty when it holds none.
-    pub async fn own_certificate(&self, index: usize, of: Pods<'_>) -> Result<String> {
-        Ok(self.held(index, of).await?.certificate("default").map(Pem::as_str).unwrap_or_default().to_owned())
+    pub async fn own_certificate(&self, cluster: Nth, of: Pods<'_>) -> Result<String> {
+        Ok(self
+            .held(cluster, of)
+            .await?
+            .certificate("default")
+            .map(Pem::as_str)
+            .unwrap_or_default()
+            .to_owned())
     }
 
     /// An answer of its proxy's admin interface, such as `/stats?filter=ssl`.
-    pub async fn admin(&self, index: usize, of: Pods<'_>, path: &str) -> Result<String> {
-        self.get(index, of, ENVOY_ADMIN, path).await
+    pub async fn admin(&self, cluster: Nth, of: Pods<'_>, path: &str) -> Result<String> {
+        self.get(cluster, of, ENVOY_ADMIN, path).await
     }
 
     /// Waits until a sidecar knows an endpoint of a service (`name.namespace`): istiod tells it a moment after a pod
     /// is ready. When it never does, what is asked then says why.
-    pub async fn knows(&self, index: usize, of: Pods<'_>, service: &str, port: u16) -> Result<()> {
+    pub async fn knows(&self, cluster: Nth, of: Pods<'_>, service: &str, port: u16) -> Result<()> {
         // Pods, nodes and gateways have addresses that begin with 1; what else Envoy says of a cluster does not.
         let endpoint = format!("outbound|{port}||{service}.svc.cluster.local::1");
-        let look = || self.admin(index, of, "/clusters");
+        let look = || self.admin(cluster, of, "/clusters");
         self.until(&format!("an endpoint of {service}"), &endpoint, look).await.map(drop)
     }
 
     /// An answer of any port inside the pod, reached as `kubectl port-forward` reaches it.
-    pub async fn get(&self, index: usize, of: Pods<'_>, port: u16, path: &str) -> Result<String> {
-        let pod = self.pod(index, of).await?.name_any();
-        forward::get(self.api(index)?, of.0, &pod, port, path).await
+    pub async fn get(&self, cluster: Nth, of: Pods<'_>, port: u16, path: &str) -> Result<String> {
+        let pod = self.pod(cluster, of).await?.name_any();
+        forward::get(self.api(cluster)?, of.0, &pod, port, path).await
     }
 
     /// What its proxy recorded of a request: as the one who asked, or as the one who was asked.
-    pub async fn records(&self, index: usize, of: Pods<'_>, request: &str) -> Result<Vec<Record>> {
-        let api = self.api(index)?;
+    pub async fn records(&self, cluster: Nth, of: Pods<'_>, request: &str) -> Result<Vec<Record>> {
+        let api = self.api(cluster)?;
         let workload = workload(api, of).await?;
         let all = records(api, &workload, &[request.to_owned()]).await?;
         Ok(all.into_iter().filter(|record| record.request_id.as_deref() == Some(request)).collect())
     }
 
     /// What the API server says of a Deployment: the messages of its conditions.
-    pub async fn conditions(&self, index: usize, namespace: &str, name: &str) -> Result<String> {
+    pub async fn conditions(&self, cluster: Nth, namespace: &str, name: &str) -> Result<String> {
         let deployment = deployment(namespace, name);
-        let deployment = self.read(index, &deployment).await?;
+        let deployment = self.read(cluster, &deployment).await?;
         let conditions = deployment.data.pointer("/status/conditions").and_then(Value::as_array);
         let said = conditions.into_iter().flatten().filter_map(|one| one["message"].as_str());
         Ok(said.collect::<Vec<_>>().join("\n"))
     }
 
     /// Everything that a container wrote.
-    pub async fn log(&self, index: usize, of: Pods<'_>, container: &str) -> Result<String> {
-        let pod = self.pod(index, of).await?.name_any();
+    pub async fn log(&self, cluster: Nth, of: Pods<'_>, container: &str) -> Result<String> {
+        let pod = self.pod(cluster, of).await?.name_any();
         let params = LogParams { container: Some(container.to_owned()), ..Default::default() };
-        logs(self.api(index)?, of.0, &pod, &params).await
+        logs(self.api(cluster)?, of.0, &pod, &params).await
     }
 
     /// What happened to the objects of a namespace whose names begin so, a line for each event: why a pod cannot
     /// start, why a ReplicaSet cannot make one.
-    pub async fn events(&self, index: usize, namespace: &str, of: &str) -> Result<String> {
-        let api: kube::Api<Event> = kube::Api::namespaced(self.api(index)?.clone(), namespace);
+    pub async fn events(&self, cluster: Nth, namespace: &str, of: &str) -> Result<String> {
+        let api: kube::Api<Event> = kube::Api::namespaced(self.api(cluster)?.clone(), namespace);
         let all = api.list(&ListParams::default()).await;
         let all = all.map_err(|e| Error::new(Code::Evidence, format!("events of {namespace}")).because(e))?;
         let about = |event: &Event| event.involved_object.name.as_deref().is_some_and(|n| n.starts_with(of));
@@ -182,8 +189,8 @@ impl Fixture<'_> {
     }
 
     /// The SPIRE server's entries for that identity.
-    pub async fn entries_for(&self, index: usize, id: &str) -> Result<Vec<Entry>> {
-        let all = entries_of(&spire::entries(self.api(index)?).await?)?;
+    pub async fn entries_for(&self, cluster: Nth, id: &str) -> Result<Vec<Entry>> {
+        let all = entries_of(&spire::entries(self.api(cluster)?).await?)?;
         Ok(all.into_iter().filter(|entry| entry.spiffe_id.to_string() == id).collect())
     }
 }

@@ -1,4 +1,4 @@
-//! A fact that a story owes: its name and its sentence are known before it is told, so that one that is skipped is
+//! A fact that a scenario owes: its name and its sentence are known before it runs, so that one that is skipped is
 //! missed by name.
 
 use proof::claim::{Claim, Kind, Subject};
@@ -6,7 +6,7 @@ use proof::topology::{ClusterName, Topology, Way};
 
 use crate::owed::Owed;
 
-/// What a story shows, once or for each part of the topology. Made by [`stories!`](crate::stories).
+/// What a scenario shows, once or for each part of the topology. Made by [`scenarios!`](crate::scenarios).
 #[derive(Clone, Copy, Debug)]
 pub struct Shows {
     /// Its name in the table.
@@ -20,7 +20,7 @@ pub struct Shows {
 /// How often a fact is owed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Each {
-    /// Once in the story.
+    /// Once in the scenario.
     Once,
     /// For every ordered pair of clusters.
     Way,
@@ -42,7 +42,7 @@ macro_rules! each {
     };
 }
 
-/// A fact about something: its name within the story, and its sentence.
+/// A fact about something: its name within the scenario, and its sentence.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Shown {
     name: String,
@@ -51,13 +51,13 @@ pub struct Shown {
 
 impl Shows {
     /// The claims that are due for it in that topology.
-    pub fn due(&self, story: &str, topology: &Topology) -> Vec<Owed> {
+    pub fn due(&self, scenario: &str, topology: &Topology) -> Vec<Owed> {
         let all: Vec<Shown> = match self.each {
             Each::Once => vec![(*self).into()],
             Each::Way => topology.ways().iter().map(|way| self.on(way)).collect(),
             Each::Cluster => topology.clusters.iter().map(|one| self.of(&one.name)).collect(),
         };
-        all.into_iter().map(|shown| Owed { claim: shown.id(story), sentence: shown.says }).collect()
+        all.into_iter().map(|shown| Owed { claim: shown.id(scenario), sentence: shown.says }).collect()
     }
 
     /// The fact about that way.
@@ -84,9 +84,9 @@ impl From<Shows> for Shown {
 
 impl Shown {
     /// The claim that it is.
-    pub(crate) fn id(&self, story: &str) -> Claim {
-        let (story, name) = (story.to_owned(), self.name.clone());
-        Claim::of(Kind::Fact, Subject::Fact { story, name })
+    pub(crate) fn id(&self, scenario: &str) -> Claim {
+        let (scenario, name) = (scenario.to_owned(), self.name.clone());
+        Claim::of(Kind::Fact, Subject::Fact { scenario, name })
     }
 
     /// Its sentence.

@@ -11,9 +11,9 @@ use proof::topology::Topology;
 use crate::Mesh;
 use crate::baseline::Baseline;
 use crate::fixture::Fixture;
+use crate::judging::{Outcome, failed, observe_and_judge};
 use crate::owed::Owed;
 use crate::shows::Shows;
-use crate::telling::{Outcome, failed, tell};
 
 /// The stack of a trial, in bytes: without optimisation the frames of one deep future do not fit into a thread's usual
 /// 2 MiB.
@@ -24,7 +24,7 @@ pub struct Trial {
     /// As `--filter` and nextest have it: `handshake::cluster1→cluster2`.
     pub name: String,
     /// What a report calls it.
-    pub story: String,
+    pub scenario: String,
     /// The claims that get a verdict, whatever it sees.
     pub owes: Vec<Owed>,
     run: Run,
@@ -32,8 +32,8 @@ pub struct Trial {
 
 type Run = Box<dyn FnOnce(String, Vec<Owed>) -> Pin<Box<dyn Future<Output = Outcome>>> + Send>;
 
-/// A story: it changes the world, and all of that is undone at its end. Made by [`stories!`](crate::stories).
-pub struct Story {
+/// A scenario: it changes the world, and all of that is undone at its end. Made by [`scenarios!`](crate::scenarios).
+pub struct Scenario {
     /// What a report calls it.
     pub name: &'static str,
     /// The module, for the trial's name.
@@ -45,17 +45,17 @@ pub struct Story {
     /// What it shows: each of these is due before it begins.
     pub facts: &'static [Shows],
     /// How it goes.
-    pub tell: Tell,
+    pub run: Steps,
 }
 
-/// A story's function, as a table can hold it.
-type Tell = for<'a, 'b> fn(&'a mut Fixture<'b>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
+/// A scenario's function, as a table can hold it.
+type Steps = for<'a, 'b> fn(&'a mut Fixture<'b>) -> Pin<Box<dyn Future<Output = Result<()>> + 'a>>;
 
-/// The stories of a module, in a table at its top: what each is called, the function that tells it, and the facts that it
+/// The scenarios of a module, in a table at its top: what each is called, the function that runs it, and the facts that it
 /// owes, by name and sentence.
 ///
 /// ```text
-/// stories! {
+/// scenarios! {
 ///     "reached" => the_gateway_is_reached_from_the_other_cluster {
 ///         GATEWAY_REACHED each way: "[S4-1] port 15443 of {to} is reached from {from}",
 ///         NO_OTHER_BUNDLE each cluster: "[S4-39] the SPIRE server of {cluster} holds no other bundle",
@@ -65,16 +65,16 @@ type Tell = for<'a, 'b> fn(&'a mut Fixture<'b>) -> Pin<Box<dyn Future<Output = R
 /// }
 /// ```
 ///
-/// The story shows each of them, whatever it sees: `fixture.shows(NEXT_PORT_REFUSED, must, seen)`,
+/// The scenario shows each of them, whatever it sees: `fixture.shows(NEXT_PORT_REFUSED, must, seen)`,
 /// `fixture.shows(GATEWAY_REACHED.on(&way), …)`, `fixture.shows(NO_OTHER_BUNDLE.of(&cluster.name), …)`. What it does not show
 /// is unjudged, by name: `fact/reached/next-port-refused`.
 ///
 /// `each way` and `each cluster` are owed for every one of the topology; `{from}`, `{to}` and `{cluster}` are its names,
 /// and there is no other blank in a sentence. `[S4-1]` names the statements of the checklist that the fact settles; the
 /// checklist names it `reached/gateway-reached`. `owes` adds claims that are no facts. What varies over a list has a
-/// constant for each, in the list; a helper that several stories share takes the constant, a `Shows`.
+/// constant for each, in the list; a helper that several scenarios share takes the constant, a `Shows`.
 #[macro_export]
-macro_rules! stories {
+macro_rules! scenarios {
     ($($name:literal $(, owes $owes:path)? => $function:ident {
         $($fact:ident $(each $each:ident)?: $says:literal,)*
     },)+) => {
@@ -84,13 +84,13 @@ macro_rules! stories {
             says: $says,
         };)*)+
 
-        pub(super) const STORIES: &[$crate::trial::Story] = &[$($crate::trial::Story {
+        pub(super) const SCENARIOS: &[$crate::trial::Scenario] = &[$($crate::trial::Scenario {
             name: $name,
             module: module_path!(),
             function: stringify!($function),
             owes: &[$($owes)?],
             facts: &[$($fact,)*],
-            tell: |fixture| Box::pin($function(fixture)),
+            run: |fixture| Box::pin($function(fixture)),
         },)+];
     };
 }
@@ -103,30 +103,32 @@ impl Trial {
         look: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()> + Send + 'static,
     ) -> Self {
         let name = name.into();
-        let story = name.replace("::", "-").replace('→', "-");
+        let scenario = name.replace("::", "-").replace('→', "-");
         Self {
             name,
-            story,
+            scenario,
             owes: owes.into_iter().map(Owed::from).collect(),
-            run: Box::new(|story, owes| Box::pin(async move { tell(&story, &owes, look).await })),
+            run: Box::new(|scenario, owes| {
+                Box::pin(async move { observe_and_judge(&scenario, &owes, look).await })
+            }),
         }
     }
 
-    /// A story in that topology.
-    pub fn of(story: &'static Story, topology: &Topology) -> Self {
-        let mut claims: Vec<_> = story.owes.iter().flat_map(|owes| owes(topology)).collect();
+    /// A scenario in that topology.
+    pub fn of(scenario: &'static Scenario, topology: &Topology) -> Self {
+        let mut claims: Vec<_> = scenario.owes.iter().flat_map(|owes| owes(topology)).collect();
         if claims.is_empty() {
-            claims.push(Claim::of(Kind::StoryTold, Subject::Story(story.name.to_owned())));
+            claims.push(Claim::of(Kind::ScenarioCompleted, Subject::Scenario(scenario.name.to_owned())));
         }
         let mut owes: Vec<_> = claims.into_iter().map(Owed::from).collect();
-        owes.extend(story.facts.iter().flat_map(|fact| fact.due(story.name, topology)));
-        owes.extend(due::as_before(topology, story.name).into_iter().map(Owed::from));
-        let module = story.module.trim_start_matches("scenarios::trials::");
+        owes.extend(scenario.facts.iter().flat_map(|fact| fact.due(scenario.name, topology)));
+        owes.extend(due::as_before(topology, scenario.name).into_iter().map(Owed::from));
+        let module = scenario.module.trim_start_matches("scenarios::trials::");
         Self {
-            name: format!("{module}::{}", story.function),
-            story: story.name.to_owned(),
+            name: format!("{module}::{}", scenario.function),
+            scenario: scenario.name.to_owned(),
             owes,
-            run: Box::new(move |_, owes| Box::pin(play(story, owes))),
+            run: Box::new(move |_, owes| Box::pin(run_and_undo(scenario, owes))),
         }
     }
 
@@ -135,8 +137,8 @@ impl Trial {
     /// # Errors
     /// [`harness::Code::ClaimBroken`] with each broken claim; [`harness::Code::Evidence`] with each that is unjudged.
     pub fn run(self) -> Outcome {
-        let Self { story, owes, run, .. } = self;
-        let called = story.clone();
+        let Self { scenario, owes, run, .. } = self;
+        let called = scenario.clone();
         let whole = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
             let runtime = runtime.map_err(|e| Error::internal("cannot start a runtime").because(e))?;
@@ -147,32 +149,32 @@ impl Trial {
         let outcome =
             thread.join().unwrap_or_else(|_| Err(Error::internal("the trial panicked; its words are above")));
         if let Err(e) = &outcome {
-            failed(&story, e);
+            failed(&scenario, e);
         }
         outcome
     }
 }
 
-/// Plays a story with a fixture of its own, undoes all of that, and claims that every cluster is as it was before.
+/// Runs a scenario with a fixture of its own, undoes all of that, and claims that every cluster is as it was before.
 ///
 /// # Errors
-/// As [`tell`].
-async fn play(story: &'static Story, owes: Vec<Owed>) -> Outcome {
-    let name = story.name;
-    tell(name, &owes, async |mesh, seen| {
+/// As [`observe_and_judge`].
+async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
+    let name = scenario.name;
+    observe_and_judge(name, &owes, async |mesh, seen| {
         let before = Baseline::of_all(mesh).await?;
         let mut fixture = Fixture::of(name, mesh, seen);
-        let played = (story.tell)(&mut fixture).await;
+        let ran = (scenario.run)(&mut fixture).await;
         let undone = fixture.undo_all().await;
         for (before, cluster) in before.iter().zip(mesh.clusters()) {
-            let subject = Subject::After { story: name.to_owned(), cluster: cluster.name.clone() };
+            let subject = Subject::After { scenario: name.to_owned(), cluster: cluster.name.clone() };
             let id = Claim::of(Kind::ClusterAsBefore, subject);
             let left = before.left_over(mesh.api(&cluster.name)?).await?;
             seen.facts.push(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left });
         }
         mesh.published(seen).await?;
         mesh.istiod_roots(seen).await?;
-        played.and(undone)
+        ran.and(undone)
     })
     .await
 }

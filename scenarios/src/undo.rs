@@ -1,4 +1,4 @@
-//! Undoing a fixture: the opposite of each thing that a story did.
+//! Undoing a fixture: the opposite of each thing that a scenario did.
 
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
@@ -13,7 +13,7 @@ use kube::api::{DynamicObject, PostParams};
 use kube::{Api, Client, ResourceExt as _};
 use serde_json::Value;
 
-/// The opposite of one thing that a story did.
+/// The opposite of one thing that a scenario did.
 pub(crate) enum Undo {
     Delete(Vec<Value>),
     Restore(Box<DynamicObject>),
@@ -44,7 +44,7 @@ impl Undo {
     }
 }
 
-/// A story may have taken it away itself.
+/// A scenario may have taken it away itself.
 async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
     match spire::command(client, words).await {
         Err(e) if e.to_string().contains("NotFound") => Ok(()),

@@ -11,7 +11,7 @@ use harness::{Code, Error, Result, engine};
 
 /// Which world.
 #[derive(Clone, Debug, clap::Args)]
-pub struct World {
+pub struct Setups {
     /// The set-up, by name: a file below `manifests/setups/`. Several with commas between, or `all`; `list` tells
     /// them and their source documents.
     #[arg(
@@ -110,7 +110,7 @@ impl Keep {
     }
 }
 
-impl World {
+impl Setups {
     /// Tells all set-ups, if that was asked for.
     ///
     /// # Errors
@@ -140,7 +140,7 @@ impl World {
     /// Reads the set-ups, which must share one world.
     ///
     /// # Errors
-    /// As [`World::setups`], and [`Code::Usage`] when they need several worlds.
+    /// As [`Setups::setups`], and [`Code::Usage`] when they need several worlds.
     pub fn setup(&self, layout: &Layout) -> Result<Setup> {
         let mut setups = self.setups(layout)?;
         match (setups.pop(), setups.is_empty()) {

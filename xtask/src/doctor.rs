@@ -10,7 +10,7 @@ use crate::{args, show};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    world: args::World,
+    setups: args::Setups,
     #[command(flatten)]
     means: args::Means,
     /// One JSON object a finding, on stdout.
@@ -24,7 +24,7 @@ pub struct Args {
 /// [`harness::Code::NotFit`] when a needed check fails; bad flags and files as `e2e` refuses them.
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    let order = args.means.order(args.world.setup(&layout)?)?;
+    let order = args.means.order(args.setups.setup(&layout)?)?;
     let wanted = Wanted { engine: order.engine, source: order.source, topology: order.setup.topology };
     let findings = doctor::examine(&wanted, &layout).await;
     if args.json {

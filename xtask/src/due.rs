@@ -28,7 +28,7 @@ pub struct Owing {
     /// As a filter has it.
     pub name: String,
     /// As its evidence and its verdicts call it.
-    pub story: String,
+    pub scenario: String,
     /// The claims, and their sentences.
     pub claims: Vec<Owed>,
 }
@@ -40,8 +40,11 @@ impl Due {
     /// [`harness::Code::Topology`] when they would prove less there than they say.
     pub fn of(world: &str, scenarios: &Scenarios, topology: &Topology) -> Result<Self> {
         let trials = trials::of(scenarios, topology)?;
-        let owing =
-            |trial: scenarios::Trial| Owing { name: trial.name, story: trial.story, claims: trial.owes };
+        let owing = |trial: scenarios::Trial| Owing {
+            name: trial.name,
+            scenario: trial.scenario,
+            claims: trial.owes,
+        };
         Ok(Self { world: world.to_owned(), trials: trials.into_iter().map(owing).collect(), left_out: 0 })
     }
 
@@ -73,7 +76,7 @@ impl Due {
             .filter(|(_, owed)| !judged.contains(&owed.claim))
             .map(|(trial, owed)| {
                 let here = |failure: &&Failure| failure.world.is_empty() || failure.world == self.world;
-                let failure = failures.iter().filter(here).rfind(|failure| failure.trial == trial.story);
+                let failure = failures.iter().filter(here).rfind(|failure| failure.trial == trial.scenario);
                 let why = match failure {
                     Some(failure) => format!("its trial `{}` ended early: {}", trial.name, failure.error),
                     None => format!("its trial `{}` never said a word of it", trial.name),
@@ -85,7 +88,7 @@ impl Due {
 
     fn unjudged(&self, trial: &Owing, Owed { claim, sentence }: &Owed, why: String) -> Line {
         let verdict = Verdict::unjudged(claim, sentence.clone(), why);
-        Line { world: self.world.clone(), trial: trial.story.clone(), verdict }
+        Line { world: self.world.clone(), trial: trial.scenario.clone(), verdict }
     }
 
     /// All of it for a person, before anything is made.
@@ -148,7 +151,7 @@ pub(crate) mod tests {
         }
     }
 
-    /// A fact's words are those of its story's table, before the run and after one that never showed it.
+    /// A fact's words are those of its scenario's table, before the run and after one that never showed it.
     #[test]
     fn a_fact_is_told_in_its_own_words() {
         let due = due("guide");

@@ -17,7 +17,7 @@ use crate::{args, checklist, down, interrupt, verify};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    world: args::World,
+    setups: args::Setups,
     #[command(flatten)]
     means: args::Means,
     /// Whether to leave the world up afterwards.
@@ -33,10 +33,10 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    if args.world.listed(&layout)? {
+    if args.setups.listed(&layout)? {
         return Ok(());
     }
-    let setups = args.world.setups(&layout)?;
+    let setups = args.setups.setups(&layout)?;
     let orders = setups.into_iter().map(|setup| owing(args, setup)).collect::<Result<Vec<_>>>()?;
     if args.keep == args::Keep::Always && orders.len() > 1 {
         return Err(Error::new(Code::Usage, "of several worlds only one can be kept")
@@ -45,7 +45,14 @@ pub async fn run(args: &Args) -> Result<()> {
     let claimed = world::claim(&layout)?;
     let show = Show::start(args.json);
     let note = show.note();
-    let orders = match interrupt::or_stop(selected(args, orders, &layout, &note)).await {
+    let fit = async {
+        let orders = selected(args, orders, &layout, &note).await?;
+        if orders.len() > 1 {
+            lifecycle::check(orders.iter().map(|(order, _)| order), &layout, &note).await?;
+        }
+        Ok(orders)
+    };
+    let orders = match interrupt::or_stop(fit).await {
         Ok(orders) => orders,
         Err(e) => {
             drop(note);
@@ -83,7 +90,7 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     }
     // What was left out on purpose was not forgotten.
-    let whole = args.filter.is_none() && args.world.topology.is_none();
+    let whole = args.filter.is_none() && args.setups.topology.is_none();
     if outcome.is_ok() && whole {
         outcome = checklist::settled(&layout, &report.dir).map(|line| note.tell(line));
     }

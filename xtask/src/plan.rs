@@ -12,7 +12,7 @@ use crate::{args, show};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    world: args::World,
+    setups: args::Setups,
     /// As JSON.
     #[arg(long)]
     json: bool,
@@ -20,10 +20,10 @@ pub struct Args {
 
 pub fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    if args.world.listed(&layout)? {
+    if args.setups.listed(&layout)? {
         return Ok(());
     }
-    for setup in args.world.setups(&layout)? {
+    for setup in args.setups.setups(&layout)? {
         let due = Due::of(&setup.world, &setup.scenarios, &setup.topology)?;
         let graph = component::plan(&setup).graph()?;
         if args.json {

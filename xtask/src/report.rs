@@ -116,7 +116,7 @@ impl Report {
             told = lines.len();
             let now = self.playing();
             if now != playing {
-                note.say(format!("story {now}"));
+                note.say(format!("scenario {now}"));
                 playing = now;
             }
             if let Ok(result) = ended {
@@ -150,17 +150,17 @@ impl Report {
         Ok(lines)
     }
 
-    /// Writes `report.md` and `junit.xml`, and tells the end of the story.
+    /// Writes `report.md` and `junit.xml`, and says at the terminal what came of the run.
     ///
     /// # Errors
     /// [`harness::Code::Internal`].
     pub fn close(&self, judged: &Result<()>, kept: bool, json: bool) -> Result<()> {
         let verdicts = self.verdicts()?;
-        let story = self.story(&verdicts, judged);
-        self.write("report.md", &story)?;
+        let report = self.text(&verdicts, judged);
+        self.write("report.md", &report)?;
         self.write("junit.xml", &junit::of(&verdicts)?)?;
         if !json {
-            eprint!("\n{story}");
+            eprint!("\n{report}");
         }
         if kept && judged.is_ok() {
             eprintln!("the world is still up. next: cargo xtask status, cargo xtask down");
@@ -168,7 +168,7 @@ impl Report {
         Ok(())
     }
 
-    fn story(&self, lines: &[Line], judged: &Result<()>) -> String {
+    fn text(&self, lines: &[Line], judged: &Result<()>) -> String {
         let mut out = String::new();
         let mut worlds: Vec<_> = lines.iter().map(|line| &line.world).collect();
         worlds.dedup();

@@ -10,7 +10,7 @@ use crate::{args, down, interrupt};
 #[derive(clap::Args)]
 pub struct Args {
     #[command(flatten)]
-    world: args::World,
+    setups: args::Setups,
     #[command(flatten)]
     means: args::Means,
     /// Whether to leave a world that failed half-way.
@@ -23,10 +23,10 @@ pub struct Args {
 
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
-    if args.world.listed(&layout)? {
+    if args.setups.listed(&layout)? {
         return Ok(());
     }
-    let order = args.means.order(args.world.setup(&layout)?)?;
+    let order = args.means.order(args.setups.setup(&layout)?)?;
     let claimed = world::claim(&layout)?;
     let show = Show::start(args.json);
     let made = interrupt::or_stop(lifecycle::up(order, &layout, &show.note())).await;

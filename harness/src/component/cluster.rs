@@ -72,7 +72,7 @@ async fn engine(cx: Cx, note: Note) -> Result<()> {
 }
 
 async fn artifacts(cx: Cx, note: Note) -> Result<()> {
-    cx.set_stock(source::obtain(&cx.order.source, &cx.order.mirrors, &cx.layout, &cx.lock, &note).await?)
+    cx.set_obtained(source::obtain(&cx.order.source, &cx.order.mirrors, &cx.layout, &cx.lock, &note).await?)
 }
 
 async fn node_image(cx: Cx, note: Note) -> Result<()> {

@@ -129,14 +129,14 @@ impl Making {
         self.engine.set(engine).map_err(|_| Error::internal("the engine was started twice"))
     }
 
-    pub(super) fn set_stock(&self, obtained: Obtained) -> Result<()> {
-        self.obtained.set(obtained).map_err(|_| Error::internal("the artifacts was fetched twice"))
+    pub(super) fn set_obtained(&self, obtained: Obtained) -> Result<()> {
+        self.obtained.set(obtained).map_err(|_| Error::internal("the artifacts were obtained twice"))
     }
 
     /// The values that manifests of this cluster may name.
     ///
     /// # Errors
-    /// When the artifacts is not at hand.
+    /// When the artifacts are not at hand.
     pub fn values(&self, site: &Site) -> Result<Values> {
         let cluster = &site.cluster;
         let topology = &self.order.setup.topology;
@@ -179,7 +179,7 @@ impl Making {
     /// Whether the proxy is upstream Envoy, without Istio's filters.
     ///
     /// # Errors
-    /// When the artifacts is not at hand.
+    /// When the artifacts are not at hand.
     pub fn upstream_envoy(&self) -> Result<bool> {
         Ok(self.artifacts()?.origin == Origin::Packages)
     }

@@ -9,9 +9,9 @@ use proof::topology::Topology;
 
 use crate::fixture::Fixture;
 use crate::trial::Trial;
-use crate::{Withdrawn, stories};
+use crate::{Withdrawn, scenarios};
 
-stories! {
+scenarios! {
     "bundle-taken-away", owes bundle => without_the_peers_bundle_the_same_call_is_refused {},
     "federates-with-absent", owes federates_with => without_federates_with_the_same_call_is_refused {},
 }
@@ -29,8 +29,8 @@ pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
         )
     });
     // Whoever has no peer has no trust to withdraw.
-    let told = STORIES.iter().filter(|_| topology.clusters.len() > 1);
-    plain.chain(told.map(|story| Trial::of(story, topology))).collect()
+    let controls = SCENARIOS.iter().filter(|_| topology.clusters.len() > 1);
+    plain.chain(controls.map(|scenario| Trial::of(scenario, topology))).collect()
 }
 
 fn bundle(topology: &Topology) -> Vec<Claim> {

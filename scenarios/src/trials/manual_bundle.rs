@@ -1,6 +1,6 @@
 //! Does trust need the federation API? The guide (004) exchanges bundles by hand, with `bundle show` and `bundle set`.
 
-use crate::{CURL, Fixture, HELLOWORLD, stories};
+use crate::{CLUSTER1, CLUSTER2, CURL, Fixture, HELLOWORLD, Nth, scenarios};
 use harness::spire;
 use harness::{Code, Error, Result};
 use proof::claim::{Claim, due};
@@ -8,7 +8,7 @@ use proof::evidence::{Control, Must};
 use proof::topology::Topology;
 use serde_json::{Value, json};
 
-stories! {
+scenarios! {
     "manual-bundle", owes by_hand => bundles_exchanged_by_hand_federate_as_well {
         SERVER_SHOWS_BUNDLE each cluster: "[S4-4] the SPIRE server of {cluster} shows its bundle in \
             SPIFFE's form",
@@ -46,7 +46,7 @@ fn by_hand(topology: &Topology) -> Vec<Claim> {
 }
 
 const GIVEN: &str = "guide/given-bundle.yaml";
-const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
+const WAYS: [(Nth, Nth); 2] = [(CLUSTER1, CLUSTER2), (CLUSTER2, CLUSTER1)];
 
 /// If this fails, clusters whose bundle endpoints cannot reach each other cannot be federated at all.
 async fn bundles_exchanged_by_hand_federate_as_well(fixture: &mut Fixture<'_>) -> Result<()> {
@@ -87,12 +87,13 @@ async fn bundles_exchanged_by_hand_federate_as_well(fixture: &mut Fixture<'_>) -
 /// If this fails, rotation of an authority breaks the mesh where bundles are exchanged by hand: the guide's pipe takes
 /// the first certificate that it finds.
 async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(fixture: &mut Fixture<'_>) -> Result<()> {
-    let far = domain(fixture, 1)?;
-    spire::command(fixture.api(1)?, &["localauthority", "x509", "prepare"]).await?;
+    let far = domain(fixture, CLUSTER2)?;
+    spire::command(fixture.api(CLUSTER2)?, &["localauthority", "x509", "prepare"]).await?;
     let id = format!("spiffe://{far}");
-    spire::command(fixture.api(0)?, &["federation", "refresh", "-id", &id]).await?;
-    let held =
-        fixture.until("the refresh", "spiffe_refresh_hint", async || document(fixture, 0, 1).await).await?;
+    spire::command(fixture.api(CLUSTER1)?, &["federation", "refresh", "-id", &id]).await?;
+    let held = fixture
+        .until("the refresh", "spiffe_refresh_hint", async || document(fixture, CLUSTER1, CLUSTER2).await)
+        .await?;
     fixture.shows(REFRESHED_AT_ONCE, Must::have(["spiffe_refresh_hint"]), &held);
     fixture.shows(
         NEW_AUTHORITY_HELD,
@@ -100,20 +101,20 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(fixture: &mut 
         format!("{} authorities", authorities(&held)?.len()),
     );
 
-    fixture.remove(0, &relationship(fixture, 1)?).await?;
-    let both = authorities(&spire::bundle(fixture.api(1)?).await?)?;
-    let leaf = fixture.own_certificate(1, HELLOWORLD).await?;
+    fixture.remove(CLUSTER1, &relationship(fixture, CLUSTER2)?).await?;
+    let both = authorities(&spire::bundle(fixture.api(CLUSTER2)?).await?)?;
+    let leaf = fixture.own_certificate(CLUSTER2, HELLOWORLD).await?;
     let (used, prepared): (Vec<_>, Vec<_>) = both.iter().partition(|pem| signed(&leaf, pem));
     fixture.shows(ONE_AUTHORITY_SIGNS, Must::be("1 of 2"), format!("{} of {}", used.len(), both.len()));
     for (fact, pems) in [(ONLY_THE_SIGNER_HELD, &used), (ONLY_THE_PREPARED_HELD, &prepared)] {
-        set(fixture, 0, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
-        let held = list(fixture, 0, 1).await?.matches("BEGIN").count();
+        set(fixture, CLUSTER1, &far, &pems.iter().map(|pem| pem.as_str()).collect::<String>()).await?;
+        let held = list(fixture, CLUSTER1, CLUSTER2).await?.matches("BEGIN").count();
         fixture.shows(fact, Must::be("1 of 2"), format!("{held} of {}", both.len()));
     }
     let refused =
         fixture.until("the refusal", "CERTIFICATE_VERIFY_FAILED", async || why(fixture).await).await?;
     fixture.shows(FAR_CERTIFICATE_REFUSED, Must::have(["CERTIFICATE_VERIFY_FAILED"]), refused);
-    set(fixture, 0, &far, &both.concat()).await?;
+    set(fixture, CLUSTER1, &far, &both.concat()).await?;
     let answered = fixture.until("an answer", "200", async || status(fixture).await).await?;
     fixture.shows(FAR_CERTIFICATE_ACCEPTED, Must::be("200"), answered);
     Ok(())
@@ -121,42 +122,42 @@ async fn a_bundle_with_two_authorities_needs_both_in_the_exchange(fixture: &mut 
 
 /// If this fails, a bundle in a ClusterFederatedTrustDomain has to be loaded by hand after all, as the guide says.
 async fn a_federated_trust_domain_loads_the_bundle_that_it_carries(fixture: &mut Fixture<'_>) -> Result<()> {
-    let bundle = spire::bundle(fixture.api(1)?).await?;
+    let bundle = spire::bundle(fixture.api(CLUSTER2)?).await?;
     let mut classless = given(fixture, "classless", &bundle)?;
     for object in &mut classless {
         object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
     }
-    fixture.bring_objects(0, classless).await?;
-    fixture.bring_objects(0, given(fixture, "given", &bundle)?).await?;
+    fixture.bring_objects(CLUSTER1, classless).await?;
+    fixture.bring_objects(CLUSTER1, given(fixture, "given", &bundle)?).await?;
     let loaded = fixture.until("the bundle", "keys", async || held(fixture, "given.example").await).await;
     // The manager takes all of them in one pass, so the earlier one has had its turn.
     let classless = held(fixture, "classless.example").await?;
     for name in ["given", "classless"] {
-        fixture.take(0, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
+        fixture.take(CLUSTER1, GIVEN, &[("NAME", name), ("BUNDLE", "")]).await?;
     }
-    spire::delete_bundle_of_peer(fixture.api(0)?, "given.example").await?;
+    spire::delete_bundle_of_peer(fixture.api(CLUSTER1)?, "given.example").await?;
     fixture.shows(GIVEN_BUNDLE_LOADED, Must::have(["\"keys\"", "\"x509-svid\""]), loaded?);
     fixture.shows(CLASSLESS_LOADS_NOTHING, Must::be("nothing"), classless);
     Ok(())
 }
 
 fn given(fixture: &Fixture<'_>, name: &str, bundle: &str) -> Result<Vec<Value>> {
-    fixture.manifest(0, GIVEN, &[("NAME", name), ("BUNDLE", bundle.trim_end())])
+    fixture.manifest(CLUSTER1, GIVEN, &[("NAME", name), ("BUNDLE", bundle.trim_end())])
 }
 
 async fn held(fixture: &Fixture<'_>, domain: &str) -> Result<String> {
-    Ok(spire::bundle_of_peer(fixture.api(0)?, domain).await?.unwrap_or_else(|| "nothing".to_owned()))
+    Ok(spire::bundle_of_peer(fixture.api(CLUSTER1)?, domain).await?.unwrap_or_else(|| "nothing".to_owned()))
 }
 
-fn domain(fixture: &Fixture<'_>, index: usize) -> Result<String> {
-    Ok(fixture.cluster(index)?.trust_domain.clone())
+fn domain(fixture: &Fixture<'_>, cluster: Nth) -> Result<String> {
+    Ok(fixture.cluster(cluster)?.trust_domain.clone())
 }
 
-/// The resource by which the controller manager federates with the cluster of that index.
-fn relationship(fixture: &Fixture<'_>, index: usize) -> Result<Value> {
+/// The resource by which the controller manager federates with that cluster.
+fn relationship(fixture: &Fixture<'_>, cluster: Nth) -> Result<Value> {
     Ok(json!({
         "apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterFederatedTrustDomain",
-        "metadata": { "name": fixture.cluster(index)?.name }
+        "metadata": { "name": fixture.cluster(cluster)?.name }
     }))
 }
 
@@ -179,32 +180,32 @@ fn signed(leaf: &str, authority: &str) -> bool {
     Pem::of(leaf).chain().is_ok_and(|chain| chain.signer(&authorities).is_some())
 }
 
-async fn set(fixture: &Fixture<'_>, here: usize, domain: &str, pem: &str) -> Result<String> {
+async fn set(fixture: &Fixture<'_>, here: Nth, domain: &str, pem: &str) -> Result<String> {
     let id = format!("spiffe://{domain}");
     spire::command_fed(fixture.api(here)?, &["bundle", "set", "-format", "pem", "-id", &id], pem).await
 }
 
-async fn list(fixture: &Fixture<'_>, here: usize, there: usize) -> Result<String> {
+async fn list(fixture: &Fixture<'_>, here: Nth, there: Nth) -> Result<String> {
     let id = format!("spiffe://{}", domain(fixture, there)?);
     spire::command(fixture.api(here)?, &["bundle", "list", "-format", "pem", "-id", &id]).await
 }
 
 /// The peer's bundle as the server holds it, in SPIFFE's form.
-async fn document(fixture: &Fixture<'_>, here: usize, there: usize) -> Result<String> {
+async fn document(fixture: &Fixture<'_>, here: Nth, there: Nth) -> Result<String> {
     let held = spire::bundle_of_peer(fixture.api(here)?, &domain(fixture, there)?).await?;
     held.ok_or_else(|| Error::new(Code::Evidence, "the server holds no bundle of its peer"))
 }
 
 /// What the client's sidecar says of a call to the far version.
 async fn why(fixture: &Fixture<'_>) -> Result<String> {
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
-    let reply = fixture.ask(0, CURL, "curl", &url).await?;
-    let records = fixture.records(0, CURL, &reply.request).await?;
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(CLUSTER2)?.version);
+    let reply = fixture.ask(CLUSTER1, CURL, "curl", &url).await?;
+    let records = fixture.records(CLUSTER1, CURL, &reply.request).await?;
     let reasons = records.into_iter().filter_map(|record| record.upstream_transport_failure_reason);
     Ok(format!("status {}: {}", reply.status, reasons.collect::<Vec<_>>().join(" ")))
 }
 
 async fn status(fixture: &Fixture<'_>) -> Result<String> {
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
-    Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(CLUSTER2)?.version);
+    Ok(fixture.ask(CLUSTER1, CURL, "curl", &url).await?.status.to_string())
 }

@@ -17,12 +17,12 @@ use harness::setup::Scenarios;
 use harness::{Code, Error, Result};
 use proof::topology::Topology;
 
-use crate::trial::{Story, Trial};
+use crate::trial::{Scenario, Trial};
 
 /// A module of trials.
 struct Module {
     name: &'static str,
-    /// In worlds of how many clusters it can be told; nothing where that is any number that leaves it something to
+    /// In worlds of how many clusters it can run; nothing where that is any number that leaves it something to
     /// prove.
     clusters: Option<usize>,
     trials: fn(&Topology) -> Vec<Trial>,
@@ -33,14 +33,14 @@ const MODULES: [Module; 12] = [
     any("identities", identities::trials),
     any("handshake", handshake::trials),
     any("controls", controls::trials),
-    told("bluegreen", 2, |world| stories(bluegreen::STORIES, world)),
-    told("guide", 2, |world| stories(guide::STORIES, world)),
-    told("ingress", 1, |world| stories(ingress::STORIES, world)),
-    told("manual_bundle", 2, |world| stories(&[manual_bundle::STORIES], world)),
-    told("observability", 2, |world| stories(observability::STORIES, world)),
-    told("registration", 1, |world| stories(registration::STORIES, world)),
-    told("single_cluster", 1, |world| stories(&[single_cluster::STORIES], world)),
-    told("templates", 1, |world| stories(templates::STORIES, world)),
+    of_clusters("bluegreen", 2, |world| scenarios(bluegreen::SCENARIOS, world)),
+    of_clusters("guide", 2, |world| scenarios(guide::SCENARIOS, world)),
+    of_clusters("ingress", 1, |world| scenarios(ingress::SCENARIOS, world)),
+    of_clusters("manual_bundle", 2, |world| scenarios(&[manual_bundle::SCENARIOS], world)),
+    of_clusters("observability", 2, |world| scenarios(observability::SCENARIOS, world)),
+    of_clusters("registration", 1, |world| scenarios(registration::SCENARIOS, world)),
+    of_clusters("single_cluster", 1, |world| scenarios(&[single_cluster::SCENARIOS], world)),
+    of_clusters("templates", 1, |world| scenarios(templates::SCENARIOS, world)),
 ];
 
 /// The trials of these modules (`guide`, or a part of one, `guide::paths`) in that topology, by name.
@@ -83,7 +83,7 @@ impl Module {
         match self.clusters {
             Some(wanted) if wanted != there => {
                 let what = format!(
-                    "`{}` is told in a world of {}, and this topology has {there}",
+                    "`{}` runs in a world of {}, and this topology has {there}",
                     self.name,
                     clusters(wanted)
                 );
@@ -99,12 +99,12 @@ const fn any(name: &'static str, trials: fn(&Topology) -> Vec<Trial>) -> Module 
     Module { name, clusters: None, trials }
 }
 
-const fn told(name: &'static str, clusters: usize, trials: fn(&Topology) -> Vec<Trial>) -> Module {
+const fn of_clusters(name: &'static str, clusters: usize, trials: fn(&Topology) -> Vec<Trial>) -> Module {
     Module { name, clusters: Some(clusters), trials }
 }
 
-fn stories(tables: &[&'static [Story]], topology: &Topology) -> Vec<Trial> {
-    tables.iter().copied().flatten().map(|story| Trial::of(story, topology)).collect()
+fn scenarios(tables: &[&'static [Scenario]], topology: &Topology) -> Vec<Trial> {
+    tables.iter().copied().flatten().map(|scenario| Trial::of(scenario, topology)).collect()
 }
 
 fn clusters(count: usize) -> String {
@@ -137,7 +137,7 @@ mod tests {
             let twice: Vec<_> =
                 owed.into_iter().filter(|claim| !seen.insert(*claim)).map(ToString::to_string).collect();
             assert!(twice.is_empty(), "{}: {twice:?}", setup.name);
-            let names: BTreeSet<_> = trials.iter().map(|trial| &trial.story).collect();
+            let names: BTreeSet<_> = trials.iter().map(|trial| &trial.scenario).collect();
             assert_eq!(names.len(), trials.len(), "{}: two trials write one file", setup.name);
         }
     }
@@ -152,7 +152,11 @@ mod tests {
                 let facts = trial.owes.iter().filter(|owed| owed.claim.kind == Kind::Fact);
                 for Owed { claim, sentence } in facts {
                     assert!(!sentence.contains(['{', '}', '\n']), "{claim}: {sentence}");
-                    assert!(seen.insert(sentence), "{claim} says what another fact of {} says", trial.story);
+                    assert!(
+                        seen.insert(sentence),
+                        "{claim} says what another fact of {} says",
+                        trial.scenario
+                    );
                 }
             }
         }
@@ -194,7 +198,7 @@ mod tests {
             (Code::Topology, "`handshake` proves nothing in a world of one cluster")
         );
         let Err(e) = asked("guide::paths") else { panic!("two clusters of one") };
-        assert_eq!(e.what(), "`guide` is told in a world of 2 clusters, and this topology has 1");
+        assert_eq!(e.what(), "`guide` runs in a world of 2 clusters, and this topology has 1");
         assert!(asked("handsh").is_err_and(|e| e.what() == "there are no scenarios `handsh`"));
     }
 }

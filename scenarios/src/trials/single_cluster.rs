@@ -1,10 +1,10 @@
 //! What is left out when there is only one cluster? (004: Q4)
 
-use crate::{CURL, Fixture, HELLOWORLD, MESH, stories};
+use crate::{CLUSTER1, CURL, Fixture, HELLOWORLD, MESH, scenarios};
 use harness::{Result, spire};
 use proof::evidence::Must;
 
-stories! {
+scenarios! {
     "single-cluster" => one_cluster_needs_nothing_of_federation {
         NO_OTHER_BUNDLE: "[S4-39] its SPIRE server holds no other bundle",
         NO_ENTRY_FEDERATES: "[S4-39] no entry federates",
@@ -23,10 +23,10 @@ stories! {
 
 /// If this fails, one cluster alone needs something of federation, or meets itself without SPIRE.
 async fn one_cluster_needs_nothing_of_federation(fixture: &mut Fixture<'_>) -> Result<()> {
-    let cluster = fixture.cluster(0)?.clone();
-    let bundles = spire::command(fixture.api(0)?, &["bundle", "list"]).await?;
+    let cluster = fixture.cluster(CLUSTER1)?.clone();
+    let bundles = spire::command(fixture.api(CLUSTER1)?, &["bundle", "list"]).await?;
     fixture.shows(NO_OTHER_BUNDLE, Must::be(""), bundles);
-    let entries = spire::entries(fixture.api(0)?).await?;
+    let entries = spire::entries(fixture.api(CLUSTER1)?).await?;
     let federated = proof::identity::entries_of(&entries)?
         .iter()
         .filter(|entry| !entry.federates_with.is_empty())
@@ -35,50 +35,52 @@ async fn one_cluster_needs_nothing_of_federation(fixture: &mut Fixture<'_>) -> R
     fixture.shows(
         NO_MESH_NETWORKS,
         Must::be("networks: {}"),
-        fixture.setting(0, MESH, "meshNetworks").await?,
+        fixture.setting(CLUSTER1, MESH, "meshNetworks").await?,
     );
     fixture.shows(
         NO_ALIAS,
         Must::lack(["local", ".internal"]),
-        aliases(&fixture.setting(0, MESH, "mesh").await?),
+        aliases(&fixture.setting(CLUSTER1, MESH, "mesh").await?),
     );
-    let secrets = harness::kube::object::dynamic(fixture.api(0)?, "v1", "Secret", Some("istio-system"))?;
+    let secrets =
+        harness::kube::object::dynamic(fixture.api(CLUSTER1)?, "v1", "Secret", Some("istio-system"))?;
     let wanted = kube::api::ListParams::default().labels("istio/multiCluster=true");
     let found = secrets.list(&wanted).await.map_or(usize::MAX, |all| all.items.len());
     fixture.shows(NO_REMOTE_SECRET, Must::be("0"), found.to_string());
-    let reply = fixture.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+    let reply = fixture.ask(CLUSTER1, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
     fixture.shows(HELLOWORLD_ANSWERS, Must::be("200"), reply.status.to_string());
     met(fixture, &reply.request).await?;
 
     // The control: the shortest form of the document, where the manager watches a class.
-    let mut classless = fixture.manifest(0, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
+    let mut classless = fixture.manifest(CLUSTER1, "guide/late.yaml", &[("FEDERATES_WITH", "[]")])?;
     for object in classless.iter_mut().filter(|object| object["kind"] == "ClusterSPIFFEID") {
         object["spec"].as_object_mut().and_then(|spec| spec.remove("className"));
     }
-    fixture.bring_objects(0, classless).await?;
-    fixture.bring(0, "guide/short-lived.yaml", &[]).await?;
-    fixture.ready(0, "short-lived", "short-lived").await?;
-    let late =
-        fixture.entries_for(0, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain)).await?;
+    fixture.bring_objects(CLUSTER1, classless).await?;
+    fixture.bring(CLUSTER1, "guide/short-lived.yaml", &[]).await?;
+    fixture.ready(CLUSTER1, "short-lived", "short-lived").await?;
+    let late = fixture
+        .entries_for(CLUSTER1, &format!("spiffe://{}/ns/late/sa/default", cluster.trust_domain))
+        .await?;
     fixture.shows(CLASSLESS_GIVES_NOTHING, Must::be("0 entries"), format!("{} entries", late.len()));
     Ok(())
 }
 
 /// Both sidecars' records of one request: each saw a certificate of the one SPIRE.
 async fn met(fixture: &mut Fixture<'_>, request: &str) -> Result<()> {
-    let by = fixture.cluster(0)?.name.clone();
+    let by = fixture.cluster(CLUSTER1)?.name.clone();
     for (fact, who, of, seen) in
         [(CLIENT_SAW_SERVER, "client", CURL, HELLOWORLD), (SERVER_SAW_CLIENT, "server", HELLOWORLD, CURL)]
     {
-        let records = fixture.records(0, of, request).await?;
+        let records = fixture.records(CLUSTER1, of, request).await?;
         let pem = records.into_iter().find_map(|record| match who {
             "client" => record.upstream_peer_cert,
             _ => record.downstream_peer_cert,
         });
-        let id = fixture.id(0, seen).await?;
+        let id = fixture.id(CLUSTER1, seen).await?;
         fixture.shows(
             fact,
-            Must::BeVouchedFor { by: by.clone(), id },
+            Must::BeSvid { by: by.clone(), id },
             pem.map(|pem| pem.as_str().to_owned()).unwrap_or_default(),
         );
     }

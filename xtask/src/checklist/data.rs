@@ -142,8 +142,7 @@ impl Checklist {
                 wrong.push(format!("{} is there twice", item.id));
             }
         }
-        for (setup, document) in
-            registry.0.iter().filter_map(|one| Some((&one.setup, one.document.as_ref()?)))
+        for (setup, document) in registry.0.iter().filter_map(|one| Some((&one.name, one.document.as_ref()?)))
         {
             if !self.documents.iter().any(|one| one.has(document)) {
                 wrong.push(format!("the set-up {setup} is of `{document}`, which is no document here"));
@@ -159,13 +158,13 @@ impl Checklist {
         for item in &self.items {
             let id = &item.id;
             let Some(claims) = item.state.claims() else { continue };
-            let Some(played) = registry.setup(&claims.setup) else {
+            let Some(setup) = registry.setup(&claims.setup) else {
                 wrong.push(format!("{id} names the set-up `{}`, which does not exist", claims.setup));
                 continue;
             };
             for name in &claims.names {
-                match played.said(name) {
-                    None => wrong.push(format!("{id} names `{name}`, which {} does not owe", played.setup)),
+                match setup.said(name) {
+                    None => wrong.push(format!("{id} names `{name}`, which {} does not owe", setup.name)),
                     Some(said) if !said.may_settle(id) => {
                         wrong.push(format!("{id} names `{name}`, which is about {}", said.tags.join(", ")));
                     }
@@ -173,8 +172,8 @@ impl Checklist {
                 }
             }
         }
-        for (played, said) in
-            registry.0.iter().flat_map(|played| played.said.iter().map(move |said| (played, said)))
+        for (setup, said) in
+            registry.0.iter().flat_map(|setup| setup.said.iter().map(move |said| (setup, said)))
         {
             for tag in &said.tags {
                 let item = self.items.iter().find(|item| item.id == *tag);
@@ -183,7 +182,7 @@ impl Checklist {
                     Some(State::NotApplicable(_)) => "is not applicable by the list",
                     Some(_) => continue,
                 };
-                wrong.push(format!("`{}` of {} is about {tag}, which {why}", said.name, played.setup));
+                wrong.push(format!("`{}` of {} is about {tag}, which {why}", said.name, setup.name));
             }
         }
         wrong

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use harness::{Error, Result};
 
 use super::data::Checklist;
-use super::registry::{Played, Registry};
+use super::registry::{OfSetup, Registry};
 use super::run::Run;
 
 /// The changed text, and what was settled, a line each.
@@ -49,14 +49,14 @@ fn settles<'a>(
 ) -> Option<(&'a str, Vec<&'a str>)> {
     let document = list.documents.iter().find(|one| id.starts_with(&format!("{}-", one.key)))?;
     let shown = run.worlds.iter().flat_map(|world| {
-        world.setups().filter_map(move |name| registry.setup(name).map(|played| (world, played)))
+        world.setups().filter_map(move |name| registry.setup(name).map(|setup| (world, setup)))
     });
     let (own, others): (Vec<_>, Vec<_>) =
-        shown.partition(|(_, played)| played.document.as_deref().is_some_and(|source| document.has(source)));
-    own.into_iter().chain(others).find_map(|(world, played): (_, &Played)| {
-        let about = played.said.iter().filter(|said| said.is_about(id));
+        shown.partition(|(_, setup)| setup.document.as_deref().is_some_and(|source| document.has(source)));
+    own.into_iter().chain(others).find_map(|(world, setup): (_, &OfSetup)| {
+        let about = setup.said.iter().filter(|said| said.is_about(id));
         let names: Vec<_> = about.map(|said| said.name.as_str()).collect();
         let held = !names.is_empty() && names.iter().all(|name| run.wrong(world, name).is_none());
-        held.then_some((played.setup.as_str(), names))
+        held.then_some((setup.name.as_str(), names))
     })
 }

@@ -45,8 +45,8 @@ pub fn of(list: &Checklist, registry: &Registry) -> String {
         let of_it = registry
             .0
             .iter()
-            .filter(|played| played.document.as_deref().is_some_and(|source| document.has(source)));
-        let names: Vec<_> = of_it.map(|played| format!("`{}`", played.setup)).collect();
+            .filter(|setup| setup.document.as_deref().is_some_and(|source| document.has(source)));
+        let names: Vec<_> = of_it.map(|setup| format!("`{}`", setup.name)).collect();
         let names = if names.is_empty() { "none yet".to_owned() } else { names.join(", ") };
         let Document { key, title, file, .. } = document;
         let _ = writeln!(out, "\n## {key} · {title}\n\n`{file}`; set-ups: {names}.\n");
@@ -79,7 +79,7 @@ fn counted<'a>(items: impl IntoIterator<Item = &'a Item>, name: &str) -> usize {
 
 fn settles(state: &State, registry: &Registry) -> String {
     let quoted = |Claims { setup, names }: &Claims| {
-        let said = |name: &String| registry.setup(setup).and_then(|played| played.said(name));
+        let said = |name: &String| registry.setup(setup).and_then(|setup| setup.said(name));
         let told: Vec<_> = names
             .iter()
             .map(|name| match said(name) {

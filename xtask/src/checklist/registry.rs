@@ -12,20 +12,20 @@ use super::sentence::tagged;
 
 /// Every set-up, by name.
 #[derive(Debug)]
-pub struct Registry(pub Vec<Played>);
+pub struct Registry(pub Vec<OfSetup>);
 
 /// A set-up, and what it owes.
 #[derive(Debug)]
-pub struct Played {
+pub struct OfSetup {
     /// Its name.
-    pub setup: String,
+    pub name: String,
     /// The document that it is of, as its file says; nothing where none is behind it.
     pub document: Option<String>,
     /// Its claims.
     pub said: Vec<Said>,
 }
 
-/// All claims of a kind, or one fact of a story for whatever it is owed for.
+/// All claims of a kind, or one fact of a scenario for whatever it is owed for.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Said {
     /// As the list calls it: `server-svid`, `far-gateway/no-way-without-it`.
@@ -43,9 +43,9 @@ impl Registry {
     /// A malformed set-up, or one that would prove less than it says.
     pub fn read(layout: &Layout) -> Result<Self> {
         let manifests = layout.manifests();
-        let played = |(setup, about): (String, setup::About)| {
+        let owed_by = |(name, about): (String, setup::About)| {
             let mut said: Vec<Said> = Vec::new();
-            for Setup { scenarios, topology, .. } in Setup::read(&manifests, &[&setup], None, false)? {
+            for Setup { scenarios, topology, .. } in Setup::read(&manifests, &[&name], None, false)? {
                 let owed = trials::of(&scenarios, &topology)?.into_iter().flat_map(|trial| trial.owes);
                 for one in owed.map(|owed| Said::of(&owed, &topology)) {
                     if !said.iter().any(|other| other.name == one.name) {
@@ -53,18 +53,18 @@ impl Registry {
                     }
                 }
             }
-            Ok(Played { setup, document: about.document, said })
+            Ok(OfSetup { name, document: about.document, said })
         };
-        setup::list(&manifests)?.into_iter().map(played).collect::<Result<_>>().map(Self)
+        setup::list(&manifests)?.into_iter().map(owed_by).collect::<Result<_>>().map(Self)
     }
 
     /// The set-up of that name.
-    pub fn setup(&self, name: &str) -> Option<&Played> {
-        self.0.iter().find(|played| played.setup == name)
+    pub fn setup(&self, name: &str) -> Option<&OfSetup> {
+        self.0.iter().find(|setup| setup.name == name)
     }
 }
 
-impl Played {
+impl OfSetup {
     /// The claim of that name, if the set-up owes it.
     pub fn said(&self, name: &str) -> Option<&Said> {
         self.said.iter().find(|said| said.name == name)
@@ -100,7 +100,7 @@ impl Said {
 pub fn name_of(claim: &Claim) -> String {
     match &claim.subject {
         // The way or the cluster that it is owed for follows.
-        Subject::Fact { story, name } => format!("{story}/{}", name.split('/').next().unwrap_or(name)),
+        Subject::Fact { scenario, name } => format!("{scenario}/{}", name.split('/').next().unwrap_or(name)),
         _ => claim.kind.name().to_owned(),
     }
 }

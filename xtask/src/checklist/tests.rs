@@ -6,7 +6,7 @@ use harness::layout::Layout;
 use harness::{Code, render};
 
 use super::data::{Checklist, State};
-use super::registry::{Played, Registry, Said};
+use super::registry::{OfSetup, Registry, Said};
 use super::run::Run;
 use super::{fill, page};
 
@@ -82,13 +82,13 @@ fn the_tests_that_settle_something_exist() {
 const DOCUMENTS: &str = "documents:\n  - { key: S4, title: T, file: 004_x.txt, statements: 3 }\n";
 
 /// A set-up that owes these claims: each with the statements that it is about.
-fn owing(setup: &str, document: &str, claims: &[(&str, &[&str])]) -> Played {
+fn owing(name: &str, document: &str, claims: &[(&str, &[&str])]) -> OfSetup {
     let said = |(name, tags): &(&str, &[&str])| Said {
         name: (*name).to_owned(),
         tags: tags.iter().map(|tag| (*tag).to_owned()).collect(),
         sentence: "it is so".to_owned(),
     };
-    Played { setup: setup.into(), document: Some(document.into()), said: claims.iter().map(said).collect() }
+    OfSetup { name: name.into(), document: Some(document.into()), said: claims.iter().map(said).collect() }
 }
 
 const OWED: [(&str, &[&str]); 4] = [

@@ -76,10 +76,12 @@ pub fn withdrawn(topology: &Topology, control: Control, again: &str) -> Vec<Clai
     refused.chain(met.map(|claim| claim.when(Some(again)))).collect()
 }
 
-/// After a story everything is as it was before, in each cluster.
-pub fn as_before(topology: &Topology, story: &str) -> Vec<Claim> {
-    let after =
-        |one: &crate::topology::Cluster| Subject::After { story: story.into(), cluster: one.name.clone() };
+/// After a scenario everything is as it was before, in each cluster.
+pub fn as_before(topology: &Topology, scenario: &str) -> Vec<Claim> {
+    let after = |one: &crate::topology::Cluster| Subject::After {
+        scenario: scenario.into(),
+        cluster: one.name.clone(),
+    };
     topology.clusters.iter().map(|one| Claim::of(Kind::ClusterAsBefore, after(one))).collect()
 }
 
@@ -131,7 +133,7 @@ mod tests {
             assert_eq!(identities(&topology).len(), clusters * WORKLOADS.len() * 3);
             let control = withdrawn(&topology, Control::FederatesWithAbsent, "again");
             assert_eq!(control.len(), ways * 8);
-            assert_eq!(as_before(&topology, "a-story").len(), clusters);
+            assert_eq!(as_before(&topology, "a-scenario").len(), clusters);
             let of_each =
                 topology.clusters.iter().map(|one| [replies(&one.name), plain_text(&one.name)].concat());
             assert!(of_each.into_iter().all(|claims| claims.len() == 2));

@@ -28,9 +28,9 @@ impl fmt::Display for Subject {
             Self::Proxy { cluster, namespace, service_account } => {
                 write!(f, "{cluster}/{namespace}/{service_account}")
             }
-            Self::After { story, cluster } => write!(f, "{story}/{cluster}"),
-            Self::Fact { story, name } => write!(f, "{story}/{name}"),
-            Self::Story(story) => f.write_str(story),
+            Self::After { scenario, cluster } => write!(f, "{scenario}/{cluster}"),
+            Self::Fact { scenario, name } => write!(f, "{scenario}/{name}"),
+            Self::Scenario(scenario) => f.write_str(scenario),
         }
     }
 }
@@ -69,14 +69,14 @@ fn subject_of(kind: Kind, text: &str) -> Option<Subject> {
             Subject::Proxy { cluster: cluster(&name)?, namespace, service_account: account }
         }
         Kind::ClusterAsBefore => {
-            let (story, name) = text.rsplit_once('/')?;
-            Subject::After { story: story.to_owned(), cluster: cluster(name)? }
+            let (scenario, name) = text.rsplit_once('/')?;
+            Subject::After { scenario: scenario.to_owned(), cluster: cluster(name)? }
         }
         Kind::Fact => {
-            let (story, name) = text.split_once('/')?;
-            Subject::Fact { story: story.to_owned(), name: name.to_owned() }
+            let (scenario, name) = text.split_once('/')?;
+            Subject::Fact { scenario: scenario.to_owned(), name: name.to_owned() }
         }
-        Kind::StoryTold => Subject::Story(text.to_owned()),
+        Kind::ScenarioCompleted => Subject::Scenario(text.to_owned()),
         _ => {
             let (from, to) = text.split_once(ARROW)?;
             Subject::Way(Way { from: cluster(from)?, to: cluster(to)? })
@@ -107,15 +107,15 @@ mod tests {
             namespace: "istio-test".into(),
             service_account: "curl".into(),
         };
-        let story = || "far-gateway".to_owned();
+        let scenario = || "far-gateway".to_owned();
         let candidates = [
             Subject::Way(Way { from: one.clone(), to: two.clone() }),
             Subject::Pair(one.clone(), two),
             proxy(),
-            Subject::After { story: story(), cluster: one.clone() },
-            Subject::Fact { story: story(), name: "no-way".into() },
+            Subject::After { scenario: scenario(), cluster: one.clone() },
+            Subject::Fact { scenario: scenario(), name: "no-way".into() },
             Subject::Cluster(one),
-            Subject::Story(story()),
+            Subject::Scenario(scenario()),
         ];
         // The one that reads back as itself is the one that the kind is about.
         let fits = |subject: &Subject| subject_of(kind, &subject.to_string()).as_ref() == Some(subject);

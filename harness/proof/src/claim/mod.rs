@@ -43,22 +43,22 @@ pub enum Subject {
         /// The service account.
         service_account: String,
     },
-    /// A cluster after a story.
+    /// A cluster after a scenario.
     After {
-        /// The story.
-        story: String,
+        /// The scenario.
+        scenario: String,
         /// The cluster.
         cluster: ClusterName,
     },
-    /// One fact of a story.
+    /// One fact of a scenario.
     Fact {
-        /// The story.
-        story: String,
+        /// The scenario.
+        scenario: String,
         /// The fact's name within it.
         name: String,
     },
-    /// A story as a whole.
-    Story(String),
+    /// A scenario as a whole.
+    Scenario(String),
 }
 
 macro_rules! kinds {
@@ -120,11 +120,11 @@ kinds! {
     RefusedWithoutPeerBundle = "refused-without-peer-bundle";
     /// Without `federatesWith` the call is refused.
     RefusedWithoutFederatesWith = "refused-without-federates-with";
-    /// After a story everything in a cluster is as it was before.
+    /// After a scenario everything in a cluster is as it was before.
     ClusterAsBefore = "cluster-as-before";
-    /// A story was told to its end.
-    StoryTold = "story-told";
-    /// What a story observed is so.
+    /// A scenario ran to its end.
+    ScenarioCompleted = "scenario-completed";
+    /// What a scenario observed is so.
     Fact = "fact";
 }
 

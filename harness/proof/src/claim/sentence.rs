@@ -12,11 +12,11 @@ impl Claim {
             Subject::Proxy { cluster, service_account, .. } => {
                 about_proxy(self.kind, &format!("{service_account} in {cluster}"))
             }
-            Subject::After { story, cluster } => {
-                format!("after {story} everything in {cluster} is as it was before")
+            Subject::After { scenario, cluster } => {
+                format!("after {scenario} everything in {cluster} is as it was before")
             }
-            Subject::Fact { story, name } => format!("{} ({story})", name.replace('-', " ")),
-            Subject::Story(story) => format!("the story {story} is told to its end"),
+            Subject::Fact { scenario, name } => format!("{} ({scenario})", name.replace('-', " ")),
+            Subject::Scenario(scenario) => format!("the scenario {scenario} runs to its end"),
         };
         match &self.when {
             Some(when) => format!("{said}, {}", when.replace('-', " ")),
@@ -110,9 +110,9 @@ impl Kind {
             Self::ProxySvid | Self::ProxyValidationContext | Self::ProxyNothingOfIstiod => {
                 Subject::Proxy { cluster: any(), namespace: name(), service_account: name() }
             }
-            Self::ClusterAsBefore => Subject::After { story: name(), cluster: any() },
-            Self::StoryTold => Subject::Story(name()),
-            Self::Fact => Subject::Fact { story: name(), name: name() },
+            Self::ClusterAsBefore => Subject::After { scenario: name(), cluster: any() },
+            Self::ScenarioCompleted => Subject::Scenario(name()),
+            Self::Fact => Subject::Fact { scenario: name(), name: name() },
             _ => Subject::Way(crate::topology::Way { from: any(), to: any() }),
         };
         Claim::of(self, subject).sentence()
@@ -153,7 +153,7 @@ impl Kind {
                 "a workload trusts those whom its registration does not name"
             }
             Self::ClusterAsBefore => "the claims after this one are about another world",
-            Self::StoryTold => "what the story would have shown after that moment is unknown",
+            Self::ScenarioCompleted => "what the scenario would have shown after that moment is unknown",
             Self::Fact => "what the source document says is not so here",
         }
     }
@@ -180,9 +180,9 @@ impl Kind {
             Self::PlainTextRefused | Self::RefusedWithoutPeerBundle | Self::RefusedWithoutFederatesWith => {
                 "a call under the control, and a sidecar's record of why it failed"
             }
-            Self::ClusterAsBefore => "everything in the cluster before and after the story",
-            Self::StoryTold => "the story, to its end",
-            Self::Fact => "the story's own observation",
+            Self::ClusterAsBefore => "everything in the cluster before and after the scenario",
+            Self::ScenarioCompleted => "the scenario, to its end",
+            Self::Fact => "the scenario's own observation",
         }
     }
 }

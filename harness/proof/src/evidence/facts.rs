@@ -32,8 +32,9 @@ pub enum Must {
     Have(Vec<String>),
     /// None of these is in it, and something is.
     Lack(Vec<String>),
-    /// A certificate of that identity, made by that cluster's SPIRE server as it publishes its keys now.
-    BeVouchedFor {
+    /// An SVID of that identity, issued by that cluster's SPIRE server as it publishes its bundle now.
+    #[serde(alias = "be_vouched_for")]
+    BeSvid {
         /// Whose SPIRE server.
         by: ClusterName,
         /// The identity.
@@ -67,10 +68,10 @@ impl Must {
 pub(super) fn name_all(facts: &mut [Fact]) {
     let nameless = undeclared();
     for (i, fact) in facts.iter_mut().enumerate().filter(|(_, fact)| fact.id == nameless) {
-        fact.id = Claim::of(Kind::Fact, Subject::Fact { story: String::new(), name: i.to_string() });
+        fact.id = Claim::of(Kind::Fact, Subject::Fact { scenario: String::new(), name: i.to_string() });
     }
 }
 
 fn undeclared() -> Claim {
-    Claim::of(Kind::Fact, Subject::Fact { story: String::new(), name: String::new() })
+    Claim::of(Kind::Fact, Subject::Fact { scenario: String::new(), name: String::new() })
 }

@@ -12,6 +12,8 @@ mod calls;
 mod cluster;
 mod facts;
 
+use std::collections::BTreeMap;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -27,8 +29,9 @@ use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result};
 
 /// The version of the document's form; grows with every change that an old reader would misread. Since version 2 a
-/// document says what it owed, and handshakes come with what both proxies held around them.
-pub const VERSION: u32 = 2;
+/// document says what it owed, and handshakes come with what both proxies held around them; since version 3 it has the
+/// sentences of the facts that it owed.
+pub const VERSION: u32 = 3;
 
 /// Everything that was observed for one question, or for a whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +44,9 @@ pub struct Evidence {
     /// What the question owed before anything was observed: each of these gets a verdict, whatever else is here.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub due: Vec<Claim>,
+    /// What is true when a fact that is due holds: nothing else says it of one that was never shown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub sentences: BTreeMap<Claim, String>,
     /// Why observing ended before its end, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_early: Option<String>,
@@ -57,9 +63,9 @@ pub struct Evidence {
     /// Whatever else was seen, each beside the sentence that it decides.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub facts: Vec<Fact>,
-    /// The stories that came to their end.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub told: Vec<String>,
+    /// The scenarios that came to their end.
+    #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "told")]
+    pub completed: Vec<String>,
 }
 
 impl Evidence {
@@ -69,6 +75,7 @@ impl Evidence {
             version: VERSION,
             collected_at,
             due: Vec::new(),
+            sentences: BTreeMap::new(),
             ended_early: None,
             clusters: clusters.iter().cloned().map(ClusterSeen::of).collect(),
             replies: Vec::new(),
@@ -76,7 +83,7 @@ impl Evidence {
             crossings: Vec::new(),
             refusals: Vec::new(),
             facts: Vec::new(),
-            told: Vec::new(),
+            completed: Vec::new(),
         }
     }
 

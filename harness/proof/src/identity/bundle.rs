@@ -102,14 +102,14 @@ impl Bundle {
     ///
     /// # Errors
     /// The first flaw found; [`Flaw::is_uncheckable`] tells that it may be good all the same.
-    pub fn vouches(&self, chain: &Chain, at: Timestamp) -> std::result::Result<&Authority, Flaw> {
+    pub fn authority_of(&self, chain: &Chain, at: Timestamp) -> std::result::Result<&Authority, Flaw> {
         self.path(chain, at).map(|path| path.authority)
     }
 
-    /// Like [`Bundle::vouches`], with the intermediates on the way.
+    /// Like [`Bundle::authority_of`], with the intermediates on the way.
     ///
     /// # Errors
-    /// As [`Bundle::vouches`].
+    /// As [`Bundle::authority_of`].
     pub fn path<'c>(&self, chain: &'c Chain, at: Timestamp) -> std::result::Result<Path<'c, '_>, Flaw> {
         let id = chain.leaf.spiffe_id()?;
         chain.leaf.check_leaf()?;

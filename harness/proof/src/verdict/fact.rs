@@ -1,13 +1,13 @@
 //! Plain observations: what was seen is what the sentence says.
 
-use super::{Finding, Located, not_from_istiod, vouched};
+use super::{Finding, Located, not_from_istiod, verified};
 use crate::Result;
 use crate::claim::{Claim, Kind};
 use crate::evidence::{Evidence, Fact, Must, missing};
 use crate::identity::Pem;
 
-/// How much of what was seen is told; the rest is in the evidence.
-const TOLD: usize = 300;
+/// How many characters of what was seen a verdict quotes; the rest is in the evidence.
+const QUOTED: usize = 300;
 
 /// What was seen is as it must be.
 ///
@@ -35,11 +35,11 @@ pub fn is_so(evidence: &Evidence, fact: &Fact) -> Result<Finding> {
                 None => Finding::new(true, expected, shortened(seen)),
             }
         }
-        Must::BeVouchedFor { by, id } => {
+        Must::BeSvid { by, id } => {
             let pem = Pem::of(seen);
             let shown = Some(&pem).filter(|pem| !pem.is_empty());
             let known = evidence.intermediates();
-            vouched(shown, &known, evidence.cluster(by)?.published()?, id, evidence.collected_at)?
+            verified(shown, &known, evidence.cluster(by)?.published()?, id, evidence.collected_at)?
         }
         Must::BeIstiods { of } => {
             let (pem, cluster) = (Pem::of(seen), evidence.cluster(of)?);
@@ -59,35 +59,35 @@ pub fn is_so(evidence: &Evidence, fact: &Fact) -> Result<Finding> {
 /// The fact of that id is so.
 ///
 /// # Errors
-/// As [`is_so`], and when the story never came to it.
+/// As [`is_so`], and when the scenario never came to it.
 pub fn of(evidence: &Evidence, claim: &Claim) -> Result<Located> {
     let at = evidence.facts.iter().position(|fact| fact.id == *claim);
     let at = at.ok_or_else(|| missing(format!("`{}`", claim.sentence())))?;
     Ok((is_so(evidence, &evidence.facts[at])?, format!("/facts/{at}")))
 }
 
-/// A story came to its end and showed something: one that judged nothing proves nothing.
+/// A scenario came to its end and showed something: one that judged nothing proves nothing.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when it did not: what it would have shown is unknown, not false.
-pub fn told(evidence: &Evidence, story: &str) -> Result<Located> {
-    let to_its_end = evidence.told.iter().any(|told| told == story);
+pub fn completed(evidence: &Evidence, scenario: &str) -> Result<Located> {
+    let to_its_end = evidence.completed.iter().any(|one| one == scenario);
     let facts = evidence.facts.iter().filter(|fact| fact.id.kind == Kind::Fact).count();
     let shown = facts + evidence.refusals.len() + evidence.handshakes.len();
     match (to_its_end, shown) {
-        (false, _) => Err(missing(format!("the end of the story {story}"))),
-        (true, 0) => Err(missing(format!("anything that the story {story} would show"))),
+        (false, _) => Err(missing(format!("the end of the scenario {scenario}"))),
+        (true, 0) => Err(missing(format!("anything that the scenario {scenario} would show"))),
         (true, shown) => {
             let finding =
                 Finding::new(true, "its end, with something shown", format!("{shown} observations"));
-            Ok((finding, "/told".to_owned()))
+            Ok((finding, "/completed".to_owned()))
         }
     }
 }
 
 fn shortened(text: &str) -> String {
     let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
-    match flat.char_indices().nth(TOLD) {
+    match flat.char_indices().nth(QUOTED) {
         Some((end, _)) => format!("{} …", &flat[..end]),
         None => flat,
     }
@@ -107,7 +107,7 @@ mod tests {
     use crate::verdict::fixture::{Fixture, id, name};
 
     fn holds(world: &Fixture, must: Must, seen: &str) -> bool {
-        let id = "fact/story/it-is-so".parse().unwrap();
+        let id = "fact/scenario/it-is-so".parse().unwrap();
         let fact = Fact { id, claim: "it is so".into(), must, seen: seen.into() };
         is_so(&world.evidence, &fact).unwrap().held
     }
@@ -129,10 +129,10 @@ mod tests {
     fn certificates_are_judged_by_the_key_that_signed_them() {
         let world = Fixture::good();
         let (spires, istiods) = (world.spire[0].svid(&id(0, 0)), world.istiod[0].svid(&id(0, 0)));
-        let vouched = || Must::BeVouchedFor { by: name(0), id: id(0, 0).parse().unwrap() };
-        assert!(holds(&world, vouched(), &spires));
-        assert!(!holds(&world, vouched(), &istiods));
-        assert!(!holds(&world, vouched(), ""));
+        let verified = || Must::BeSvid { by: name(0), id: id(0, 0).parse().unwrap() };
+        assert!(holds(&world, verified(), &spires));
+        assert!(!holds(&world, verified(), &istiods));
+        assert!(!holds(&world, verified(), ""));
         let istiod = || Must::BeIstiods { of: name(0) };
         assert!(holds(&world, istiod(), &istiods));
         assert!(!holds(&world, istiod(), &spires));

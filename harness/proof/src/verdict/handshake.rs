@@ -18,7 +18,7 @@ use crate::topology::Way;
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when the certificate is signed in a way that cannot be checked here.
-pub fn vouched(
+pub fn verified(
     shown: Option<&Pem>,
     known: &[Certificate],
     bundle: &Bundle,
@@ -80,13 +80,13 @@ impl<'a> Records<'a> {
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when a record or bundle is missing, or a certificate cannot be checked.
-pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
+pub fn server_svid(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (own, known) = (evidence.cluster(&way.to)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.server.id(&own.trust_domain()?)?;
         let record = Records::of(handshake)?.by_client;
         let at = record.began().unwrap_or(evidence.collected_at);
-        vouched(record.upstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
+        verified(record.upstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
     })?;
     Ok((finding, format!("{at}/by_client/upstream_peer_cert")))
 }
@@ -94,14 +94,14 @@ pub fn server_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
 /// The same of the certificate that the client showed.
 ///
 /// # Errors
-/// As [`server_vouched`].
-pub fn client_vouched(evidence: &Evidence, way: &Way) -> Result<Located> {
+/// As [`server_svid`].
+pub fn client_svid(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (own, known) = (evidence.cluster(&way.from)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
         let id = handshake.client.id(&own.trust_domain()?)?;
         let record = Records::of(handshake)?.by_server;
         let at = record.began().unwrap_or(evidence.collected_at);
-        vouched(record.downstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
+        verified(record.downstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
     })?;
     Ok((finding, format!("{at}/by_server/downstream_peer_cert")))
 }

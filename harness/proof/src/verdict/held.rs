@@ -1,7 +1,7 @@
 //! Every proxy of the mesh holds exactly its own SVID, and believes exactly the trust domains of the mesh.
 
 use super::bundles::{all_published, described, keys};
-use super::{Finding, Located, vouched};
+use super::{Finding, Located, verified};
 use crate::Result;
 use crate::envoy::{Held, Trust};
 use crate::evidence::{ClusterSeen, Evidence, Proxy, missing};
@@ -20,7 +20,7 @@ pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) ->
     let id = proxy.workload.id(&seen.trust_domain()?)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
     // What it holds it will show: the intermediates must be with the leaf, not merely somewhere in the mesh.
-    vouched(shown, &[], seen.published()?, &id, evidence.collected_at)
+    verified(shown, &[], seen.published()?, &id, evidence.collected_at)
 }
 
 /// The proxy's `ROOTCA` holds the published keys of every trust domain of the mesh, and no other.

@@ -16,7 +16,7 @@ use crate::topology::Way;
 /// SPIRE made the certificate, and none of these istiods did. Time plays no part: who signed it is the question.
 ///
 /// A root that SPIRE has too tells nothing; then the intermediate that istiod signs with decides. `known` are
-/// intermediates as [`super::vouched`] takes them.
+/// intermediates as [`super::verified`] takes them.
 ///
 /// # Errors
 /// [`crate::Code::Evidence`] when the signature cannot be checked here, or when only an intermediate of istiod's that

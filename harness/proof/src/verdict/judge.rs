@@ -1,15 +1,15 @@
 //! A verdict on every claim that a document of evidence owes, and on every other that it speaks of.
 
 use super::{
-    Located, Verdict, bundles, connection, fact, handshake, held, istiod, mesh, path, refusal, told,
+    Located, Verdict, bundles, connection, fact, handshake, held, istiod, mesh, path, refusal, settings,
 };
 use crate::claim::{Claim, Kind, Subject, due};
 use crate::evidence::{Control, Evidence};
 use crate::topology::{ClusterName, Topology, Way};
 use crate::{Code, Error, Result};
 
-/// Judges every claim that is due, and every fact; of a document that does not say what it owed, all that it speaks of. A claim that lacks its
-/// evidence is unjudged, with what was missing, and does not keep the others from being judged.
+/// Judges every claim that is due, and every fact; of a document that does not say what it owed, all that it speaks of.
+/// A claim that lacks its evidence is unjudged, with what was missing, and does not keep the others from being judged.
 pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
     let mut claims = evidence.due.clone();
     let facts = || evidence.facts.iter().map(|fact| fact.id.clone()).collect();
@@ -27,7 +27,7 @@ pub fn judge(evidence: &Evidence) -> Vec<Verdict> {
 pub fn judge_one(evidence: &Evidence, claim: &Claim) -> Verdict {
     match located(evidence, claim) {
         Ok((mut finding, at)) => {
-            if let Some(why) = told::tls_settings(evidence, claim).filter(|_| !finding.held) {
+            if let Some(why) = settings::tls_settings(evidence, claim).filter(|_| !finding.held) {
                 finding.observed = format!("{}; {why}", finding.observed);
             }
             finding.verdict(claim, sentence(evidence, claim), at)
@@ -43,10 +43,10 @@ pub fn judge_one(evidence: &Evidence, claim: &Claim) -> Verdict {
     }
 }
 
-/// A fact brings its own sentence.
+/// A fact brings its own sentence, and one that was never shown is named in the words in which it was due.
 fn sentence(evidence: &Evidence, claim: &Claim) -> String {
     let own = evidence.facts.iter().find(|fact| fact.id == *claim).map(|fact| fact.claim.clone());
-    own.unwrap_or_else(|| claim.sentence())
+    own.or_else(|| evidence.sentences.get(claim).cloned()).unwrap_or_else(|| claim.sentence())
 }
 
 fn located(evidence: &Evidence, claim: &Claim) -> Result<Located> {
@@ -58,7 +58,7 @@ fn located(evidence: &Evidence, claim: &Claim) -> Result<Located> {
             of_proxy(evidence, claim.kind, (cluster, namespace, service_account))
         }
         Subject::After { .. } | Subject::Fact { .. } => fact::of(evidence, claim),
-        Subject::Story(story) => fact::told(evidence, story),
+        Subject::Scenario(scenario) => fact::completed(evidence, scenario),
     }
 }
 
@@ -70,8 +70,8 @@ fn of_way(evidence: &Evidence, kind: Kind, way: &Way) -> Result<Located> {
         Kind::RemoteAnswers => path::remote_answers(evidence, way),
         Kind::ThroughRemoteGateway => path::through_remote_gateway(evidence, way),
         Kind::GatewayCounted => path::gateway_counted(evidence, way),
-        Kind::ServerSvid => handshake::server_vouched(evidence, way),
-        Kind::ClientSvid => handshake::client_vouched(evidence, way),
+        Kind::ServerSvid => handshake::server_svid(evidence, way),
+        Kind::ClientSvid => handshake::client_svid(evidence, way),
         Kind::OneConnection => connection::one_connection(evidence, way),
         Kind::NothingOfIstiodUsed => istiod::used_nothing_of_istiod(evidence, way),
         Kind::RefusedWithoutPeerBundle => refusal::was_refused(evidence, Control::PeerBundleTakenAway, way),

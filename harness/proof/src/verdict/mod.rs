@@ -1,7 +1,7 @@
 //! Judging: pure functions from evidence to verdicts.
 //!
 //! A [`Finding`] says whether something is as it must be, in words fit for a ticket; a [`Verdict`] is a
-//! finding about a claim. The small findings (`vouched`, `passed`, `refused` …) can be used by themselves;
+//! finding about a claim. The small findings (`verified`, `passed`, `refused` …) can be used by themselves;
 //! the judgements of the files below put them together over a document of [`crate::evidence`], and
 //! [`judge()`] asks for each [`crate::claim`] that is due.
 //!
@@ -34,12 +34,12 @@ pub mod refusal;
 mod tests;
 
 mod judge;
-mod told;
+mod settings;
 
 use serde::{Deserialize, Serialize};
 
 pub use connection::same_connection;
-pub use handshake::vouched;
+pub use handshake::verified;
 pub use held::trusts;
 pub use istiod::not_from_istiod;
 pub use judge::{judge, judge_one};

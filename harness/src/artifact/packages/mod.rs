@@ -185,7 +185,7 @@ impl Packages {
     }
 }
 
-/// What a artifacts is put together from; every other artifact is a part of one of these.
+/// What the artifacts are put together from; every other artifact is a part of one of these.
 fn delivered(lock: &Lock) -> impl Iterator<Item = &'static str> + use<> {
     let is_delivered = |artifact: &&recipes::Artifact| match artifact.recipe {
         Recipe::Image(_) | Recipe::Node => true,

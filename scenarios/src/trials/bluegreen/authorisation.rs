@@ -1,12 +1,12 @@
 //! Is a good certificate enough? Green's Envoy lets one identity through.
 
-use crate::{Fixture, Pods, stories};
+use crate::{Fixture, Pods, scenarios};
 use harness::Result;
 use proof::evidence::Must;
 
 use super::{BLUE, GREEN, GREEN_ENVOY, SLEEP, ask, bring_blue_envoy, id, pem, record, said, scene};
 
-stories! {
+scenarios! {
     "blue-green-authorisation" => only_the_listed_identity_gets_through {
         LISTED_ANSWERED: "[S2-13] the listed identity is answered",
         UNLISTED_REFUSED: "[S2-13] an identity that the rule does not list is refused",
@@ -44,7 +44,7 @@ async fn only_the_listed_identity_gets_through(fixture: &mut Fixture<'_>) -> Res
     );
     fixture.shows(
         REFUSED_HAD_VALID_SVID,
-        Must::BeVouchedFor { by: fixture.cluster(BLUE)?.name.clone(), id: id(fixture, "blue", "unlisted")? },
+        Must::BeSvid { by: fixture.cluster(BLUE)?.name.clone(), id: id(fixture, "blue", "unlisted")? },
         pem(&record.downstream_peer_cert),
     );
 

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::{Fixture, Pods, stories};
+use crate::{Fixture, Pods, scenarios};
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::Node;
 use kube::api::{Api, ListParams};
@@ -10,7 +10,7 @@ use proof::evidence::Must;
 
 use super::{BLUE, BLUE_ENVOY, GREEN, GREEN_ENVOY, SLEEP, ask, id, listed, pem, record, said, scene};
 
-stories! {
+scenarios! {
     "blue-green-demo" => a_quote_crosses_from_blues_mesh_to_green {
         AGENT_LISTED: "[S2-7, S2-15] Blue's server lists Green's agent, attested by the join token, under \
             an ID of that kind",
@@ -62,9 +62,9 @@ async fn a_quote_crosses_from_blues_mesh_to_green(fixture: &mut Fixture<'_>) -> 
 }
 
 async fn clusters(fixture: &mut Fixture<'_>) -> Result<()> {
-    for (index, fact) in [(BLUE, BLUE_IS_KIND), (GREEN, GREEN_IS_KIND)] {
-        let name = fixture.cluster(index)?.name.clone();
-        let nodes: Api<Node> = Api::all(fixture.api(index)?.clone());
+    for (cluster, fact) in [(BLUE, BLUE_IS_KIND), (GREEN, GREEN_IS_KIND)] {
+        let name = fixture.cluster(cluster)?.name.clone();
+        let nodes: Api<Node> = Api::all(fixture.api(cluster)?.clone());
         let nodes = nodes.list(&ListParams::default()).await;
         let nodes = nodes.map_err(|e| Error::new(Code::Evidence, "cannot list nodes").because(e))?.items;
         let ids = nodes.into_iter().filter_map(|node| node.spec?.provider_id);
@@ -134,12 +134,12 @@ async fn handshakes(fixture: &mut Fixture<'_>) -> Result<()> {
     );
     fixture.shows(
         GREEN_SHOWED_SVID,
-        Must::BeVouchedFor { by: by.clone(), id: id(fixture, "green", "envoy")? },
+        Must::BeSvid { by: by.clone(), id: id(fixture, "green", "envoy")? },
         pem(&at_blue.upstream_peer_cert),
     );
     fixture.shows(
         BLUE_SHOWED_SVID,
-        Must::BeVouchedFor { by, id: id(fixture, "blue", "envoy")? },
+        Must::BeSvid { by, id: id(fixture, "blue", "envoy")? },
         pem(&at_green.downstream_peer_cert),
     );
     let versions =

@@ -7,22 +7,22 @@ mod restart;
 mod robust;
 mod token;
 
-use crate::trial::Story;
+use crate::trial::Scenario;
 
 use std::fmt::Display;
 
-use crate::{Fixture, Pods};
+use crate::{CLUSTER1, CLUSTER2, Fixture, Nth, Pods};
 use harness::{Code, Error, Result, render, spire};
 use proof::envoy::Record;
 use proof::evidence::Reply;
 use proof::identity::{Pem, SpiffeId};
 use serde_json::Value;
 
-pub(super) const STORIES: &[&[Story]] =
-    &[authorisation::STORIES, demo::STORIES, restart::STORIES, robust::STORIES, token::STORIES];
+pub(super) const SCENARIOS: &[&[Scenario]] =
+    &[authorisation::SCENARIOS, demo::SCENARIOS, restart::SCENARIOS, robust::SCENARIOS, token::SCENARIOS];
 
-const BLUE: usize = 0;
-const GREEN: usize = 1;
+const BLUE: Nth = CLUSTER1;
+const GREEN: Nth = CLUSTER2;
 const SLEEP: Pods<'_> = Pods("blue", "app=sleep");
 const BLUE_ENVOY: Pods<'_> = Pods("blue", "app=envoy");
 const GREEN_ENVOY: Pods<'_> = Pods("green", "app=envoy");
@@ -87,7 +87,7 @@ async fn bring_all(fixture: &mut Fixture<'_>, agent: &Agent) -> Result<()> {
     bring_green_envoy(fixture, "1").await?;
     fixture.bring(BLUE, "bluegreen/blue.yaml", &[]).await?;
     bring_blue_envoy(fixture, "envoy").await?;
-    for (index, namespace, name) in [
+    for (cluster, namespace, name) in [
         (GREEN, "green", "quote-trust"),
         (GREEN, "green", "quote-doubt"),
         (GREEN, "green", "spire-agent"),
@@ -95,7 +95,7 @@ async fn bring_all(fixture: &mut Fixture<'_>, agent: &Agent) -> Result<()> {
         (BLUE, "blue", "sleep"),
         (BLUE, "blue", "envoy"),
     ] {
-        fixture.ready(index, namespace, name).await?;
+        fixture.ready(cluster, namespace, name).await?;
     }
     // kube-proxy and istiod need a moment for new Services; what is judged is asked after that.
     fixture
@@ -150,8 +150,8 @@ fn id(fixture: &Fixture<'_>, namespace: &str, account: &str) -> Result<SpiffeId>
 }
 
 /// What a cluster's SPIRE server is believed by, as PEM.
-async fn bundle_of(fixture: &Fixture<'_>, index: usize) -> Result<String> {
-    spire::command(fixture.api(index)?, &["bundle", "show"]).await
+async fn bundle_of(fixture: &Fixture<'_>, cluster: Nth) -> Result<String> {
+    spire::command(fixture.api(cluster)?, &["bundle", "show"]).await
 }
 
 /// The document's test command: curl in the `sleep` pod asks an Envoy of Blue.
@@ -164,8 +164,8 @@ fn said(reply: &Reply) -> String {
 }
 
 /// What one of our Envoys recorded of a request.
-async fn record(fixture: &Fixture<'_>, index: usize, of: Pods<'_>, request: &str) -> Result<Record> {
-    let log = fixture.until("the Envoy's record", request, || fixture.log(index, of, ENVOY)).await?;
+async fn record(fixture: &Fixture<'_>, cluster: Nth, of: Pods<'_>, request: &str) -> Result<Record> {
+    let log = fixture.until("the Envoy's record", request, || fixture.log(cluster, of, ENVOY)).await?;
     let found =
         Record::all_in(&log)?.into_iter().rfind(|record| record.request_id.as_deref() == Some(request));
     found.ok_or_else(|| {

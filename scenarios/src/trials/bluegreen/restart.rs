@@ -1,12 +1,12 @@
 //! What happens when Green's agent starts again? Its token is used up.
 
-use crate::{Fixture, stories};
+use crate::{Fixture, scenarios};
 use harness::Result;
 use proof::evidence::Must;
 
 use super::{AGENT, Agent, BLUE, GREEN, GREEN_ENVOY, ask, bring_green_envoy, id, lines, node, said, scene};
 
-stories! {
+scenarios! {
     "blue-green-restart" => an_agent_that_lost_its_svid_says_so_and_needs_a_new_token {
         SVID_ON_DISK_SUFFICES: "[S2-16] an agent that starts again with its key and SVID on disk goes on \
             with them and needs no token",
@@ -83,7 +83,7 @@ async fn an_agent_that_lost_its_svid_says_so_and_needs_a_new_token(fixture: &mut
     let held = fixture.own_certificate(GREEN, GREEN_ENVOY).await?;
     fixture.shows(
         SVID_HELD_AGAIN,
-        Must::BeVouchedFor { by: fixture.cluster(BLUE)?.name.clone(), id: id(fixture, "green", "envoy")? },
+        Must::BeSvid { by: fixture.cluster(BLUE)?.name.clone(), id: id(fixture, "green", "envoy")? },
         held,
     );
     Ok(())

@@ -1,6 +1,6 @@
 //! Can the set-up be run again? The document's own script cannot.
 
-use crate::{Fixture, stories};
+use crate::{Fixture, Nth, scenarios};
 use harness::Result;
 use harness::kube::delete::delete;
 use harness::kube::inventory::Inventory;
@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::{BLUE, GREEN, ask, bring_all, said, scene};
 
-stories! {
+scenarios! {
     "blue-green-robust" => the_set_up_can_be_repeated_and_resumed {
         BLUE_OBJECTS_UNCHANGED: "[S2-11] bringing all of it a second time changes no object in Blue",
         GREEN_OBJECTS_UNCHANGED: "[S2-11] bringing all of it a second time changes no object in Green",
@@ -32,8 +32,8 @@ async fn the_set_up_can_be_repeated_and_resumed(fixture: &mut Fixture<'_>) -> Re
         (BLUE, BLUE_OBJECTS_UNCHANGED, BLUE_PODS_UNCHANGED),
         (GREEN, GREEN_OBJECTS_UNCHANGED, GREEN_PODS_UNCHANGED),
     ];
-    for ((index, objects, no_pod), before) in unchanged.into_iter().zip(&before) {
-        let now = inventory(fixture, index).await?;
+    for ((cluster, objects, no_pod), before) in unchanged.into_iter().zip(&before) {
+        let now = inventory(fixture, cluster).await?;
         let different = before.0.until(&now.0);
         fixture.shows(
             objects,
@@ -59,8 +59,8 @@ async fn the_set_up_can_be_repeated_and_resumed(fixture: &mut Fixture<'_>) -> Re
 }
 
 /// What the cluster holds, and the pods of the two namespaces.
-async fn inventory(fixture: &Fixture<'_>, index: usize) -> Result<(Inventory, String)> {
-    let api = fixture.api(index)?;
+async fn inventory(fixture: &Fixture<'_>, cluster: Nth) -> Result<(Inventory, String)> {
+    let api = fixture.api(cluster)?;
     let mut uids = Vec::new();
     for namespace in ["blue", "green"] {
         uids.extend(

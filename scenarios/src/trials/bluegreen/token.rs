@@ -1,13 +1,13 @@
 //! How does Green's agent come to trust Blue's server, and the server to trust it?
 
-use crate::{Fixture, Pods, stories};
+use crate::{Fixture, Pods, scenarios};
 use harness::{Result, spire};
 use proof::evidence::Must;
 use proof::identity::entries_of;
 
 use super::{AGENT, Agent, BLUE, GREEN, bundle_of, lines, listed, node};
 
-stories! {
+scenarios! {
     "blue-green-bundle" => an_agent_with_the_wrong_bundle_refuses_the_server_and_keeps_its_token {
         WRONG_BUNDLE_REFUSED: "[S2-12] an agent that was given another server's bundle refuses Blue's \
             server, and its log says that an unknown authority signed",

@@ -1,12 +1,12 @@
 //! What does the SPIRE agent's configuration decide? (004: steps 5 and 6, the two tables of settings)
 
 use crate::shows::Shows;
-use crate::{CURL, Fixture, Pods, stories};
+use crate::{CLUSTER1, CLUSTER2, CURL, Fixture, Pods, scenarios};
 use harness::Result;
 use harness::kube::rollout::Workload;
 use proof::evidence::Must;
 
-stories! {
+scenarios! {
     "agent-socket" => the_agents_configuration_is_ours_and_its_socket_must_be_called_socket {
         SOCKET_TO_CHANGE: "the setting is in the configuration to be changed",
         AGENTS_ARE_NEW: "[S4-8] agents restarted by their label are new pods, and ready",
@@ -35,29 +35,29 @@ const SHORT: Pods<'static> = Pods("short-lived", "app=short-lived");
 async fn the_agents_configuration_is_ours_and_its_socket_must_be_called_socket(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let first = fixture.pod(0, AGENT).await?.metadata.uid;
+    let first = fixture.pod(CLUSTER1, AGENT).await?.metadata.uid;
     configure(fixture, SOCKET_TO_CHANGE, "public/socket", "public/agent.sock").await?;
     fixture.shows(
         AGENTS_ARE_NEW,
         Must::be("new"),
-        if fixture.pod(0, AGENT).await?.metadata.uid == first { "the same" } else { "new" },
+        if fixture.pod(CLUSTER1, AGENT).await?.metadata.uid == first { "the same" } else { "new" },
     );
-    let now = fixture.setting(0, crate::AGENT, "agent.conf").await?;
+    let now = fixture.setting(CLUSTER1, crate::AGENT, "agent.conf").await?;
     fixture.shows(CONFIGURATION_STAYS, Must::have(["public/agent.sock"]), now);
 
-    fixture.bring(0, "guide/short-lived.yaml", &[]).await?;
+    fixture.bring(CLUSTER1, "guide/short-lived.yaml", &[]).await?;
     let log = fixture
         .until("the sidecar's words", "failed to set up UDS", async || {
-            fixture.log(0, SHORT, "istio-proxy").await
+            fixture.log(CLUSTER1, SHORT, "istio-proxy").await
         })
         .await?;
     let words: Vec<_> = log.lines().filter(|line| line.to_lowercase().contains("sds")).collect();
     fixture.shows(SOCKET_NOT_FOUND, Must::lack(["Existing workload SDS socket found"]), words.join("\n"));
     fixture.shows(CANNOT_SERVE_ISTIODS, Must::have(["failed to set up UDS"]), words.join("\n"));
-    let standing = fixture.standing(0, SHORT).await?;
+    let standing = fixture.standing(CLUSTER1, SHORT).await?;
     fixture.shows(SHORT_NOT_READY, Must::lack(["2/2"]), standing);
     let driver = Pods("spire", "app=spiffe-csi-driver");
-    let drivers = fixture.standing(0, driver).await?;
+    let drivers = fixture.standing(CLUSTER1, driver).await?;
     fixture.shows(DRIVER_READY, Must::have(["2/2"]), drivers);
     Ok(())
 }
@@ -73,10 +73,10 @@ async fn peers_bundles_reach_sidecars_only_by_the_documented_names(fixture: &mut
     .await?;
     let seen = fixture.until("one bundle alone", "1 trust domain", async || domains(fixture).await).await?;
     fixture.shows(OWN_DOMAIN_ALONE, Must::be("1 trust domain"), seen);
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(1)?.version);
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(CLUSTER2)?.version);
     let reply = fixture
         .until("the refusal", "503", async || {
-            Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
+            Ok(fixture.ask(CLUSTER1, CURL, "curl", &url).await?.status.to_string())
         })
         .await?;
     fixture.shows(FAR_CLUSTER_REFUSED, Must::be("503"), reply);
@@ -89,13 +89,13 @@ async fn peers_bundles_reach_sidecars_only_by_the_documented_names_again(
 ) -> Result<()> {
     let seen = fixture.until("all bundles", "2 trust domains", async || domains(fixture).await).await?;
     fixture.shows(EVERY_DOMAIN_BELIEVED, Must::be("2 trust domains"), seen);
-    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await
+    fixture.mesh.answers_again(&fixture.mesh.way(CLUSTER1, CLUSTER2)?).await
 }
 
 /// How many trust domains curl's proxy believes.
 async fn domains(fixture: &Fixture<'_>) -> Result<String> {
     use proof::envoy::Trust;
-    let count = match fixture.held(0, CURL).await?.trust("ROOTCA") {
+    let count = match fixture.held(CLUSTER1, CURL).await?.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => all.len(),
         // One pool of roots is what the agent serves for one trust domain.
         Some(Trust::AnyName(_)) => 1,
@@ -106,9 +106,9 @@ async fn domains(fixture: &Fixture<'_>) -> Result<String> {
 
 /// Changes the agent's configuration and restarts it.
 async fn configure(fixture: &mut Fixture<'_>, is_there: Shows, from: &str, to: &str) -> Result<()> {
-    let conf = fixture.setting(0, crate::AGENT, "agent.conf").await?;
+    let conf = fixture.setting(CLUSTER1, crate::AGENT, "agent.conf").await?;
     let changed = conf.replace(from, to);
     fixture.shows(is_there, Must::have([from]), conf);
-    fixture.set(0, crate::AGENT, "agent.conf", &changed).await?;
-    fixture.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
+    fixture.set(CLUSTER1, crate::AGENT, "agent.conf", &changed).await?;
+    fixture.restart(CLUSTER1, "spire", "spire-agent", Workload::DaemonSet).await
 }

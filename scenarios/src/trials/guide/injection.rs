@@ -1,12 +1,12 @@
 //! Which way of giving a sidecar SPIRE's socket works? (004: Q1, Q5, the version matrix.) Asked of the API server
 //! and the injector by a dry run, which makes nothing.
 
-use crate::{Fixture, Pods, stories};
+use crate::{CLUSTER1, Fixture, Pods, scenarios};
 use harness::Result;
 use proof::evidence::Must;
 use serde_json::{Value, json};
 
-stories! {
+scenarios! {
     "injection" => a_volume_alone_is_what_every_sidecar_takes {
         VOLUME_ALONE_ADMITTED: "[S4-36, S4-46] a template with the volume alone is admitted",
         CONTAINER_MAKES_A_SECOND_PROXY: "[S4-36, S4-40, S4-46, S4-52] the documented template, with a \
@@ -44,14 +44,15 @@ async fn a_volume_alone_is_what_every_sidecar_takes(fixture: &mut Fixture<'_>) -
         (ANNOTATIONS_ADMITTED_WITHOUT_NATIVE, Must::be("admitted"), old_volumes),
     ];
     for (fact, must, annotations) in cases {
-        let said = fixture.admission(0, &pod(&annotations)).await?;
+        let said = fixture.admission(CLUSTER1, &pod(&annotations)).await?;
         fixture.shows(fact, must, said);
     }
-    fixture.bring(0, "guide/annotated.yaml", &[]).await?;
-    fixture.ready(0, ANNOTATED.0, "annotated").await?;
-    let by = fixture.cluster(0)?.name.clone();
-    let (id, pem) = (fixture.id(0, ANNOTATED).await?, fixture.own_certificate(0, ANNOTATED).await?);
-    fixture.shows(ANNOTATED_POD_ON_SPIRE, Must::BeVouchedFor { by, id }, pem);
+    fixture.bring(CLUSTER1, "guide/annotated.yaml", &[]).await?;
+    fixture.ready(CLUSTER1, ANNOTATED.0, "annotated").await?;
+    let by = fixture.cluster(CLUSTER1)?.name.clone();
+    let (id, pem) =
+        (fixture.id(CLUSTER1, ANNOTATED).await?, fixture.own_certificate(CLUSTER1, ANNOTATED).await?);
+    fixture.shows(ANNOTATED_POD_ON_SPIRE, Must::BeSvid { by, id }, pem);
     Ok(())
 }
 

@@ -7,13 +7,13 @@ mod paths;
 mod registration;
 mod secrets;
 
-use crate::trial::Story;
+use crate::trial::Scenario;
 
-pub(super) const STORIES: &[&[Story]] = &[
-    agent::STORIES,
-    control::STORIES,
-    injection::STORIES,
-    paths::STORIES,
-    registration::STORIES,
-    secrets::STORIES,
+pub(super) const SCENARIOS: &[&[Scenario]] = &[
+    agent::SCENARIOS,
+    control::SCENARIOS,
+    injection::SCENARIOS,
+    paths::SCENARIOS,
+    registration::SCENARIOS,
+    secrets::SCENARIOS,
 ];

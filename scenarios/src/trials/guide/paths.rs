@@ -1,13 +1,15 @@
 //! Which way does traffic between the clusters take, and what must be there for it? (004: parts B3, C1, 4, 5)
 
 use crate::shows::Shows;
-use crate::{CURL, Fixture, GATEWAY, HELLOWORLD, MESH, OUTSIDER, deployment, stories};
+use crate::{
+    CLUSTER1, CLUSTER2, CURL, Fixture, GATEWAY, HELLOWORLD, MESH, Nth, OUTSIDER, deployment, scenarios,
+};
 use harness::{Code, Error, Result};
 use proof::evidence::Must;
 use proof::topology::Cluster;
 use serde_json::json;
 
-stories! {
+scenarios! {
     "reached" => gateway_and_bundle_endpoint_are_reached_from_the_other_cluster {
         GATEWAY_REACHED each way: "[S4-1] port 15443 of {to} is reached from {from}",
         NO_NEIGHBOUR each way: "[S4-1] port 15443 of {to} has no neighbour: the next port is refused from \
@@ -40,7 +42,7 @@ stories! {
     },
 }
 
-const WAYS: [(usize, usize); 2] = [(0, 1), (1, 0)];
+const WAYS: [(Nth, Nth); 2] = [(CLUSTER1, CLUSTER2), (CLUSTER2, CLUSTER1)];
 
 /// If this fails, a firewall is in the way, or an endpoint speaks for somebody else.
 async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(
@@ -66,24 +68,21 @@ async fn gateway_and_bundle_endpoint_are_reached_from_the_other_cluster(
         );
         let id = format!("spiffe://{}/spire/server", far.trust_domain).parse();
         let id = id.map_err(|e| Error::new(Code::Evidence, "the server's ID").because(e))?;
-        fixture.shows(
-            BUNDLE_ENDPOINT_IS_THE_SERVER.on(&way),
-            Must::BeVouchedFor { by: far.name.clone(), id },
-            got,
-        );
+        fixture.shows(BUNDLE_ENDPOINT_IS_THE_SERVER.on(&way), Must::BeSvid { by: far.name.clone(), id }, got);
     }
     Ok(())
 }
 
 /// If this fails, traffic takes another way than people draw, or needs more than they think.
 async fn the_far_gateway_alone_carries_the_traffic(fixture: &mut Fixture<'_>) -> Result<()> {
-    let far = fixture.cluster(1)?.clone();
-    let gateway = format!("{}:15443", fixture.mesh.address(1)?);
-    let local = fixture.pod(0, HELLOWORLD).await?;
+    let far = fixture.cluster(CLUSTER2)?.clone();
+    let gateway = format!("{}:15443", fixture.mesh.address(CLUSTER2)?);
+    let local = fixture.pod(CLUSTER1, HELLOWORLD).await?;
     let local = local.status.and_then(|status| status.pod_ip).unwrap_or_default();
     let near_pod = format!("{local}:5000::cx_active::");
-    let known =
-        fixture.until("the near pod's endpoint", &near_pod, || fixture.admin(0, CURL, "/clusters")).await?;
+    let known = fixture
+        .until("the near pod's endpoint", &near_pod, || fixture.admin(CLUSTER1, CURL, "/clusters"))
+        .await?;
     let all: String = known
         .lines()
         .filter(|line| {
@@ -92,12 +91,12 @@ async fn the_far_gateway_alone_carries_the_traffic(fixture: &mut Fixture<'_>) ->
         .map(|line| format!("{line}\n"))
         .collect();
     fixture.shows(KNOWN_BY_POD_AND_GATEWAY, Must::have([format!("{local}:5000"), gateway]), all);
-    let networks = fixture.setting(0, MESH, "meshNetworks").await?;
+    let networks = fixture.setting(CLUSTER1, MESH, "meshNetworks").await?;
     fixture.shows(NETWORKS_EMPTY, Must::be("networks: {}"), networks);
-    scale_away(fixture, 0, NEAR_GATEWAY_GONE).await?;
+    scale_away(fixture, CLUSTER1, NEAR_GATEWAY_GONE).await?;
     let reply = asked(fixture, &far).await?;
     fixture.shows(FAR_GATEWAY_SUFFICES, Must::be("200"), reply);
-    scale_away(fixture, 1, FAR_GATEWAY_GONE).await?;
+    scale_away(fixture, CLUSTER2, FAR_GATEWAY_GONE).await?;
     let reply = fixture.until("the loss of the way", "503", async || asked(fixture, &far).await).await?;
     fixture.shows(NO_WAY_WITHOUT_IT, Must::be("503"), reply);
     Ok(())
@@ -105,8 +104,8 @@ async fn the_far_gateway_alone_carries_the_traffic(fixture: &mut Fixture<'_>) ->
 
 /// If this fails, the way that far-gateway took away is not back.
 async fn the_far_gateway_alone_carries_the_traffic_again(fixture: &mut Fixture<'_>) -> Result<()> {
-    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await?;
-    let far = fixture.cluster(1)?.clone();
+    fixture.mesh.answers_again(&fixture.mesh.way(CLUSTER1, CLUSTER2)?).await?;
+    let far = fixture.cluster(CLUSTER2)?.clone();
     let reply = asked(fixture, &far).await?;
     fixture.shows(WAY_IS_BACK, Must::be("200"), reply);
     Ok(())
@@ -114,13 +113,13 @@ async fn the_far_gateway_alone_carries_the_traffic_again(fixture: &mut Fixture<'
 
 /// If this fails, a cluster is found by other means than its remote secret.
 async fn without_the_remote_secret_the_far_cluster_is_unknown(fixture: &mut Fixture<'_>) -> Result<()> {
-    let far = fixture.cluster(1)?.clone();
+    let far = fixture.cluster(CLUSTER2)?.clone();
     let name = format!("istio-remote-secret-{}", far.name);
     let secret = crate::secret("istio-system", &name);
-    let found = fixture.read(0, &secret).await?.metadata.labels.unwrap_or_default();
+    let found = fixture.read(CLUSTER1, &secret).await?.metadata.labels.unwrap_or_default();
     let labels: Vec<_> = found.iter().map(|(name, value)| format!("{name}={value}")).collect();
     fixture.shows(SECRET_FOUND_BY_LABEL, Must::have(["istio/multiCluster=true"]), labels.join(" "));
-    fixture.remove(0, &secret).await?;
+    fixture.remove(CLUSTER1, &secret).await?;
     let reply =
         fixture.until("the loss of the far cluster", "503", async || asked(fixture, &far).await).await?;
     fixture.shows(NO_ANSWER_WITHOUT_IT, Must::be("503"), reply);
@@ -129,29 +128,29 @@ async fn without_the_remote_secret_the_far_cluster_is_unknown(fixture: &mut Fixt
 
 /// If this fails, the way that remote-secret took away is not back.
 async fn without_the_remote_secret_the_far_cluster_is_unknown_again(fixture: &mut Fixture<'_>) -> Result<()> {
-    fixture.mesh.answers_again(&fixture.mesh.way(0, 1)?).await?;
-    let far = fixture.cluster(1)?.clone();
+    fixture.mesh.answers_again(&fixture.mesh.way(CLUSTER1, CLUSTER2)?).await?;
+    let far = fixture.cluster(CLUSTER2)?.clone();
     let reply = asked(fixture, &far).await?;
     fixture.shows(FAR_CLUSTER_IS_BACK, Must::be("200"), reply);
     Ok(())
 }
 
-async fn connect(fixture: &Fixture<'_>, from: usize, url: &str) -> Result<String> {
+async fn connect(fixture: &Fixture<'_>, from: Nth, url: &str) -> Result<String> {
     Ok(fixture.run(from, OUTSIDER, "curl", &["curl", "-skv", "-m", "5", url]).await?.stderr)
 }
 
 async fn asked(fixture: &Fixture<'_>, far: &Cluster) -> Result<String> {
     let url = format!("http://helloworld-{}.istio-test:5000/hello", far.version);
-    Ok(fixture.ask(0, CURL, "curl", &url).await?.status.to_string())
+    Ok(fixture.ask(CLUSTER1, CURL, "curl", &url).await?.status.to_string())
 }
 
 /// Takes every pod of the east-west gateway away.
-async fn scale_away(fixture: &mut Fixture<'_>, index: usize, gone: Shows) -> Result<()> {
+async fn scale_away(fixture: &mut Fixture<'_>, cluster: Nth, gone: Shows) -> Result<()> {
     let gateway = deployment("istio-system", "east-west-istio");
-    fixture.change(index, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
+    fixture.change(cluster, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
     let left = fixture
         .until("the gateway's end", "none", async || {
-            Ok(fixture.pod(index, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
+            Ok(fixture.pod(cluster, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
         })
         .await?;
     fixture.shows(gone, Must::be("none"), left);

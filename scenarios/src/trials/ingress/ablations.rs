@@ -1,12 +1,12 @@
 //! Which parts of the patch (000) does the gateway need? Each gateway here lacks some of them.
 
-use crate::{Fixture, Map, Pods, stories};
+use crate::{CLUSTER1, Fixture, Map, Pods, scenarios};
 use harness::Result;
 use proof::evidence::Must;
 
-use crate::trials::ingress::{NS, backends, bring, meets_by_its_svid, through, told};
+use crate::trials::ingress::{NS, backends, bring, meets_by_its_svid, said, through};
 
-stories! {
+scenarios! {
     "ingress-ablations" => the_socket_is_enough_and_nothing_else_replaces_it {
         SOCKET_ALONE_HOLDS_SVID: "[S0-3, S0-6, S0-16, S0-17, S0-18] with the socket's volume alone, no \
             trust root named, no bundle mounted and no variable set, the gateway's certificate is its own \
@@ -36,21 +36,21 @@ stories! {
 
 /// If this fails, a line of the patch that is thought to do nothing does something, or the other way round.
 async fn the_socket_is_enough_and_nothing_else_replaces_it(fixture: &mut Fixture<'_>) -> Result<()> {
-    let here = fixture.cluster(0)?.name.clone();
+    let here = fixture.cluster(CLUSTER1)?.name.clone();
     bring(fixture, &["socket-only", "annotations-only", "unlabelled", "istio-ingress"]).await?;
     // Not SPIRE's root but istiod's, where the patch names it.
-    let other = fixture.setting(0, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
+    let other = fixture.setting(CLUSTER1, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
     let other = match other {
         Ok(root) => root,
         // A new namespace gets it from istiod in a moment.
-        Err(_) => fixture.setting(0, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
+        Err(_) => fixture.setting(CLUSTER1, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
     };
-    fixture.bring(0, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
-    fixture.patch(0, "ingress/documented-patch.yaml", &[]).await?;
+    fixture.bring(CLUSTER1, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
+    fixture.patch(CLUSTER1, "ingress/documented-patch.yaml", &[]).await?;
     let socket = |gateway, registered| [("GATEWAY", gateway), ("REGISTERED", registered)];
-    fixture.patch(0, "ingress/socket-patch.yaml", &socket("socket-only", "true")).await?;
-    fixture.patch(0, "ingress/socket-patch.yaml", &socket("unlabelled", "false")).await?;
-    fixture.patch(0, "ingress/annotations-patch.yaml", &[("GATEWAY", "annotations-only")]).await?;
+    fixture.patch(CLUSTER1, "ingress/socket-patch.yaml", &socket("socket-only", "true")).await?;
+    fixture.patch(CLUSTER1, "ingress/socket-patch.yaml", &socket("unlabelled", "false")).await?;
+    fixture.patch(CLUSTER1, "ingress/annotations-patch.yaml", &[("GATEWAY", "annotations-only")]).await?;
 
     for (gateway, claims, verified) in [
         (
@@ -65,31 +65,31 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it(fixture: &mut Fixture
         ),
     ] {
         let passage = meets_by_its_svid(fixture, gateway, claims).await?;
-        let backend = fixture.id(0, crate::trials::ingress::BACKEND).await?;
-        let theirs = Must::BeVouchedFor { by: here.clone(), id: backend };
+        let backend = fixture.id(CLUSTER1, crate::trials::ingress::BACKEND).await?;
+        let theirs = Must::BeSvid { by: here.clone(), id: backend };
         fixture.shows(verified, theirs, backends(&passage));
     }
 
-    fixture.ready(0, NS, "annotations-only").await?;
+    fixture.ready(CLUSTER1, NS, "annotations-only").await?;
     let pods = Pods(NS, "app=annotations-only");
-    let spec = serde_json::to_string(&fixture.pod(0, pods).await?.spec).unwrap_or_default();
+    let spec = serde_json::to_string(&fixture.pod(CLUSTER1, pods).await?.spec).unwrap_or_default();
     fixture.shows(ANNOTATIONS_NOT_READ, Must::lack(["csi.spiffe.io", "\"name\":\"spire-bundle\""]), spec);
-    let own = fixture.own_certificate(0, pods).await?;
+    let own = fixture.own_certificate(CLUSTER1, pods).await?;
     fixture.shows(ANNOTATED_FALLS_BACK, Must::BeIstiods { of: here.clone() }, own);
     let passage = through(fixture, "annotations-only", "503").await?;
     fixture.shows(
         ANNOTATED_REFUSES_BACKENDS,
         Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]),
-        told(&passage),
+        said(&passage),
     );
 
     let pods = Pods(NS, "app=unlabelled");
     let waits = fixture.until("the certificate that Envoy waits for", "\"default\"", || {
-        fixture.admin(0, pods, "/config_dump?resource=dynamic_warming_secrets")
+        fixture.admin(CLUSTER1, pods, "/config_dump?resource=dynamic_warming_secrets")
     });
     let waits = waits.await?;
     fixture.shows(UNLABELLED_WAITS, Must::have(["\"default\""]), waits);
-    let standing = fixture.stands(0, pods, "0/1 Running").await?;
+    let standing = fixture.stands(CLUSTER1, pods, "0/1 Running").await?;
     fixture.shows(UNLABELLED_NOT_READY, Must::be("0/1 Running"), standing);
     Ok(())
 }

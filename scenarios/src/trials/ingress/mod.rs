@@ -1,20 +1,20 @@
-//! What the stories of the ingress gateway (document 000) share: the gateway, and asking through it.
+//! What the scenarios of the ingress gateway (document 000) share: the gateway, and asking through it.
 
 mod ablations;
 mod patch;
 mod variants;
 
 use crate::shows::Shows;
-use crate::trial::Story;
+use crate::trial::Scenario;
 
-use crate::{Fixture, HELLOWORLD, OUTSIDER, Pods};
+use crate::{CLUSTER1, Fixture, HELLOWORLD, OUTSIDER, Pods};
 use harness::Result;
 use harness::kube::pods::pods;
 use kube::ResourceExt;
 use proof::envoy::{Cause, Record};
 use proof::evidence::{Must, Reply};
 
-pub(super) const STORIES: &[&[Story]] = &[ablations::STORIES, patch::STORIES, variants::STORIES];
+pub(super) const SCENARIOS: &[&[Scenario]] = &[ablations::SCENARIOS, patch::SCENARIOS, variants::SCENARIOS];
 
 /// Where the gateways are.
 pub const NS: &str = "istio-ingress";
@@ -28,16 +28,16 @@ pub fn labels(gateway: &str) -> String {
 
 /// Brings gateways as the chart makes them, with nothing of SPIRE's in them yet.
 pub async fn bring(fixture: &mut Fixture<'_>, gateways: &[&str]) -> Result<()> {
-    fixture.bring(0, "ingress/ground.yaml", &[]).await?;
+    fixture.bring(CLUSTER1, "ingress/ground.yaml", &[]).await?;
     for gateway in gateways {
-        fixture.bring(0, "ingress/gateway.yaml", &[("GATEWAY", gateway), ("AUTO", "auto")]).await?;
+        fixture.bring(CLUSTER1, "ingress/gateway.yaml", &[("GATEWAY", gateway), ("AUTO", "auto")]).await?;
     }
     Ok(())
 }
 
 /// The names of all pods of a gateway, those on their way out too.
 pub async fn names(fixture: &Fixture<'_>, gateway: &str) -> Result<String> {
-    let all = pods(fixture.api(0)?, NS, &labels(gateway)).await?;
+    let all = pods(fixture.api(CLUSTER1)?, NS, &labels(gateway)).await?;
     Ok(all.iter().map(ResourceExt::name_any).collect::<Vec<_>>().join(" "))
 }
 
@@ -55,12 +55,12 @@ pub struct Passage {
 pub async fn through(fixture: &Fixture<'_>, gateway: &str, status: &str) -> Result<Passage> {
     let mark = format!("mark-{}", jiff::Timestamp::now().as_microsecond());
     let url = format!("http://{gateway}.{NS}/hello");
-    let backend = format!("helloworld-{}.istio-test", fixture.cluster(0)?.version);
-    fixture.knows(0, Pods(NS, &labels(gateway)), &backend, 5000).await?;
+    let backend = format!("helloworld-{}.istio-test", fixture.cluster(CLUSTER1)?.version);
+    fixture.knows(CLUSTER1, Pods(NS, &labels(gateway)), &backend, 5000).await?;
     let what = format!("{status} from {gateway}");
-    let first = || async { Ok(fixture.ask(0, OUTSIDER, "curl", &url).await?.status.to_string()) };
+    let first = || async { Ok(fixture.ask(CLUSTER1, OUTSIDER, "curl", &url).await?.status.to_string()) };
     fixture.until(&what, status, first).await?;
-    let reply = fixture.ask(0, OUTSIDER, "curl", &format!("{url}?{mark}")).await?;
+    let reply = fixture.ask(CLUSTER1, OUTSIDER, "curl", &format!("{url}?{mark}")).await?;
     let records = marked(fixture, Pods(NS, &labels(gateway)), &mark).await?;
     Ok(Passage { reply, mark, records })
 }
@@ -72,23 +72,24 @@ pub async fn meets_by_its_svid(
     gateway: &str,
     [holds, answered, was_shown]: [Shows; 3],
 ) -> Result<Passage> {
-    fixture.ready(0, NS, gateway).await?;
+    fixture.ready(CLUSTER1, NS, gateway).await?;
     let labels = labels(gateway);
     let pods = Pods(NS, &labels);
-    let (id, own) = (fixture.id(0, pods).await?, fixture.own_certificate(0, pods).await?);
-    let vouched = Must::BeVouchedFor { by: fixture.cluster(0)?.name.clone(), id };
-    fixture.shows(holds, vouched.clone(), own);
+    let (id, own) = (fixture.id(CLUSTER1, pods).await?, fixture.own_certificate(CLUSTER1, pods).await?);
+    let svid = Must::BeSvid { by: fixture.cluster(CLUSTER1)?.name.clone(), id };
+    fixture.shows(holds, svid.clone(), own);
     let passage = through(fixture, gateway, "200").await?;
-    fixture.shows(answered, Must::have(["200", "Hello version"]), told(&passage));
+    fixture.shows(answered, Must::have(["200", "Hello version"]), said(&passage));
     let shown = gateways(fixture, &passage).await?;
-    fixture.shows(was_shown, vouched, shown);
+    fixture.shows(was_shown, svid, shown);
     Ok(passage)
 }
 
 /// What a proxy wrote about the request with that mark.
 async fn marked(fixture: &Fixture<'_>, of: Pods<'_>, mark: &str) -> Result<Vec<Record>> {
-    let log =
-        fixture.until(&format!("a record of {mark}"), mark, || fixture.log(0, of, "istio-proxy")).await?;
+    let log = fixture
+        .until(&format!("a record of {mark}"), mark, || fixture.log(CLUSTER1, of, "istio-proxy"))
+        .await?;
     let all = Record::all_in(&log)?;
     Ok(all
         .into_iter()
@@ -97,7 +98,7 @@ async fn marked(fixture: &Fixture<'_>, of: Pods<'_>, mark: &str) -> Result<Vec<R
 }
 
 /// An answer and why it is no better, in the words of whoever refused.
-pub fn told(Passage { reply, records, .. }: &Passage) -> String {
+pub fn said(Passage { reply, records, .. }: &Passage) -> String {
     let cause = records.iter().rev().find_map(Record::cause).as_ref().map(Cause::to_string);
     let words = records.iter().rev().find_map(|record| record.upstream_transport_failure_reason.clone());
     format!(

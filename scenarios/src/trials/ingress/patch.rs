@@ -1,6 +1,6 @@
 //! Does the patch of the document (000) give an ingress gateway its identity, and what was there before it?
 
-use crate::{Fixture, Map, OUTSIDER, Pods, stories};
+use crate::{CLUSTER1, Fixture, Map, OUTSIDER, Pods, scenarios};
 use harness::Result;
 use kube::ResourceExt as _;
 use proof::envoy::Trust;
@@ -8,9 +8,9 @@ use proof::evidence::Must;
 use proof::identity::Pem;
 use serde_json::json;
 
-use crate::trials::ingress::{BACKEND, NS, backends, bring, gateways, names, through, told};
+use crate::trials::ingress::{BACKEND, NS, backends, bring, gateways, names, said, through};
 
-stories! {
+scenarios! {
     "ingress-patch" => before_the_patch_istiod_vouches_and_after_it_spire_does {
         NO_ENTRY_WITHOUT_LABEL: "[S0-2] without the label no entry is made for the gateway",
         ISTIODS_WITHOUT_PATCH: "[S0-1, S0-18] the gateway of the chart alone is ready, with a certificate \
@@ -42,26 +42,26 @@ const GATEWAY: Pods<'_> = Pods(NS, "app=istio-ingress");
 
 /// If this fails, an ingress gateway is in the mesh with another authority's papers, or not in it at all.
 async fn before_the_patch_istiod_vouches_and_after_it_spire_does(fixture: &mut Fixture<'_>) -> Result<()> {
-    let here = fixture.cluster(0)?.name.clone();
+    let here = fixture.cluster(CLUSTER1)?.name.clone();
     bring(fixture, &[NAME]).await?;
-    fixture.ready(0, NS, NAME).await?;
-    let id = fixture.id(0, GATEWAY).await?;
-    let entries = fixture.entries_for(0, &id.to_string()).await?.len();
+    fixture.ready(CLUSTER1, NS, NAME).await?;
+    let id = fixture.id(CLUSTER1, GATEWAY).await?;
+    let entries = fixture.entries_for(CLUSTER1, &id.to_string()).await?.len();
     fixture.shows(NO_ENTRY_WITHOUT_LABEL, Must::be("0"), entries.to_string());
-    let own = fixture.own_certificate(0, GATEWAY).await?;
+    let own = fixture.own_certificate(CLUSTER1, GATEWAY).await?;
     fixture.shows(ISTIODS_WITHOUT_PATCH, Must::BeIstiods { of: here.clone() }, own);
     let passage = through(fixture, NAME, "503").await?;
-    fixture.shows(BACKENDS_REFUSED, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
+    fixture.shows(BACKENDS_REFUSED, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), said(&passage));
 
     let old = names(fixture, NAME).await?;
-    fixture.patch(0, "ingress/documented-patch.yaml", &[]).await?;
+    fixture.patch(CLUSTER1, "ingress/documented-patch.yaml", &[]).await?;
     let missing = "configmap \"spire-bundle\" not found";
-    let words = fixture.until("the kubelet's words", missing, || fixture.events(0, NS, NAME)).await?;
+    let words = fixture.until("the kubelet's words", missing, || fixture.events(CLUSTER1, NS, NAME)).await?;
     fixture.shows(CONFIGMAP_MISSING, Must::have([missing]), words);
-    let root = fixture.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
-    fixture.bring(0, "ingress/bundle.yaml", &[("ROOT", root.trim_end())]).await?;
-    fixture.ready(0, NS, NAME).await?;
-    let patched = fixture.pod(0, GATEWAY).await?.name_any();
+    let root = fixture.setting(CLUSTER1, Map("spire", "spire-bundle"), "bundle.crt").await?;
+    fixture.bring(CLUSTER1, "ingress/bundle.yaml", &[("ROOT", root.trim_end())]).await?;
+    fixture.ready(CLUSTER1, NS, NAME).await?;
+    let patched = fixture.pod(CLUSTER1, GATEWAY).await?.name_any();
     let left = fixture.until("the old pod's end", "true", async || {
         Ok((names(fixture, NAME).await? == patched && patched != old).to_string())
     });
@@ -69,16 +69,16 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(fixture: &mut F
     fixture.shows(PATCH_REPLACES_POD, Must::be("true"), left);
     let restarted = json!({ "apiVersion": "apps/v1", "kind": "Deployment", "metadata": { "name": NAME, "namespace": NS },
             "spec": { "template": { "metadata": { "annotations": { "kubectl.kubernetes.io/restartedAt": "now" } } } } });
-    fixture.merge(0, &restarted).await?;
-    fixture.ready(0, NS, NAME).await?;
-    let last = fixture.pod(0, GATEWAY).await?.name_any();
+    fixture.merge(CLUSTER1, &restarted).await?;
+    fixture.ready(CLUSTER1, NS, NAME).await?;
+    let last = fixture.pod(CLUSTER1, GATEWAY).await?.name_any();
     let left = fixture.until("the patched pod's end", "true", async || {
         Ok((names(fixture, NAME).await? == last && last != patched).to_string())
     });
     let left = left.await?;
     fixture.shows(RESTART_COMPLETES, Must::be("true"), left);
 
-    let pod = serde_json::to_string(&fixture.pod(0, GATEWAY).await?.spec).unwrap_or_default();
+    let pod = serde_json::to_string(&fixture.pod(CLUSTER1, GATEWAY).await?.spec).unwrap_or_default();
     fixture.shows(
         ADMITTED_WITH_BOTH,
         Must::have([
@@ -88,24 +88,20 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(fixture: &mut F
         ]),
         pod,
     );
-    let uid = fixture.pod(0, GATEWAY).await?.uid().unwrap_or_default();
-    let entries = fixture.entries_for(0, &id.to_string()).await?;
+    let uid = fixture.pod(CLUSTER1, GATEWAY).await?.uid().unwrap_or_default();
+    let entries = fixture.entries_for(CLUSTER1, &id.to_string()).await?;
     let selectors: Vec<_> = entries.iter().flat_map(|entry| entry.selectors.clone()).collect();
     fixture.shows(ENTRY_FOR_THIS_POD, Must::have([format!("k8s:pod-uid:{uid}")]), selectors.join(" "));
-    let own = fixture.own_certificate(0, GATEWAY).await?;
-    fixture.shows(OWN_SVID_WITH_PATCH, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, own);
+    let own = fixture.own_certificate(CLUSTER1, GATEWAY).await?;
+    fixture.shows(OWN_SVID_WITH_PATCH, Must::BeSvid { by: here.clone(), id: id.clone() }, own);
     let passage = through(fixture, NAME, "200").await?;
-    fixture.shows(OUTSIDE_REACHES_WORKLOAD, Must::have(["200", "Hello version"]), told(&passage));
-    let direct = fixture.ask(0, OUTSIDER, "curl", "http://helloworld.istio-test:5000/hello").await?;
+    fixture.shows(OUTSIDE_REACHES_WORKLOAD, Must::have(["200", "Hello version"]), said(&passage));
+    let direct = fixture.ask(CLUSTER1, OUTSIDER, "curl", "http://helloworld.istio-test:5000/hello").await?;
     fixture.shows(PAST_GATEWAY_REFUSED, Must::have(["0 "]), format!("{} {}", direct.status, direct.body));
-    let backend = fixture.id(0, BACKEND).await?;
-    fixture.shows(
-        BACKENDS_SVID_SHOWN,
-        Must::BeVouchedFor { by: here.clone(), id: backend },
-        backends(&passage),
-    );
+    let backend = fixture.id(CLUSTER1, BACKEND).await?;
+    fixture.shows(BACKENDS_SVID_SHOWN, Must::BeSvid { by: here.clone(), id: backend }, backends(&passage));
     let shown = gateways(fixture, &passage).await?;
-    fixture.shows(GATEWAYS_SVID_SHOWN, Must::BeVouchedFor { by: here.clone(), id: id.clone() }, shown);
+    fixture.shows(GATEWAYS_SVID_SHOWN, Must::BeSvid { by: here.clone(), id: id.clone() }, shown);
     let trust = |held: proof::envoy::Held| match held.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => {
             all.iter().map(|one| format!("{}\n{}", one.trust_domain, one.bundle.as_str())).collect::<String>()
@@ -113,9 +109,10 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(fixture: &mut F
         Some(Trust::AnyName(pem)) => format!("any name\n{}", pem.as_str()),
         None => String::new(),
     };
-    let (mine, theirs) = (trust(fixture.held(0, GATEWAY).await?), trust(fixture.held(0, BACKEND).await?));
+    let (mine, theirs) =
+        (trust(fixture.held(CLUSTER1, GATEWAY).await?), trust(fixture.held(CLUSTER1, BACKEND).await?));
     fixture.shows(SAME_ROOT_BELIEVED, Must::have([theirs.trim_end()]), mine.clone());
-    let sidecar = serde_json::to_string(&fixture.pod(0, BACKEND).await?.spec).unwrap_or_default();
+    let sidecar = serde_json::to_string(&fixture.pod(CLUSTER1, BACKEND).await?.spec).unwrap_or_default();
     fixture.shows(
         SIDECARS_SOCKET_BY_TEMPLATE,
         Must::have([
@@ -123,8 +120,12 @@ async fn before_the_patch_istiod_vouches_and_after_it_spire_does(fixture: &mut F
         ]),
         sidecar,
     );
-    let mounted =
-        fixture.run(0, GATEWAY, "istio-proxy", &["cat", "/var/run/secrets/spire-bundle/root-cert.pem"]);
+    let mounted = fixture.run(
+        CLUSTER1,
+        GATEWAY,
+        "istio-proxy",
+        &["cat", "/var/run/secrets/spire-bundle/root-cert.pem"],
+    );
     let mounted = Pem::of(&mounted.await?.stdout).as_str().to_owned();
     fixture.shows(MOUNTED_ROOT_IS_SPIRES, Must::have([mounted.trim_end()]), mine);
     Ok(())

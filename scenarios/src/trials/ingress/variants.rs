@@ -1,15 +1,15 @@
 //! What does the document (000) name beside its patch: a template for gateways, and a trust root for the whole mesh?
 
-use crate::{Fixture, MESH, Map, Pods, stories};
+use crate::{CLUSTER1, Fixture, MESH, Map, Pods, scenarios};
 use harness::Result;
 use harness::kube::forward;
 use harness::kube::pods::one_ready_pod;
 use kube::ResourceExt as _;
 use proof::evidence::Must;
 
-use crate::trials::ingress::{NS, bring, meets_by_its_svid, through, told};
+use crate::trials::ingress::{NS, bring, meets_by_its_svid, said, through};
 
-stories! {
+scenarios! {
     "ingress-variants" => a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not {
         ROOT_TAKEN_BY_ISTIOD: "[S0-14] istiod takes SPIRE's root from caCertificates of meshConfig",
         NO_IDENTITY_BY_ROOT: "[S0-14] a trust root in meshConfig gives no identity: a gateway without the \
@@ -34,31 +34,33 @@ stories! {
 async fn a_template_replaces_the_patch_and_a_root_for_the_mesh_does_not(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let here = fixture.cluster(0)?.name.clone();
+    let here = fixture.cluster(CLUSTER1)?.name.clone();
     bring(fixture, &["by-template", "by-sidecars-template", "by-mesh-config"]).await?;
     let template = |gateway, template| [("GATEWAY", gateway), ("TEMPLATE", template)];
-    fixture.patch(0, "ingress/template-patch.yaml", &template("by-template", "spire-gw")).await?;
-    fixture.patch(0, "ingress/template-patch.yaml", &template("by-sidecars-template", "spire")).await?;
+    fixture.patch(CLUSTER1, "ingress/template-patch.yaml", &template("by-template", "spire-gw")).await?;
+    fixture
+        .patch(CLUSTER1, "ingress/template-patch.yaml", &template("by-sidecars-template", "spire"))
+        .await?;
 
-    let root = fixture.setting(0, Map("spire", "spire-bundle"), "bundle.crt").await?;
-    let mesh = fixture.setting(0, MESH, "mesh").await?;
+    let root = fixture.setting(CLUSTER1, Map("spire", "spire-bundle"), "bundle.crt").await?;
+    let mesh = fixture.setting(CLUSTER1, MESH, "mesh").await?;
     let pem: String = root.trim_end().lines().map(|line| format!("\n    {line}")).collect();
     let given = format!("{}\ncaCertificates:\n- pem: |{pem}\n", mesh.trim_end());
-    fixture.set(0, MESH, "mesh", &given).await?;
-    let istiod = one_ready_pod(fixture.api(0)?, "istio-system", "app=istiod").await?.name_any();
+    fixture.set(CLUSTER1, MESH, "mesh", &given).await?;
+    let istiod = one_ready_pod(fixture.api(CLUSTER1)?, "istio-system", "app=istiod").await?.name_any();
     let taken = fixture.until("the root in istiod's mesh configuration", "BEGIN CERTIFICATE", async || {
-        forward::get(fixture.api(0)?, "istio-system", &istiod, 8080, "/debug/mesh").await
+        forward::get(fixture.api(CLUSTER1)?, "istio-system", &istiod, 8080, "/debug/mesh").await
     });
     let taken = taken.await?;
     fixture.shows(ROOT_TAKEN_BY_ISTIOD, Must::have(["BEGIN CERTIFICATE"]), taken);
     // A proxy that starts after that.
-    fixture.ready(0, NS, "by-mesh-config").await?;
-    fixture.renew(0, Pods(NS, "app=by-mesh-config")).await?;
-    fixture.ready(0, NS, "by-mesh-config").await?;
-    let own = fixture.own_certificate(0, Pods(NS, "app=by-mesh-config")).await?;
+    fixture.ready(CLUSTER1, NS, "by-mesh-config").await?;
+    fixture.renew(CLUSTER1, Pods(NS, "app=by-mesh-config")).await?;
+    fixture.ready(CLUSTER1, NS, "by-mesh-config").await?;
+    let own = fixture.own_certificate(CLUSTER1, Pods(NS, "app=by-mesh-config")).await?;
     fixture.shows(NO_IDENTITY_BY_ROOT, Must::BeIstiods { of: here.clone() }, own);
     let passage = through(fixture, "by-mesh-config", "503").await?;
-    fixture.shows(NO_TRUST_BY_ROOT, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), told(&passage));
+    fixture.shows(NO_TRUST_BY_ROOT, Must::have(["503", "CERTIFICATE_VERIFY_FAILED"]), said(&passage));
 
     for (gateway, claims) in [
         ("by-template", [TEMPLATE_HOLDS_SVID, TEMPLATE_IS_ANSWERED, TEMPLATE_WAS_SHOWN]),

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use crate::{CURL, Fixture, Pods, stories};
+use crate::{CLUSTER1, CLUSTER2, CURL, Fixture, Pods, scenarios};
 use harness::error::Context as _;
 use harness::{Code, Result};
 use proof::evidence::Must;
 use serde_json::{Value, json};
 
-stories! {
+scenarios! {
     "kiali-rights" => kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward {
         KIALI_NEVER_STARTS: "[S4-48] as the guide gives it Kiali never starts: no pod may be made, because \
             nothing makes the service account that its Deployment names",
@@ -37,22 +37,22 @@ const GRAPH: &str = "/kiali/api/namespaces/graph?namespaces=istio-test&graphType
 async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_forward(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    fixture.bring_prometheus(0).await?;
-    fixture.bring(0, "observability/kiali.yaml", &[]).await?;
+    fixture.bring_prometheus(CLUSTER1).await?;
+    fixture.bring(CLUSTER1, "observability/kiali.yaml", &[]).await?;
     let absent = r#"serviceaccount "kiali" not found"#;
     let why = fixture
-        .until("why there is no pod", absent, || fixture.conditions(0, "istio-system", "kiali"))
+        .until("why there is no pod", absent, || fixture.conditions(CLUSTER1, "istio-system", "kiali"))
         .await?;
     fixture.shows(KIALI_NEVER_STARTS, Must::have([absent]), why);
-    fixture.bring(0, "observability/kiali-account.yaml", &[]).await?;
+    fixture.bring(CLUSTER1, "observability/kiali-account.yaml", &[]).await?;
     let forbidden = r#"User "system:serviceaccount:istio-system:kiali" cannot"#;
-    let log = fixture.until("what Kiali writes", forbidden, || fixture.log(0, KIALI, "kiali")).await?;
+    let log = fixture.until("what Kiali writes", forbidden, || fixture.log(CLUSTER1, KIALI, "kiali")).await?;
     fixture.shows(READS_NOTHING_WITHOUT_BINDING, Must::have([forbidden]), log);
-    fixture.bring(0, "observability/kiali-access.yaml", &[]).await?;
-    fixture.ready(0, "istio-system", "kiali").await?;
+    fixture.bring(CLUSTER1, "observability/kiali-access.yaml", &[]).await?;
+    fixture.ready(CLUSTER1, "istio-system", "kiali").await?;
 
     let ports = crate::service("istio-system", "istiod");
-    let ports = fixture.read(0, &ports).await?.data["spec"]["ports"].to_string();
+    let ports = fixture.read(CLUSTER1, &ports).await?.data["spec"]["ports"].to_string();
     fixture.shows(NO_PORT_8080, Must::lack(["8080"]), ports);
     let healthy = "istiod Healthy";
     let said = fixture.until("Kiali to reach istiod", healthy, || status(fixture)).await?;
@@ -60,11 +60,11 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
 
     let role = json!({ "apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole",
             "metadata": { "name": "kiali" } });
-    let mut rules = fixture.read(0, &role).await?.data["rules"].clone();
+    let mut rules = fixture.read(CLUSTER1, &role).await?.data["rules"].clone();
     if let Some(rules) = rules.as_array_mut() {
         rules.retain(|rule| !rule["resources"].to_string().contains("portforward"));
     }
-    fixture.change(0, &role, &json!({ "rules": rules })).await?;
+    fixture.change(CLUSTER1, &role, &json!({ "rules": rules })).await?;
     let unreachable = "istiod Unreachable";
     let said = fixture.until("Kiali to lose istiod", unreachable, || status(fixture)).await?;
     fixture.shows(UNREACHABLE_WITHOUT_PORT_FORWARD, Must::have([unreachable]), said);
@@ -75,19 +75,19 @@ async fn kiali_lacks_an_account_and_a_binding_and_then_reaches_istiod_by_port_fo
 async fn the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    fixture.bring_prometheus(0).await?;
-    fixture.bring_proxy_metrics(1).await?;
+    fixture.bring_prometheus(CLUSTER1).await?;
+    fixture.bring_proxy_metrics(CLUSTER2).await?;
     for file in ["kiali-account", "kiali-access", "kiali"] {
-        fixture.bring(0, &format!("observability/{file}.yaml"), &[]).await?;
+        fixture.bring(CLUSTER1, &format!("observability/{file}.yaml"), &[]).await?;
     }
-    fixture.ready(0, "istio-system", "kiali").await?;
-    let (near, far) = (fixture.cluster(0)?.clone(), fixture.cluster(1)?.clone());
+    fixture.ready(CLUSTER1, "istio-system", "kiali").await?;
+    let (near, far) = (fixture.cluster(CLUSTER1)?.clone(), fixture.cluster(CLUSTER2)?.clone());
     let asked = format!("curl latest {near} > service helloworld", near = near.name);
     let locked = format!("helloworld {} {} mTLS 100%", near.version, near.name);
     let crossed = format!("helloworld {} {} mTLS -", far.version, far.name);
     let look = async || {
         for _ in 0..4 {
-            fixture.ask(0, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
+            fixture.ask(CLUSTER1, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
         }
         graph(fixture).await
     };
@@ -100,14 +100,14 @@ async fn the_graph_shows_both_versions_and_a_lock_where_prometheus_knows_of_one(
 
 /// What Kiali says of Istio's parts: name and status, a line each.
 async fn status(fixture: &Fixture<'_>) -> Result<String> {
-    let answer = read(&fixture.get(0, KIALI, 20001, "/kiali/api/istio/status").await?)?;
+    let answer = read(&fixture.get(CLUSTER1, KIALI, 20001, "/kiali/api/istio/status").await?)?;
     let part = |part: &Value| format!("{} {}", text(part, "name"), text(part, "status"));
     Ok(answer.as_array().into_iter().flatten().map(part).collect::<Vec<_>>().join("\n"))
 }
 
 /// Kiali's graph, an edge to a line.
 async fn graph(fixture: &Fixture<'_>) -> Result<String> {
-    let answer = read(&fixture.get(0, KIALI, 20001, GRAPH).await?)?;
+    let answer = read(&fixture.get(CLUSTER1, KIALI, 20001, GRAPH).await?)?;
     let parts = |kind: &str| {
         let all = answer["elements"][kind].as_array().cloned().unwrap_or_default();
         all.into_iter().map(|one| one["data"].clone()).collect::<Vec<_>>()

@@ -4,6 +4,6 @@
 mod kiali;
 mod prometheus;
 
-use crate::trial::Story;
+use crate::trial::Scenario;
 
-pub(super) const STORIES: &[&[Story]] = &[kiali::STORIES, prometheus::STORIES];
+pub(super) const SCENARIOS: &[&[Scenario]] = &[kiali::SCENARIOS, prometheus::SCENARIOS];

@@ -1,12 +1,12 @@
 //! Who is watched, and what is counted? Prometheus as the guide deploys it, and as it works.
 
-use crate::{CURL, Fixture, OUTSIDER, PROXIES, Pods, stories};
+use crate::{CLUSTER1, CLUSTER2, CURL, Fixture, OUTSIDER, PROXIES, Pods, scenarios};
 use harness::Result;
 use harness::kube::pods::pods;
 use proof::evidence::Must;
 use serde_json::json;
 
-stories! {
+scenarios! {
     "prometheus-targets" => prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy {
         PROMETHEUS_NEVER_STARTS: "[S4-47] as the guide gives it Prometheus never starts: no pod may be \
             made, because nothing makes the service account that its Deployment names",
@@ -40,29 +40,30 @@ const ISTIOD: Pods<'static> = Pods("istio-system", "app=istiod");
 async fn prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    fixture.bring(0, "observability/prometheus.yaml", &[]).await?;
+    fixture.bring(CLUSTER1, "observability/prometheus.yaml", &[]).await?;
     let absent = r#"serviceaccount "prometheus" not found"#;
     let why = fixture
-        .until("why there is no pod", absent, || fixture.conditions(0, "istio-system", "prometheus"))
+        .until("why there is no pod", absent, || fixture.conditions(CLUSTER1, "istio-system", "prometheus"))
         .await?;
     fixture.shows(PROMETHEUS_NEVER_STARTS, Must::have([absent]), why);
-    fixture.bring(0, "observability/prometheus-account.yaml", &[]).await?;
-    fixture.ready(0, "istio-system", "prometheus").await?;
+    fixture.bring(CLUSTER1, "observability/prometheus-account.yaml", &[]).await?;
+    fixture.ready(CLUSTER1, "istio-system", "prometheus").await?;
     let forbidden = "cannot list resource";
-    let log = fixture.until("what Prometheus writes", forbidden, || fixture.log(0, PROMETHEUS, "prometheus"));
+    let log = fixture
+        .until("what Prometheus writes", forbidden, || fixture.log(CLUSTER1, PROMETHEUS, "prometheus"));
     let log = log.await?;
     fixture.shows(
         NOBODY_TO_ASK,
         Must::have([forbidden, "system:serviceaccount:istio-system:prometheus"]),
         log,
     );
-    fixture.shows(NO_TARGET, Must::be(""), fixture.targets(0).await?);
+    fixture.shows(NO_TARGET, Must::be(""), fixture.targets(CLUSTER1).await?);
 
-    fixture.bring(0, "observability/prometheus-access.yaml", &[]).await?;
+    fixture.bring(CLUSTER1, "observability/prometheus-access.yaml", &[]).await?;
     let wanted = expected(fixture).await?;
-    let targets = fixture.until("every target to answer", &wanted, || fixture.targets(0)).await?;
+    let targets = fixture.until("every target to answer", &wanted, || fixture.targets(CLUSTER1)).await?;
     fixture.shows(EVERY_PROXY_ASKED, Must::be(wanted), targets);
-    let groups = fixture.api(0)?.list_api_groups().await;
+    let groups = fixture.api(CLUSTER1)?.list_api_groups().await;
     let groups: Vec<_> = groups.into_iter().flat_map(|all| all.groups).map(|group| group.name).collect();
     fixture.shows(NO_ROUTES, Must::lack(["route.openshift.io"]), groups.join(" "));
     Ok(())
@@ -72,10 +73,10 @@ async fn prometheus_lacks_an_account_and_rights_and_then_sees_every_proxy(
 async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    for index in [0, 1] {
-        fixture.bring_prometheus(index).await?;
+    for cluster in [CLUSTER1, CLUSTER2] {
+        fixture.bring_prometheus(cluster).await?;
     }
-    for (from, to) in [(0, 1), (1, 0)] {
+    for (from, to) in [(CLUSTER1, CLUSTER2), (CLUSTER2, CLUSTER1)] {
         let way = fixture.mesh.way(from, to)?;
         let (near, far) = (fixture.cluster(from)?.clone(), fixture.cluster(to)?.clone());
         let url = format!("http://helloworld-{}.istio-test:5000/hello", far.version);
@@ -114,16 +115,16 @@ async fn requests_between_the_trust_domains_are_counted_as_mutual_tls(
 
 /// If this fails, `mutual_tls` is a word that every request gets.
 async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(fixture: &mut Fixture<'_>) -> Result<()> {
-    fixture.bring_prometheus(0).await?;
-    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(0)?.version);
+    fixture.bring_prometheus(CLUSTER1).await?;
+    let url = format!("http://helloworld-{}.istio-test:5000/hello", fixture.cluster(CLUSTER1)?.version);
     let wanted = expected(fixture).await?;
-    fixture.until("every target to answer", &wanted, || fixture.targets(0)).await?;
-    let refused = fixture.ask(0, OUTSIDER, "curl", &url).await?;
+    fixture.until("every target to answer", &wanted, || fixture.targets(CLUSTER1)).await?;
+    let refused = fixture.ask(CLUSTER1, OUTSIDER, "curl", &url).await?;
     fixture.shows(NO_ANSWER_UNDER_STRICT, Must::be("0"), refused.status.to_string());
     let before = plain(fixture).await?;
     let strict = crate::peer_authentication("istio-test", "strict");
-    fixture.change(0, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
-    let let_in = async || Ok(fixture.ask(0, OUTSIDER, "curl", &url).await?.status.to_string());
+    fixture.change(CLUSTER1, &strict, &json!({ "spec": { "mtls": { "mode": "PERMISSIVE" } } })).await?;
+    let let_in = async || Ok(fixture.ask(CLUSTER1, OUTSIDER, "curl", &url).await?.status.to_string());
     fixture.until("plain text to be let in", "200", let_in).await?;
     let after = (before.parse::<u64>().unwrap_or_default() + 1).to_string();
     let counted = fixture.until("the request to be counted", &after, || plain(fixture)).await?;
@@ -135,19 +136,20 @@ async fn a_request_in_plain_text_is_not_counted_as_mutual_tls(fixture: &mut Fixt
 async fn plain(fixture: &Fixture<'_>) -> Result<String> {
     let query =
         r#"sum(istio_requests_total{reporter="destination",connection_security_policy="none"}) or vector(0)"#;
-    fixture.series(0, query).await
+    fixture.series(CLUSTER1, query).await
 }
 
 /// The targets that there must be, as [`Fixture::targets`] shows them.
 async fn expected(fixture: &Fixture<'_>) -> Result<String> {
     let mut lines = Vec::new();
     for of in PROXIES {
-        for pod in pods(fixture.api(0)?, of.0, of.1).await? {
+        for pod in pods(fixture.api(CLUSTER1)?, of.0, of.1).await? {
             let address = pod.status.and_then(|status| status.pod_ip).unwrap_or_default();
             lines.push(format!("envoy-stats {address}:15090 up"));
         }
     }
-    let address = fixture.pod(0, ISTIOD).await?.status.and_then(|status| status.pod_ip).unwrap_or_default();
+    let address =
+        fixture.pod(CLUSTER1, ISTIOD).await?.status.and_then(|status| status.pod_ip).unwrap_or_default();
     lines.push(format!("istiod {address}:15014 up"));
     lines.sort();
     Ok(lines.join("\n"))

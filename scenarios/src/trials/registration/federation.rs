@@ -1,7 +1,7 @@
 //! How does an entry federate: by hand, by the page's annotation (003), and which SDS names must the agent have for it?
 
 use crate::shows::Shows;
-use crate::{Fixture, stories};
+use crate::{CLUSTER1, Fixture, scenarios};
 use harness::kube::rollout::Workload;
 use harness::{Result, spire};
 use proof::envoy::Trust;
@@ -9,7 +9,7 @@ use proof::evidence::Must;
 
 use crate::trials::registration::{HTTPBIN, alias, httpbin, id, waits_for};
 
-stories! {
+scenarios! {
     "manual-federation" => an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all {
         REFUSED_WITHOUT_BUNDLE: "[S3-23] without a bundle of the other trust domain the server refuses the \
             entry",
@@ -59,16 +59,16 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
     let plain =
         ["-spiffeID", &bin, "-parentID", &node, "-selector", "k8s:ns:default", "-selector", "k8s:sa:httpbin"];
     let federated = [plain.as_slice(), &["-federatesWith", &to]].concat();
-    let refused = match fixture.entry(0, &federated).await {
+    let refused = match fixture.entry(CLUSTER1, &federated).await {
         Ok(said) => said,
         Err(e) => e.to_string(),
     };
     fixture.shows(REFUSED_WITHOUT_BUNDLE, Must::have(["unable to find federated bundle"]), refused);
-    let own = spire::bundle(fixture.api(0)?).await?;
-    fixture.peer_bundle(0, OTHER, &own).await?;
-    let said = fixture.entry(0, &federated).await?;
+    let own = spire::bundle(fixture.api(CLUSTER1)?).await?;
+    fixture.peer_bundle(CLUSTER1, OTHER, &own).await?;
+    let said = fixture.entry(CLUSTER1, &federated).await?;
     fixture.shows(MADE_WITH_BUNDLE, Must::have([&bin, OTHER]), said);
-    fixture.stands(0, HTTPBIN, "2/2 Running").await?;
+    fixture.stands(CLUSTER1, HTTPBIN, "2/2 Running").await?;
     let trusted = fixture.until("both trust domains in ROOTCA", "believes", || trust(fixture)).await?;
     fixture.shows(OTHER_DOMAIN_BELIEVED, Must::have([&format!("believes {OTHER}")]), trusted);
 
@@ -77,10 +77,10 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
     fixture.shows(OTHER_DOMAIN_LOST, Must::have([&format!("{OTHER} is a stranger")]), trusted);
     for (row, without, waits, [nobody, not_ready]) in ROWS {
         serve(fixture, row, without).await?;
-        fixture.renew(0, HTTPBIN).await?;
+        fixture.renew(CLUSTER1, HTTPBIN).await?;
         let seen = waits_for(fixture, HTTPBIN, waits).await?;
         fixture.shows(nobody, Must::have([format!("\"{waits}\"")]), seen);
-        let standing = fixture.standing(0, HTTPBIN).await?;
+        let standing = fixture.standing(CLUSTER1, HTTPBIN).await?;
         fixture.shows(not_ready, Must::be("0/2 Pending"), standing);
     }
     Ok(())
@@ -88,15 +88,15 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
 
 /// The agent with its original configuration, but for one row.
 async fn serve(fixture: &mut Fixture<'_>, row: &str, without: &str) -> Result<()> {
-    let ours = fixture.manifest(0, "spire/agent.yaml", &[])?;
+    let ours = fixture.manifest(CLUSTER1, "spire/agent.yaml", &[])?;
     let ours = ours.iter().find_map(|object| object["data"]["agent.conf"].as_str()).unwrap_or_default();
-    fixture.set(0, crate::AGENT, "agent.conf", &ours.replace(row, without)).await?;
-    fixture.restart(0, "spire", "spire-agent", Workload::DaemonSet).await
+    fixture.set(CLUSTER1, crate::AGENT, "agent.conf", &ours.replace(row, without)).await?;
+    fixture.restart(CLUSTER1, "spire", "spire-agent", Workload::DaemonSet).await
 }
 
 /// Whom httpbin's sidecar believes, and in which form.
 async fn trust(fixture: &Fixture<'_>) -> Result<String> {
-    Ok(match fixture.held(0, HTTPBIN).await?.trust("ROOTCA") {
+    Ok(match fixture.held(CLUSTER1, HTTPBIN).await?.trust("ROOTCA") {
         Some(Trust::PerTrustDomain(all)) => {
             let domains: Vec<_> = all.iter().map(|one| one.trust_domain.as_str()).collect();
             let other =

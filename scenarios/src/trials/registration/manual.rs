@@ -1,6 +1,6 @@
 //! Does each command of Istio's page (003, option 2) do what the page says, and who vouches for what came of it?
 
-use crate::{Fixture, Pods, read_out, stories};
+use crate::{CLUSTER1, Fixture, Pods, read_out, scenarios};
 use harness::Result;
 use proof::envoy::{Cause, Record};
 use proof::evidence::Must;
@@ -10,7 +10,7 @@ use crate::trials::registration::{
     GATEWAY, HTTPBIN, address, alias, entries, httpbin, id, name_and_uid, waits_for,
 };
 
-stories! {
+scenarios! {
     "manual-registration" => pods_wait_for_the_entries_that_are_made_by_hand {
         ALIAS_MADE: "[S3-9] the node's alias is made as the page says, below the server itself",
         GATEWAY_ENTRY_MADE: "[S3-8, S3-10] the gateway's entry is made as the page says, by pod and by \
@@ -50,8 +50,8 @@ stories! {
 /// If this fails, a pod gets ready without anybody having registered it, or an entry by hand gives it something else
 /// than its own SVID.
 async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'_>) -> Result<()> {
-    let here = fixture.cluster(0)?.name.clone();
-    fixture.renew(0, GATEWAY).await?;
+    let here = fixture.cluster(CLUSTER1)?.name.clone();
+    fixture.renew(CLUSTER1, GATEWAY).await?;
     httpbin(fixture, "1", "sidecar,spire").await?;
     not_before(fixture).await?;
 
@@ -71,7 +71,7 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'
     let (pod, dns) = (format!("k8s:pod-uid:{uid}"), "istio-ingressgateway.istio-system.svc");
     let said = fixture
         .entry(
-            0,
+            CLUSTER1,
             &[
                 "-spiffeID",
                 &gateway_id,
@@ -96,7 +96,7 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'
     let pod = format!("k8s:pod-uid:{uid}");
     let said = fixture
         .entry(
-            0,
+            CLUSTER1,
             &[
                 "-spiffeID",
                 &bin_id,
@@ -113,9 +113,9 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'
         .await?;
     fixture.shows(HTTPBIN_ENTRY_MADE, Must::have([&bin_id, &node, &pod, &bin]), said);
 
-    let standing = fixture.stands(0, GATEWAY, "1/1 Running").await?;
+    let standing = fixture.stands(CLUSTER1, GATEWAY, "1/1 Running").await?;
     fixture.shows(GATEWAY_READY, Must::be("1/1 Running"), standing);
-    let standing = fixture.stands(0, HTTPBIN, "2/2 Running").await?;
+    let standing = fixture.stands(CLUSTER1, HTTPBIN, "2/2 Running").await?;
     fixture.shows(HTTPBIN_READY, Must::be("2/2 Running"), standing);
     let shown = entries(fixture).await?;
     let found = format!("Found {} entries", before + 3);
@@ -128,10 +128,10 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'
         (GATEWAY, &gateway_id, vec![gateway.as_str(), dns], [GATEWAY_HOLDS_SVID, GATEWAY_DNS_NAMES]),
         (HTTPBIN, &bin_id, vec![bin.as_str()], [HTTPBIN_HOLDS_SVID, HTTPBIN_DNS_NAMES]),
     ] {
-        let own = fixture.own_certificate(0, of).await?;
+        let own = fixture.own_certificate(CLUSTER1, of).await?;
         let told = read_out(&own);
         let id = id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-        fixture.shows(holds, Must::BeVouchedFor { by: here.clone(), id }, own);
+        fixture.shows(holds, Must::BeSvid { by: here.clone(), id }, own);
         let mut parts = vec!["O=SPIRE".to_owned(), format!("CN={}", names[0])];
         parts.extend(names.iter().map(|name| format!("DNS:{name}")));
         fixture.shows(dns_names, Must::have(parts), told);
@@ -143,31 +143,31 @@ async fn pods_wait_for_the_entries_that_are_made_by_hand(fixture: &mut Fixture<'
 async fn not_before(fixture: &mut Fixture<'_>) -> harness::Result<()> {
     let waits = waits_for(fixture, GATEWAY, "default").await?;
     fixture.shows(GATEWAY_WAITS, Must::have(["\"default\""]), waits);
-    let standing = fixture.stands(0, GATEWAY, "0/1 Running").await?;
+    let standing = fixture.stands(CLUSTER1, GATEWAY, "0/1 Running").await?;
     fixture.shows(GATEWAY_STANDS, Must::be("0/1 Running"), standing);
-    let istiod = fixture.standing(0, Pods("istio-system", "app=istiod")).await?;
+    let istiod = fixture.standing(CLUSTER1, Pods("istio-system", "app=istiod")).await?;
     fixture.shows(ISTIOD_STANDS, Must::be("1/1 Running"), istiod);
     let waits = waits_for(fixture, HTTPBIN, "default").await?;
     fixture.shows(HTTPBIN_WAITS, Must::have(["\"default\""]), waits);
-    let standing = fixture.standing(0, HTTPBIN).await?;
+    let standing = fixture.standing(CLUSTER1, HTTPBIN).await?;
     fixture.shows(HTTPBIN_NOT_STARTED, Must::be("0/2 Pending"), standing);
     Ok(())
 }
 
 /// The page's last check: what a client without a certificate is shown, seen from the gateway's pod.
 async fn handshake(fixture: &mut Fixture<'_>, bin: &str, bin_id: &str) -> harness::Result<()> {
-    let here = fixture.cluster(0)?.name.clone();
-    let domain = fixture.cluster(0)?.trust_domain.clone();
+    let here = fixture.cluster(CLUSTER1)?.name.clone();
+    let domain = fixture.cluster(CLUSTER1)?.trust_domain.clone();
     let address = address(fixture, "httpbin").await?;
     let plain = format!("http://{address}:8000/hello");
     let plain = ["curl", "-s", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", &plain];
     // kube-proxy needs a moment for a new endpoint.
-    let look = || async { Ok(fixture.run(0, GATEWAY, "istio-proxy", &plain).await?.stdout) };
+    let look = || async { Ok(fixture.run(CLUSTER1, GATEWAY, "istio-proxy", &plain).await?.stdout) };
     let answered = fixture.until("httpbin's Service to lead there", "200", look).await?;
     fixture.shows(SERVICE_ANSWERS, Must::be("200"), answered);
     let url = format!("https://{address}:8000/");
     let curl = ["curl", "-sSk", "-m", "5", "-o", "/dev/null", "-w", "%{certs}", &url];
-    let said = fixture.run(0, GATEWAY, "istio-proxy", &curl).await?;
+    let said = fixture.run(CLUSTER1, GATEWAY, "istio-proxy", &curl).await?;
     fixture.shows(
         NO_CERTIFICATE_IN_PLAIN_TEXT,
         Must::have(["no certificate", "reset by peer"]),
@@ -175,14 +175,14 @@ async fn handshake(fixture: &mut Fixture<'_>, bin: &str, bin_id: &str) -> harnes
     );
     let seen = fixture.until("the sidecar's record of it", "filter_chain", || turned_away(fixture)).await?;
     fixture.shows(NO_FILTER_CHAIN, Must::have(["filter_chain_not_found"]), seen);
-    fixture.bring(0, "registration/strict.yaml", &[]).await?;
-    let look = || async { Ok(fixture.run(0, GATEWAY, "istio-proxy", &curl).await?.stdout) };
+    fixture.bring(CLUSTER1, "registration/strict.yaml", &[]).await?;
+    let look = || async { Ok(fixture.run(CLUSTER1, GATEWAY, "istio-proxy", &curl).await?.stdout) };
     fixture.until("a certificate of httpbin's", "BEGIN CERTIFICATE", look).await?;
-    let said = fixture.run(0, GATEWAY, "istio-proxy", &curl).await?;
+    let said = fixture.run(CLUSTER1, GATEWAY, "istio-proxy", &curl).await?;
     let shown = Pem::of(&said.stdout).as_str().to_owned();
     let told = read_out(&shown);
     let id = bin_id.parse().map_err(|e| harness::Error::internal("an identity").because(e))?;
-    fixture.shows(SVID_SHOWN_UNDER_STRICT, Must::BeVouchedFor { by: here, id }, shown);
+    fixture.shows(SVID_SHOWN_UNDER_STRICT, Must::BeSvid { by: here, id }, shown);
     fixture.shows(
         CERTIFICATE_READ,
         Must::have([
@@ -203,7 +203,7 @@ async fn handshake(fixture: &mut Fixture<'_>, bin: &str, bin_id: &str) -> harnes
 
 /// What httpbin's sidecar wrote of connections that it had no filter chain for.
 async fn turned_away(fixture: &Fixture<'_>) -> harness::Result<String> {
-    let records = Record::all_in(&fixture.log(0, HTTPBIN, "istio-proxy").await?)?;
+    let records = Record::all_in(&fixture.log(CLUSTER1, HTTPBIN, "istio-proxy").await?)?;
     let away = records.iter().rev().find(|record| record.cause() == Some(Cause::NoFilterChain));
     Ok(away.and_then(|record| record.response_code_details.clone()).unwrap_or_default())
 }

@@ -1,11 +1,11 @@
 //! What of the page's installation (003) is here under which name, and what would its clean-up find?
 
 use crate::shows::Shows;
-use crate::{Fixture, Pods, stories};
+use crate::{CLUSTER1, Fixture, Pods, scenarios};
 use harness::Result;
 use proof::evidence::Must;
 
-stories! {
+scenarios! {
     "quick-start" => the_pages_installation_is_here_and_its_clean_up_would_miss_some {
         SERVER_RUNS: "[S3-1] the server runs, and the registrar beside it: today's is the controller manager",
         AGENT_RUNS: "[S3-1] the agent runs",
@@ -90,7 +90,7 @@ const CLEAN_UP: [(Shows, &str, &str, &str, bool); 16] = [
     ),
 ];
 
-/// If this fails, the installation is not the page's any more, and its stories are about something else.
+/// If this fails, the installation is not the page's any more, and its scenarios are about something else.
 async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
@@ -99,10 +99,10 @@ async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some(
         (Pods("spire", "app=spire-agent"), "1/1 Running", AGENT_RUNS),
         (Pods("spire", "app=spiffe-csi-driver"), "2/2 Running", DRIVER_RUNS),
     ] {
-        let standing = fixture.standing(0, of).await?;
+        let standing = fixture.standing(CLUSTER1, of).await?;
         fixture.shows(runs, Must::be(wanted), standing);
     }
-    let pod = fixture.pod(0, Pods("spire", "app=spire-server")).await?;
+    let pod = fixture.pod(CLUSTER1, Pods("spire", "app=spire-server")).await?;
     let containers = pod.spec.into_iter().flat_map(|spec| spec.containers);
     let containers: Vec<_> = containers.map(|container| container.name).collect();
     fixture.shows(
@@ -110,7 +110,7 @@ async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some(
         Must::be("spire-server spire-controller-manager"),
         containers.join(" "),
     );
-    let config = fixture.setting(0, crate::AGENT, "agent.conf").await?;
+    let config = fixture.setting(CLUSTER1, crate::AGENT, "agent.conf").await?;
     fixture.shows(
         SOCKETS_PLACE_IS_FREE,
         Must::have(["socket_path = \"/tmp/spire-agent/public/socket\""]),
@@ -126,7 +126,7 @@ async fn the_pages_installation_is_here_and_its_clean_up_would_miss_some(
 
 async fn is_here(fixture: &Fixture<'_>, version: &str, kind: &str, name: &str) -> Result<bool> {
     let (namespace, name) = name.split_once('/').map_or((None, name), |(ns, name)| (Some(ns), name));
-    let api = harness::kube::object::dynamic(fixture.api(0)?, version, kind, namespace)?;
+    let api = harness::kube::object::dynamic(fixture.api(CLUSTER1)?, version, kind, namespace)?;
     let found = api.get_opt(name).await;
     Ok(found
         .map_err(|e| {

@@ -6,14 +6,14 @@ mod properties;
 mod strictness;
 mod workloads;
 
-use crate::trial::Story;
+use crate::trial::Scenario;
 
-use crate::{Fixture, Pods};
+use crate::{CLUSTER1, Fixture, Pods};
 use harness::{Code, Error, Result};
 use k8s_openapi::api::core::v1::{Pod, Volume};
 
-pub(super) const STORIES: &[&[Story]] =
-    &[gateway::STORIES, properties::STORIES, strictness::STORIES, workloads::STORIES];
+pub(super) const SCENARIOS: &[&[Scenario]] =
+    &[gateway::SCENARIOS, properties::SCENARIOS, strictness::SCENARIOS, workloads::SCENARIOS];
 
 const MYAPI: Pods<'_> = Pods("myapi", "app=myapi");
 const CALLER: Pods<'_> = Pods("myapi", "app=caller");
@@ -26,11 +26,11 @@ const SOCKET_OF_SPIRE: &str =
 
 /// The page's workload and a client of it, ready, with the identities that their label asks for.
 async fn scene(fixture: &mut Fixture<'_>) -> Result<()> {
-    fixture.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
-    fixture.bring(0, "templates/myapi.yaml", &[]).await?;
-    fixture.ready(0, "myapi", "myapi").await?;
-    fixture.ready(0, "myapi", "caller").await?;
-    fixture.knows(0, CALLER, "myapi.myapi", 80).await
+    fixture.bring(CLUSTER1, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
+    fixture.bring(CLUSTER1, "templates/myapi.yaml", &[]).await?;
+    fixture.ready(CLUSTER1, "myapi", "myapi").await?;
+    fixture.ready(CLUSTER1, "myapi", "caller").await?;
+    fixture.knows(CLUSTER1, CALLER, "myapi.myapi", 80).await
 }
 
 /// The volume in which a pod's proxy looks for its socket, as JSON.

@@ -1,7 +1,7 @@
 //! What does each property of the page's table (001) do? Each is taken away once.
 
 use crate::shows::Shows;
-use crate::{Fixture, Pods, stories};
+use crate::{CLUSTER1, Fixture, Pods, scenarios};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::Pod;
 use kube::ResourceExt as _;
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::{CALLER, LABEL, MYAPI, containers, scene, socket_volume};
 
-stories! {
+scenarios! {
     "template-no-inject" => without_inject_there_is_no_sidecar {
         SIDECAR_WITH_INJECT: "[S1-6] with `sidecar.istio.io/inject: 'true'` the pod has a sidecar",
         NO_SIDECAR_WITHOUT_INJECT: "[S1-6] without `sidecar.istio.io/inject` the pod has its own container \
@@ -54,8 +54,9 @@ const NO_IDENTITY: &str = "workload is not authorized for the requested identiti
 async fn without_inject_there_is_no_sidecar(fixture: &mut Fixture<'_>) -> Result<()> {
     scene(fixture).await?;
     bring_less(fixture, "bare", "/spec/template/metadata/labels", "sidecar.istio.io/inject").await?;
-    fixture.ready(0, "myapi", "bare").await?;
-    let (with, without) = (fixture.pod(0, MYAPI).await?, fixture.pod(0, Pods("myapi", "app=bare")).await?);
+    fixture.ready(CLUSTER1, "myapi", "bare").await?;
+    let (with, without) =
+        (fixture.pod(CLUSTER1, MYAPI).await?, fixture.pod(CLUSTER1, Pods("myapi", "app=bare")).await?);
     fixture.shows(SIDECAR_WITH_INJECT, Must::have(["istio-proxy"]), containers(&with));
     fixture.shows(NO_SIDECAR_WITHOUT_INJECT, Must::be("myapi"), containers(&without));
     Ok(())
@@ -75,12 +76,12 @@ async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
     )
     .await?;
 
-    let pod = fixture.pod(0, pods).await?.name_any();
-    let api: Api<Pod> = Api::namespaced(fixture.api(0)?.clone(), "myapi");
+    let pod = fixture.pod(CLUSTER1, pods).await?.name_any();
+    let api: Api<Pod> = Api::namespaced(fixture.api(CLUSTER1)?.clone(), "myapi");
     let label = json!({ "metadata": { "labels": { LABEL: "true" } } });
     let labelled = api.patch(&pod, &PatchParams::default(), &Patch::Merge(label)).await;
     labelled.map_err(|e| Error::new(Code::KubeFailed, "cannot label a pod").because(e))?;
-    let stands = fixture.stands(0, pods, "2/2 Running").await?;
+    let stands = fixture.stands(CLUSTER1, pods, "2/2 Running").await?;
     fixture.shows(READY_WITH_LABEL, Must::be("2/2 Running"), stands);
     let entries = entries_of_pod(fixture, pods).await?;
     fixture.shows(ENTRY_BY_LABEL, Must::be("1 of its own"), entries);
@@ -89,8 +90,10 @@ async fn without_the_label_there_is_no_entry_and_the_pod_never_gets_ready(
 
 /// If this fails, a pod with the wrong key gets an identity from somewhere.
 async fn the_selector_must_have_the_key_that_the_pods_have(fixture: &mut Fixture<'_>) -> Result<()> {
-    fixture.bring(0, "templates/identities.yaml", &[("LABEL", "spiffe.io/spire-managed-identity")]).await?;
-    fixture.bring(0, "templates/myapi.yaml", &[]).await?;
+    fixture
+        .bring(CLUSTER1, "templates/identities.yaml", &[("LABEL", "spiffe.io/spire-managed-identity")])
+        .await?;
+    fixture.bring(CLUSTER1, "templates/myapi.yaml", &[]).await?;
     refused_by_spire(
         fixture,
         MYAPI,
@@ -98,8 +101,8 @@ async fn the_selector_must_have_the_key_that_the_pods_have(fixture: &mut Fixture
     )
     .await?;
 
-    fixture.bring(0, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
-    let stands = fixture.stands(0, MYAPI, "2/2 Running").await?;
+    fixture.bring(CLUSTER1, "templates/identities.yaml", &[("LABEL", LABEL)]).await?;
+    let stands = fixture.stands(CLUSTER1, MYAPI, "2/2 Running").await?;
     fixture.shows(READY_WITH_OWN_KEY, Must::be("2/2 Running"), stands);
     Ok(())
 }
@@ -110,18 +113,18 @@ async fn without_the_template_the_sidecar_falls_back_to_istiod(fixture: &mut Fix
     let pods = Pods("myapi", "app=fallback");
     bring_less(fixture, "fallback", "/spec/template/metadata/annotations", "inject.istio.io/templates")
         .await?;
-    let stands = fixture.stands(0, pods, "2/2 Running").await?;
+    let stands = fixture.stands(CLUSTER1, pods, "2/2 Running").await?;
     fixture.shows(READY_WITHOUT_TEMPLATE, Must::be("2/2 Running"), stands);
-    let volume = socket_volume(&fixture.pod(0, pods).await?)?;
+    let volume = socket_volume(&fixture.pod(CLUSTER1, pods).await?)?;
     fixture.shows(EMPTY_SOCKET_VOLUME, Must::be(r#"{"emptyDir":{},"name":"workload-socket"}"#), volume);
     let entries = entries_of_pod(fixture, pods).await?;
     fixture.shows(ENTRY_WITHOUT_TEMPLATE, Must::be("1 of its own"), entries);
-    let of = fixture.cluster(0)?.name.clone();
-    let held = fixture.own_certificate(0, pods).await?;
+    let of = fixture.cluster(CLUSTER1)?.name.clone();
+    let held = fixture.own_certificate(CLUSTER1, pods).await?;
     fixture.shows(HOLDS_ISTIODS, Must::BeIstiods { of }, held);
-    fixture.knows(0, CALLER, "fallback.myapi", 80).await?;
-    let reply = fixture.ask(0, CALLER, "curl", "http://fallback.myapi/hello").await?;
-    let recorded = fixture.records(0, CALLER, &reply.request).await?;
+    fixture.knows(CLUSTER1, CALLER, "fallback.myapi", 80).await?;
+    let reply = fixture.ask(CLUSTER1, CALLER, "curl", "http://fallback.myapi/hello").await?;
+    let recorded = fixture.records(CLUSTER1, CALLER, &reply.request).await?;
     let why = recorded.last().and_then(|record| record.upstream_transport_failure_reason.clone());
     fixture.shows(
         CLIENT_REFUSES,
@@ -137,8 +140,9 @@ async fn refused_by_spire(
     pods: Pods<'_>,
     [no_identity, no_entry, not_ready]: [Shows; 3],
 ) -> Result<()> {
-    let log = fixture
-        .until("the sidecar to say what it waits for", NO_IDENTITY, || fixture.log(0, pods, "istio-proxy"));
+    let log = fixture.until("the sidecar to say what it waits for", NO_IDENTITY, || {
+        fixture.log(CLUSTER1, pods, "istio-proxy")
+    });
     let log = log.await?;
     fixture.shows(
         no_identity,
@@ -147,21 +151,21 @@ async fn refused_by_spire(
     );
     let entries = entries_of_pod(fixture, pods).await?;
     fixture.shows(no_entry, Must::be("0 of its own"), entries);
-    let stands = fixture.standing(0, pods).await?;
+    let stands = fixture.standing(CLUSTER1, pods).await?;
     fixture.shows(not_ready, Must::have(["0/2"]), stands);
     Ok(())
 }
 
 /// How many entries select exactly that pod.
 async fn entries_of_pod(fixture: &Fixture<'_>, pods: Pods<'_>) -> Result<String> {
-    let selector = format!("k8s:pod-uid:{}", fixture.pod(0, pods).await?.uid().unwrap_or_default());
-    let all = entries_of(&spire::entries(fixture.api(0)?).await?)?;
+    let selector = format!("k8s:pod-uid:{}", fixture.pod(CLUSTER1, pods).await?.uid().unwrap_or_default());
+    let all = entries_of(&spire::entries(fixture.api(CLUSTER1)?).await?)?;
     Ok(format!("{} of its own", all.iter().filter(|entry| entry.selectors.contains(&selector)).count()))
 }
 
 /// The page's Deployment and Service again, under another name and without one property.
 async fn bring_less(fixture: &mut Fixture<'_>, name: &str, at: &str, property: &str) -> Result<()> {
-    let mut objects = fixture.manifest(0, "templates/myapi.yaml", &[])?;
+    let mut objects = fixture.manifest(CLUSTER1, "templates/myapi.yaml", &[])?;
     let kinds = ["Service", "Deployment"];
     objects.retain(|object| {
         object["metadata"]["name"] == "myapi" && kinds.iter().any(|kind| object["kind"] == **kind)
@@ -179,5 +183,5 @@ async fn bring_less(fixture: &mut Fixture<'_>, name: &str, at: &str, property: &
             properties.remove(property);
         }
     }
-    fixture.bring_objects(0, objects).await
+    fixture.bring_objects(CLUSTER1, objects).await
 }

@@ -1,6 +1,6 @@
 //! Who is met when a workload of the page (001) is called?
 
-use crate::{Fixture, stories};
+use crate::{CLUSTER1, Fixture, scenarios};
 use harness::Result;
 use harness::{Code, Error};
 use proof::evidence::Must;
@@ -8,7 +8,7 @@ use proof::identity::Pem;
 
 use super::{CALLER, MYAPI, SOCKET_OF_SPIRE, URL, containers, scene, socket_volume};
 
-stories! {
+scenarios! {
     "template-workloads" => sidecars_meet_with_the_svids_of_their_pods {
         TRUST_DOMAIN_NAMED: "[S1-1] istiod's mesh configuration names the trust domain of SPIRE",
         SPIRES_VOLUME: "[S1-2] the template `spire` makes SPIRE's CSI volume of the sidecar's socket volume",
@@ -28,11 +28,11 @@ stories! {
 /// If this fails, the page's properties do not give sidecars the identities that it says.
 async fn sidecars_meet_with_the_svids_of_their_pods(fixture: &mut Fixture<'_>) -> Result<()> {
     scene(fixture).await?;
-    let config = fixture.setting(0, crate::MESH, "mesh").await?;
-    let domain = fixture.cluster(0)?.trust_domain.clone();
+    let config = fixture.setting(CLUSTER1, crate::MESH, "mesh").await?;
+    let domain = fixture.cluster(CLUSTER1)?.trust_domain.clone();
     fixture.shows(TRUST_DOMAIN_NAMED, Must::have([format!("trustDomain: {domain}\n")]), config);
 
-    let pod = fixture.pod(0, MYAPI).await?;
+    let pod = fixture.pod(CLUSTER1, MYAPI).await?;
     fixture.shows(SPIRES_VOLUME, Must::be(SOCKET_OF_SPIRE), socket_volume(&pod)?);
     let proxies =
         pod.spec.iter().flat_map(|spec| spec.init_containers.iter().flatten().chain(&spec.containers));
@@ -47,28 +47,24 @@ async fn sidecars_meet_with_the_svids_of_their_pods(fixture: &mut Fixture<'_>) -
         mounts.collect::<Vec<_>>().join(" "),
     );
     fixture.shows(DEPLOYMENT_ADMITTED, Must::have(["istio-proxy", "myapi"]), containers(&pod));
-    let stands = fixture.standing(0, MYAPI).await?;
+    let stands = fixture.standing(CLUSTER1, MYAPI).await?;
     fixture.shows(POD_READY, Must::be("2/2 Running"), stands);
 
-    let by = fixture.cluster(0)?.name.clone();
-    let (server, client) = (fixture.id(0, MYAPI).await?, fixture.id(0, CALLER).await?);
-    let reply = fixture.ask(0, CALLER, "curl", URL).await?;
+    let by = fixture.cluster(CLUSTER1)?.name.clone();
+    let (server, client) = (fixture.id(CLUSTER1, MYAPI).await?, fixture.id(CLUSTER1, CALLER).await?);
+    let reply = fixture.ask(CLUSTER1, CALLER, "curl", URL).await?;
     fixture.shows(CLIENT_ANSWERED, Must::be("200"), reply.status.to_string());
-    let at_client = fixture.records(0, CALLER, &reply.request).await?.pop();
-    let at_server = fixture.records(0, MYAPI, &reply.request).await?.pop();
+    let at_client = fixture.records(CLUSTER1, CALLER, &reply.request).await?.pop();
+    let at_server = fixture.records(CLUSTER1, MYAPI, &reply.request).await?.pop();
     let (Some(at_client), Some(at_server)) = (at_client, at_server) else {
         return Err(Error::new(Code::Evidence, "a sidecar wrote nothing of the request"));
     };
     let pem = |pem: &Option<Pem>| pem.as_ref().map(Pem::as_str).unwrap_or_default().to_owned();
     fixture.shows(
         SERVER_SHOWED_SVID,
-        Must::BeVouchedFor { by: by.clone(), id: server },
+        Must::BeSvid { by: by.clone(), id: server },
         pem(&at_client.upstream_peer_cert),
     );
-    fixture.shows(
-        CLIENT_SHOWED_SVID,
-        Must::BeVouchedFor { by, id: client },
-        pem(&at_server.downstream_peer_cert),
-    );
+    fixture.shows(CLIENT_SHOWED_SVID, Must::BeSvid { by, id: client }, pem(&at_server.downstream_peer_cert));
     Ok(())
 }

@@ -27,7 +27,7 @@ fn by(roots: &[Certificate], leaf: Certificate) -> Result<String, Flaw> {
     let authorities = roots.iter().map(|root| Authority { certificate: root.clone() }).collect();
     let trust_domain = "cluster1.local".parse().unwrap();
     let bundle = Bundle { trust_domain, sequence: None, refresh_hint: None, authorities };
-    bundle.vouches(&Chain { leaf, intermediates: vec![] }, now()).map(Authority::key_id)
+    bundle.authority_of(&Chain { leaf, intermediates: vec![] }, now()).map(Authority::key_id)
 }
 
 #[test]

@@ -14,7 +14,7 @@ const CURL: &str = "spiffe://cluster1.local/ns/istio-test/sa/curl";
 /// What the bundle of `ca` says about a chain.
 fn judged(ca: &Ca, pems: &[&str]) -> Result<String, Flaw> {
     let bundle = ca.bundle("cluster1.local");
-    bundle.vouches(&chain(pems).chain()?, now()).map(Authority::key_id)
+    bundle.authority_of(&chain(pems).chain()?, now()).map(Authority::key_id)
 }
 
 fn leaf(pem: &str) -> Certificate {
@@ -181,8 +181,8 @@ fn a_rotating_bundle_has_two_authorities() {
     let both = Bundle::read("cluster1.local".parse().unwrap(), &published(&[&old, &new])).unwrap();
     assert_eq!((both.authorities.len(), both.sequence, both.refresh_hint), (2, Some(1), Some(300)));
     for ca in [&old, &new] {
-        let vouched = both.vouches(&chain(&[&ca.svid(CURL)]).chain().unwrap(), now()).unwrap();
-        assert_eq!(vouched.certificate.fingerprint(), leaf(&ca.pem).fingerprint());
+        let authority = both.authority_of(&chain(&[&ca.svid(CURL)]).chain().unwrap(), now()).unwrap();
+        assert_eq!(authority.certificate.fingerprint(), leaf(&ca.pem).fingerprint());
     }
     let shared = both.shared_with(&new.bundle("cluster2.local"));
     assert_eq!(shared.len(), 1, "one key in common is one too many");

@@ -20,7 +20,7 @@ fn bundle(domain: &str, json: &str) -> Bundle {
 }
 
 fn signer(bundle: &Bundle, pem: &str) -> Result<String, Flaw> {
-    bundle.vouches(&Pem::of(pem).chain()?, at()).map(Authority::key_id)
+    bundle.authority_of(&Pem::of(pem).chain()?, at()).map(Authority::key_id)
 }
 
 #[test]
@@ -62,7 +62,7 @@ fn a_real_intermediate_is_followed() {
     assert_eq!(chain.intermediates.len(), 1);
     assert_eq!(signer(&root, said!("upstream.pem")).unwrap(), root.authorities[0].key_id());
     let alone = Chain { intermediates: vec![], ..chain };
-    assert!(matches!(root.vouches(&alone, at()), Err(Flaw::UnknownIssuer { .. })));
+    assert!(matches!(root.authority_of(&alone, at()), Err(Flaw::UnknownIssuer { .. })));
 }
 
 #[test]

@@ -5,7 +5,7 @@ mod held;
 mod intermediates;
 mod met;
 mod real;
-mod told;
+mod settings;
 mod whole;
 
 use super::fixture::Fixture;

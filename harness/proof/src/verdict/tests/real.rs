@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::super::handshake::Records;
-use super::super::{passed, same_connection, trusts, vouched};
+use super::super::{passed, same_connection, trusts, verified};
 use crate::envoy::{Held, Record, Trust};
 use crate::identity::{Authority, Bundle, SpiffeId};
 
@@ -41,12 +41,12 @@ fn one_real_handshake_is_vouched_for_at_both_ends() {
     let ([home, away], [curl, hello]) = (bundles(), ids());
     let (server, client) =
         (met.by_client.upstream_peer_cert.as_ref(), met.by_server.downstream_peer_cert.as_ref());
-    assert!(vouched(server, &[], &away, &hello, at()).unwrap().held);
-    assert!(vouched(client, &[], &home, &curl, at()).unwrap().held);
-    assert!(!vouched(server, &[], &home, &hello, at()).unwrap().held, "not by the other's bundle");
-    assert!(!vouched(client, &[], &home, &hello, at()).unwrap().held, "not as somebody else");
+    assert!(verified(server, &[], &away, &hello, at()).unwrap().held);
+    assert!(verified(client, &[], &home, &curl, at()).unwrap().held);
+    assert!(!verified(server, &[], &home, &hello, at()).unwrap().held, "not by the other's bundle");
+    assert!(!verified(client, &[], &home, &hello, at()).unwrap().held, "not as somebody else");
     assert!(
-        !vouched(server, &[], &away, &hello, "2026-11-23T00:00:00Z".parse().unwrap()).unwrap().held,
+        !verified(server, &[], &away, &hello, "2026-11-23T00:00:00Z".parse().unwrap()).unwrap().held,
         "not for ever"
     );
     let sni = "outbound_.5000_._.helloworld.istio-test.svc.cluster.local";
@@ -57,7 +57,7 @@ fn one_real_handshake_is_vouched_for_at_both_ends() {
 #[test]
 fn a_real_proxy_holds_what_it_should() {
     let ([home, away], [curl, _]) = (bundles(), ids());
-    assert!(vouched(held().certificate("default"), &[], &home, &curl, at()).unwrap().held);
+    assert!(verified(held().certificate("default"), &[], &home, &curl, at()).unwrap().held);
     assert!(trusts(held().trust("ROOTCA"), &[&home, &away]).held);
     assert!(!trusts(held().trust("ROOTCA"), &[&home]).held, "one more than the mesh has");
 }

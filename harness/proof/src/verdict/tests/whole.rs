@@ -111,8 +111,13 @@ fn version_1_stays_readable() {
 #[test]
 fn only_evidence_is_read() {
     let json = Fixture::good().evidence.to_json().unwrap();
-    let newer = Evidence::read(&json.replace("\"version\": 2", "\"version\": 3")).unwrap_err();
-    assert!(newer.to_string().contains("version 3, and this release reads 1 to 2"), "{newer}");
+    let (now, next) = (crate::evidence::VERSION, crate::evidence::VERSION + 1);
+    let later = json.replace(&format!("\"version\": {now}"), &format!("\"version\": {next}"));
+    let newer = Evidence::read(&later).map(drop).unwrap_err();
+    assert!(
+        newer.to_string().contains(&format!("version {next}, and this release reads 1 to {now}")),
+        "{newer}"
+    );
     for text in ["", "{}", "[1]", "{\"version\": 1}"] {
         assert_eq!(Evidence::read(text).unwrap_err().code(), Code::Evidence, "{text}");
     }
@@ -164,7 +169,7 @@ fn a_claim_that_is_due_never_vanishes() {
         assert_eq!(bare.verdict, Outcome::Unjudged, "{claim}");
         assert_eq!(bare.expected, format!("evidence: {}", claim.kind.needs()));
         assert!(bare.observed.contains("there is no evidence of"), "{bare:?}");
-        // Controls of both ways and what follows a story are more than the good world saw.
+        // Controls of both ways and what follows a scenario are more than the good world saw.
         if judged.iter().any(|id| id.kind == claim.kind && id.subject == claim.subject) {
             assert!(seen(&world.evidence).held(), "{claim}");
         }
@@ -184,21 +189,37 @@ fn the_end_of_a_trial_is_part_of_what_is_missing() {
     );
 }
 
-/// A story that came to its end and showed nothing proves nothing.
+/// A scenario that came to its end and showed nothing proves nothing.
 #[test]
-fn a_story_that_judges_nothing_is_not_told() {
+fn a_scenario_that_judges_nothing_does_not_count_as_completed() {
     let mut evidence = Fixture::good().evidence;
     (evidence.handshakes, evidence.refusals) = (vec![], vec![]);
-    evidence.due = vec!["story-told/aliases".parse().unwrap()];
+    evidence.due = vec!["scenario-completed/aliases".parse().unwrap()];
     let outcome = |evidence: &Evidence| judge(evidence)[0].verdict;
     assert_eq!(outcome(&evidence), Outcome::Unjudged, "it never ended");
-    evidence.told.push("aliases".into());
+    evidence.completed.push("aliases".into());
     let as_before = "cluster-as-before/aliases/cluster1".parse::<crate::claim::Claim>().unwrap();
     let fact = |id| Fact { id, claim: "so".into(), must: Must::be("so"), seen: "so".into() };
     evidence.facts = vec![fact(as_before)];
-    assert_eq!(outcome(&evidence), Outcome::Unjudged, "that nothing is left is not what it was told for");
+    assert_eq!(outcome(&evidence), Outcome::Unjudged, "that nothing is left is not what it ran for");
     evidence.facts.push(fact("fact/aliases/1".parse().unwrap()));
     assert_eq!(outcome(&evidence), Outcome::Held);
+}
+
+/// A fact that was never shown is named as its table has it, and one that was shown by its own words.
+#[test]
+fn a_fact_that_is_due_has_its_sentence_before_it_is_shown() {
+    let mut evidence = Fixture::good().evidence;
+    let id: crate::claim::Claim = "fact/reached/no-neighbour".parse().unwrap();
+    (evidence.due, evidence.facts) = (vec![id.clone()], vec![]);
+    let sentence = |evidence: &Evidence| judge(evidence)[0].claim.clone();
+    assert_eq!(sentence(&evidence), "no neighbour (reached)", "a document of version 2");
+    evidence.sentences.insert(id.clone(), "[S4-1] the next port is refused".into());
+    let read = Evidence::read(&evidence.to_json().unwrap()).unwrap();
+    assert_eq!(sentence(&read), "[S4-1] the next port is refused");
+    evidence.facts =
+        vec![Fact { id, claim: "[S4-1] it is refused".into(), must: Must::be("so"), seen: "so".into() }];
+    assert_eq!(sentence(&evidence), "[S4-1] it is refused");
 }
 
 /// Tampering: records of two different requests put side by side, or of none.

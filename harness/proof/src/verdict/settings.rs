@@ -1,5 +1,5 @@
-//! What the mesh was told that explains a broken claim: a mesh that does as it is told is not called broken without the
-//! word for it.
+//! Settings of the mesh that explain a broken claim: a mesh that does as it is configured is not called broken without
+//! naming them.
 
 use crate::claim::{Claim, Kind, Subject};
 use crate::evidence::{ClusterSeen, Evidence, TlsSetting};
@@ -23,10 +23,10 @@ pub(super) fn tls_settings(evidence: &Evidence, claim: &Claim) -> Option<String>
         _ => false,
     };
     let clusters = evidence.clusters.iter().filter(of_claim).filter(|_| about);
-    let told: Vec<_> = clusters
+    let set: Vec<_> = clusters
         .flat_map(|seen| seen.tls_settings.iter().flatten().map(move |setting| sentence(seen, setting)))
         .collect();
-    (!told.is_empty()).then(|| told.join(", and "))
+    (!set.is_empty()).then(|| set.join(", and "))
 }
 
 fn sentence(seen: &ClusterSeen, TlsSetting { object, host, mode }: &TlsSetting) -> String {

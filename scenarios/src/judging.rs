@@ -1,4 +1,4 @@
-//! Telling what was seen: visit, observe, keep the evidence, judge what is due, record the verdicts.
+//! From a look to verdicts: visit, observe, keep the evidence, judge what is due, record what came of it.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use harness::error::Context as _;
 use harness::world::World;
 use harness::{Code, Error, Result};
+use proof::claim::Kind;
 use proof::evidence::Evidence;
 use proof::verdict::{Outcome as Judged, Verdict, judge};
 use serde::{Deserialize, Serialize};
@@ -55,7 +56,7 @@ pub(crate) fn failed(trial: &str, error: &Error) {
 ///
 /// # Errors
 /// [`Code::ClaimBroken`] with each broken claim; [`Code::Evidence`] when one could be judged neither way.
-pub async fn tell(
+pub async fn observe_and_judge(
     trial: &str,
     owes: &[Owed],
     observe: impl AsyncFnOnce(&Mesh, &mut Evidence) -> Result<()>,
@@ -65,18 +66,19 @@ pub async fn tell(
     let mesh = Mesh::visit().await?;
     let mut evidence = Evidence::of(mesh.clusters(), jiff::Timestamp::now());
     evidence.due = owes.iter().map(|owed| owed.claim.clone()).collect();
+    let facts = owes.iter().filter(|owed| owed.claim.kind == Kind::Fact);
+    evidence.sentences = facts.map(|owed| (owed.claim.clone(), owed.sentence.clone())).collect();
     let observed = observe(&mesh, &mut evidence).await;
     // Bundles and certificates were made before this moment, which is the one that they are judged at.
     evidence.collected_at = jiff::Timestamp::now();
     match &observed {
-        Ok(()) => evidence.told.push(trial.to_owned()),
+        Ok(()) => evidence.completed.push(trial.to_owned()),
         Err(e) => evidence.ended_early = Some(e.to_string()),
     }
     let world = &mesh.world().name;
     let file = format!("evidence/{world}-{trial}.json");
     write(&report.join(&file), &evidence.to_json()?)?;
-    let verdicts: Vec<_> =
-        judge(&evidence).into_iter().map(|verdict| in_its_words(verdict, owes).kept_in(&file)).collect();
+    let verdicts: Vec<_> = judge(&evidence).into_iter().map(|verdict| verdict.kept_in(&file)).collect();
     for verdict in &verdicts {
         let line = Line { world: world.clone(), trial: trial.to_owned(), verdict: verdict.clone() };
         let line =
@@ -86,23 +88,15 @@ pub async fn tell(
     observed.and(outcome(&verdicts))
 }
 
-/// A fact that was never shown is told in the words of its story's table.
-fn in_its_words(mut verdict: Verdict, owes: &[Owed]) -> Verdict {
-    if let Some(owed) = owes.iter().find(|owed| owed.claim == verdict.id) {
-        verdict.claim.clone_from(&owed.sentence);
-    }
-    verdict
-}
-
-/// Broken weighs more than unjudged; both are told.
+/// Broken weighs more than unjudged; both are named.
 fn outcome(verdicts: &[Verdict]) -> Outcome {
-    let told = |wanted: Judged| {
+    let named = |wanted: Judged| {
         let those = verdicts.iter().filter(|verdict| verdict.verdict == wanted);
         let sentence =
             |v: &Verdict| format!("{}: {}: expected {}, observed {}", v.id, v.claim, v.expected, v.observed);
         those.map(sentence).collect::<Vec<_>>()
     };
-    let (broken, unjudged) = (told(Judged::Broken), told(Judged::Unjudged));
+    let (broken, unjudged) = (named(Judged::Broken), named(Judged::Unjudged));
     match (broken.is_empty(), unjudged.is_empty()) {
         (true, true) => Ok(()),
         (true, false) => Err(Error::new(Code::Evidence, unjudged.join("\n"))),
@@ -153,15 +147,6 @@ mod tests {
         assert_eq!(unjudged.code(), Code::Evidence);
         let both = outcome(&[verdict(Judged::Unjudged), verdict(Judged::Broken)]).unwrap_err();
         assert_eq!((both.code(), both.what().lines().count()), (Code::ClaimBroken, 2));
-    }
-
-    #[test]
-    fn a_fact_that_was_never_shown_is_told_in_its_own_words() {
-        let fact = Verdict { id: "fact/reached/no-neighbour".parse().unwrap(), ..verdict(Judged::Unjudged) };
-        let owed = Owed { claim: fact.id.clone(), sentence: "[S4-1] the next port is refused".into() };
-        assert_eq!(in_its_words(fact.clone(), std::slice::from_ref(&owed)).claim, owed.sentence);
-        let other = verdict(Judged::Held);
-        assert_eq!(in_its_words(other.clone(), &[owed]).claim, other.claim);
     }
 
     #[test]
