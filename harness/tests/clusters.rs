@@ -47,7 +47,7 @@ async fn two_clusters_side_by_side() {
             made
         };
         let import = async {
-            let imported = images::import(&engine, &artifacts, cluster, &note).await;
+            let imported = images::import(&engine, &artifacts, cluster, images::Unpack::Later, &note).await;
             clock(&format!("{} filled", cluster.name));
             imported
         };

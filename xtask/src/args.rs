@@ -36,6 +36,9 @@ pub struct Means {
     /// The container engine.
     #[arg(long, env = "VOUCHSAFE_ENGINE", value_enum, default_value_t = Engine::Auto)]
     pub engine: Engine,
+    /// Let kind make the nodes from the start, instead of starting prepared ones.
+    #[arg(long, env = "VOUCHSAFE_FRESH_NODES")]
+    pub fresh_nodes: bool,
     #[command(flatten)]
     pub sources: Sources,
 }
@@ -163,7 +166,7 @@ impl Means {
             Engine::System => engine::Choice::System,
             Engine::Private => engine::Choice::Private,
         };
-        Ok(Order { setup, engine, source, mirrors })
+        Ok(Order { setup, engine, source, mirrors, fresh_nodes: self.fresh_nodes })
     }
 }
 

@@ -57,10 +57,9 @@ pub async fn create(
     network: &str,
     note: &Note,
 ) -> Result<Made> {
-    let file = |suffix| kubeconfig.with_extension(suffix);
-    let (settings, conflist) = (file("kind.json"), file("conflist"));
-    write(&conflist, &ptp(cluster))?;
-    write(&settings, &config(engine.address(), artifacts, cluster, &conflist))?;
+    let settings = kubeconfig.with_extension("kind.json");
+    write_network(kubeconfig, cluster)?;
+    write(&settings, &config(engine.address(), artifacts, cluster, kubeconfig))?;
     note.say("kind create cluster");
     let mut kind = Cmd::new(artifacts.tool("kind")?)
         .args(["create", "cluster", "--retain", "--name", &cluster.name.0])
@@ -97,14 +96,31 @@ async fn nodes_of(engine: &Engine, name: &ClusterName) -> Result<Vec<String>> {
     engine.containers(HashMap::from([("label".to_owned(), vec![format!("{KIND_LABEL}={name}")])])).await
 }
 
+/// Writes the file that a node image without a network plugin gets its network from, beside the kubeconfig.
+///
+/// # Errors
+/// [`Code::CacheUnusable`].
+pub(super) fn write_network(kubeconfig: &Path, cluster: &Cluster) -> Result<()> {
+    write(&conflist(kubeconfig), &ptp(cluster))
+}
+
+fn conflist(kubeconfig: &Path) -> std::path::PathBuf {
+    kubeconfig.with_extension("conflist")
+}
+
 /// kind's own configuration: JSON, which is YAML.
-fn config(published_at: IpAddr, artifacts: &Artifacts, cluster: &Cluster, conflist: &Path) -> Value {
+pub(super) fn config(
+    published_at: IpAddr,
+    artifacts: &Artifacts,
+    cluster: &Cluster,
+    kubeconfig: &Path,
+) -> Value {
     let static_network = artifacts.origin == Origin::Packages;
     let mut mounts: Vec<Value> = images::archives(artifacts)
         .map(|(archive, inside)| json!({"hostPath": archive, "containerPath": inside, "readOnly": true}))
         .collect();
     if static_network {
-        mounts.push(json!({"hostPath": conflist, "containerPath": super::network::GIVEN, "readOnly": true}));
+        mounts.push(json!({"hostPath": conflist(kubeconfig), "containerPath": super::network::GIVEN, "readOnly": true}));
     }
     json!({
         "kind": "Cluster",

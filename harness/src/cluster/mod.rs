@@ -7,6 +7,7 @@ pub mod images;
 pub mod kind;
 pub mod network;
 pub mod nodes;
+pub mod prepared;
 
 use crate::layout::Layout;
 

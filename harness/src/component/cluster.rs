@@ -1,11 +1,20 @@
 //! What all else runs on: engine, artifacts, network, and in each cluster the node, its images and the upstream CRDs.
+//!
+//! Nodes are prepared once and started for each world ([`crate::cluster::prepared`]), or made by kind in the run itself:
+//! where `--fresh-nodes` asks for that, and in an engine that was there before.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use super::{Cx, Site, of, step};
+use futures::future::try_join_all;
+
+use super::{Cx, Making, Site, of, step};
+use crate::artifact::cache::Cache;
 use crate::artifact::packages::Packages;
-use crate::artifact::source;
+use crate::artifact::{Artifacts, source};
+use crate::cluster::images::Unpack;
+use crate::cluster::prepared::{self, Wanted};
+use crate::cluster::{self, kind};
 use crate::engine::private::Programs;
 use crate::engine::{self, Engine};
 use crate::error::Context as _;
@@ -13,7 +22,7 @@ use crate::ledger::Thing;
 use crate::plan::{Plan, Step};
 use crate::progress::Note;
 use crate::setup::Setup;
-use crate::{Code, Result, cluster, kube, patience, render};
+use crate::{Code, Result, kube, patience, render};
 
 /// The name of our network in the engine.
 const NETWORK: &str = "vouchsafe";
@@ -31,17 +40,16 @@ pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
     );
     plan.add(Step::new("node-image", "", "engine holds the node image", node_image).needs(["engine"]));
     plan.add(Step::new("network", "", "the clusters' network", network).needs(["engine"]));
+    plan.add(
+        Step::new("nodes", "", "nodes prepared, or left to kind", nodes)
+            .needs(["node-image", "network"])
+            .limit(patience::CLUSTER * 2),
+    );
     for cluster in &setup.topology.clusters {
         let id = |name| of(cluster, name);
+        plan.add(step(cluster, "cluster", "kind cluster", create).needs(["nodes"]).limit(patience::CLUSTER));
         plan.add(
-            step(cluster, "cluster", "kind cluster", create)
-                .needs(["node-image", "network"])
-                .limit(patience::CLUSTER),
-        );
-        plan.add(
-            step(cluster, "images", "images in the node", images)
-                .needs(["node-image", "network"])
-                .limit(patience::CLUSTER),
+            step(cluster, "images", "images in the node", images).needs(["nodes"]).limit(patience::CLUSTER),
         );
         plan.add(
             step(cluster, "pods-allowed", "Services answer, so pods may start", pods_allowed)
@@ -86,21 +94,64 @@ async fn node_image(cx: Cx, note: Note) -> Result<()> {
 
 async fn network(cx: Cx, _note: Note) -> Result<()> {
     for site in cx.sites() {
-        cluster::kind::refuse_foreign(cx.engine()?, [&site.cluster.name]).await?;
+        kind::refuse_foreign(cx.engine()?, [&site.cluster.name]).await?;
     }
-    cx.engine()?.create_network(NETWORK, &cluster::owner(&cx.layout)).await.map(drop)
+    cx.set_network(cx.engine()?.create_network(NETWORK, &cluster::owner(&cx.layout)).await?)
+}
+
+async fn nodes(cx: Cx, note: Note) -> Result<()> {
+    let cache = Cache::new(cx.layout.artifacts());
+    let clusters: Vec<_> = cx.sites().map(|site| (&site.cluster, site.kubeconfig.as_path())).collect();
+    let wanted = Wanted {
+        engine: cx.engine()?,
+        artifacts: cx.artifacts()?,
+        network: cx.network()?,
+        clusters: &clusters,
+        cache: &cache,
+    };
+    if cx.order.fresh_nodes || !wanted.possible() {
+        return cx.set_prepared(None);
+    }
+    let prepared = match wanted.find()? {
+        Some(prepared) => prepared,
+        None => {
+            note.tell(
+                "preparing nodes for this and later runs: once for each set of versions, about a minute",
+            );
+            let fill = async || try_join_all(cx.sites().map(|site| fill(&cx, site, &note))).await.map(drop);
+            prepared::make(&wanted, fill, &note).await?
+        }
+    };
+    cx.set_prepared(Some(prepared))
+}
+
+/// What every world's node has: made by kind, with all images unpacked and the upstream definitions served.
+async fn fill(cx: &Making, site: &Site, note: &Note) -> Result<()> {
+    let (engine, artifacts) = (cx.engine()?, cx.artifacts()?);
+    let made = async {
+        kind::create(engine, artifacts, &site.cluster, &site.kubeconfig, NETWORK, note).await?;
+        define(artifacts, &kube::connect(&site.kubeconfig).await?, note).await
+    };
+    let imported = cluster::images::import(engine, artifacts, &site.cluster, Unpack::Now, note);
+    tokio::try_join!(made, imported).map(drop)
 }
 
 async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    let made =
-        cluster::kind::create(cx.engine()?, cx.artifacts()?, &site.cluster, &site.kubeconfig, NETWORK, &note)
-            .await?;
+    let (engine, cluster, kubeconfig) = (cx.engine()?, &site.cluster, &site.kubeconfig);
+    let made = match cx.prepared()? {
+        Some(prepared) => prepared::start(engine, prepared, cluster, kubeconfig, NETWORK, &note).await?,
+        None => kind::create(engine, cx.artifacts()?, cluster, kubeconfig, NETWORK, &note).await?,
+    };
     let client = kube::connect(&site.kubeconfig).await?;
     site.is_up(client, made.address)
 }
 
 async fn images(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    cluster::images::import(cx.engine()?, cx.artifacts()?, &site.cluster, &note).await
+    let (engine, artifacts) = (cx.engine()?, cx.artifacts()?);
+    match cx.prepared()? {
+        Some(_) => cluster::images::present(engine, artifacts, &site.cluster, &note).await,
+        None => cluster::images::import(engine, artifacts, &site.cluster, Unpack::Later, &note).await,
+    }
 }
 
 async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
@@ -108,12 +159,16 @@ async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 }
 
 async fn crds(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    let artifacts = cx.artifacts()?;
+    define(cx.artifacts()?, site.client()?, &note).await
+}
+
+/// Applies the upstream definitions, and waits until objects of them can be made.
+async fn define(artifacts: &Artifacts, client: &::kube::Client, note: &Note) -> Result<()> {
     let mut objects = Vec::new();
     for name in ["spire-crds", "gateway-api-crds"] {
         objects.extend(upstream(artifacts.manifest(name)?)?);
     }
-    kube::apply::apply(site.client()?, &objects, &note).await
+    kube::apply::apply(client, &objects, note).await
 }
 
 /// Every object of an upstream manifest, a file or a folder, unchanged.

@@ -1,15 +1,16 @@
 //! A world while it is being made: what each step leaves for the steps that need it.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
-use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
+use super::Site;
 use crate::artifact::registry::Mirrors;
 use crate::artifact::source::{self, Obtained};
 use crate::artifact::{Artifacts, Origin};
+use crate::cluster::prepared::Prepared;
+use crate::engine::objects::Network;
 use crate::engine::{self, Engine};
 use crate::kube;
 use crate::layout::Layout;
@@ -19,7 +20,7 @@ use crate::progress::Note;
 use crate::render::{self, Values};
 use crate::setup::Setup;
 use crate::{Error, Result};
-use proof::topology::{Cluster, ClusterName};
+use proof::topology::ClusterName;
 
 /// What was asked for.
 #[derive(Clone, Debug)]
@@ -32,6 +33,8 @@ pub struct Order {
     pub source: source::Choice,
     /// Where the registry source asks instead.
     pub mirrors: Mirrors,
+    /// Whether kind makes the nodes in this run, instead of starting prepared ones.
+    pub fresh_nodes: bool,
 }
 
 /// The context of every step.
@@ -46,18 +49,9 @@ pub struct Making {
     pub ledger: Ledger,
     engine: OnceLock<Engine>,
     obtained: OnceLock<Obtained>,
+    network: OnceLock<Network>,
+    prepared: OnceLock<Option<Prepared>>,
     sites: BTreeMap<ClusterName, Arc<Site>>,
-}
-
-/// One cluster while it is being made.
-pub struct Site {
-    /// The cluster as data.
-    pub cluster: Cluster,
-    /// Its own kubeconfig; never the user's.
-    pub kubeconfig: PathBuf,
-    client: OnceLock<::kube::Client>,
-    address: OnceLock<IpAddr>,
-    bundle: OnceLock<String>,
 }
 
 impl Making {
@@ -69,18 +63,21 @@ impl Making {
         let lock = Lock::read(&layout.manifests())?.with_extras(&order.setup.images)?;
         let sites = order.setup.topology.clusters.iter().map(|cluster| {
             let kubeconfig = layout.world().join(format!("{}.kubeconfig", cluster.name));
-            let site = Site {
-                cluster: cluster.clone(),
-                kubeconfig,
-                client: OnceLock::new(),
-                address: OnceLock::new(),
-                bundle: OnceLock::new(),
-            };
-            (cluster.name.clone(), Arc::new(site))
+            (cluster.name.clone(), Arc::new(Site::new(cluster.clone(), kubeconfig)))
         });
         let sites = sites.collect();
         let ledger = Ledger::of(&layout.world());
-        Ok(Self { order, ledger, layout, lock, engine: OnceLock::new(), obtained: OnceLock::new(), sites })
+        Ok(Self {
+            order,
+            ledger,
+            layout,
+            lock,
+            engine: OnceLock::new(),
+            obtained: OnceLock::new(),
+            network: OnceLock::new(),
+            prepared: OnceLock::new(),
+            sites,
+        })
     }
 
     /// The cluster's site.
@@ -125,6 +122,30 @@ impl Making {
         made(&self.obtained, "the artifacts")
     }
 
+    /// The clusters' network, once it is made.
+    ///
+    /// # Errors
+    /// As [`Making::engine`].
+    pub fn network(&self) -> Result<&Network> {
+        made(&self.network, "the network")
+    }
+
+    /// The prepared nodes, or nothing where kind makes them in this run.
+    ///
+    /// # Errors
+    /// As [`Making::engine`].
+    pub fn prepared(&self) -> Result<Option<&Prepared>> {
+        made(&self.prepared, "the nodes' state").map(Option::as_ref)
+    }
+
+    pub(super) fn set_network(&self, network: Network) -> Result<()> {
+        self.network.set(network).map_err(|_| Error::internal("the network was made twice"))
+    }
+
+    pub(super) fn set_prepared(&self, prepared: Option<Prepared>) -> Result<()> {
+        self.prepared.set(prepared).map_err(|_| Error::internal("the nodes were prepared twice"))
+    }
+
     pub(super) fn set_engine(&self, engine: Engine) -> Result<()> {
         self.engine.set(engine).map_err(|_| Error::internal("the engine was started twice"))
     }
@@ -150,7 +171,7 @@ impl Making {
         set("PEER_TRUST_DOMAINS", Value::from(peers.collect::<Vec<_>>()).to_string());
         set("NETWORK", cluster.network.clone());
         set("VERSION", cluster.version.clone());
-        if let Some(address) = site.address.get() {
+        if let Some(address) = site.known_address() {
             set("NODE_ADDRESS", address.to_string());
         }
         for (role, pin) in &self.lock.images {
@@ -185,43 +206,7 @@ impl Making {
     }
 }
 
-impl Site {
-    /// The cluster's API, once it answers.
-    ///
-    /// # Errors
-    /// [`crate::Code::Internal`] when a step lacks a need.
-    pub fn client(&self) -> Result<&::kube::Client> {
-        made(&self.client, "the API client")
-    }
-
-    /// The node's address on the engine's network, which is also the gateway's.
-    ///
-    /// # Errors
-    /// As [`Site::client`].
-    pub fn address(&self) -> Result<IpAddr> {
-        made(&self.address, "the node's address").copied()
-    }
-
-    /// The bundle that the SPIRE server publishes, in SPIFFE's JSON.
-    ///
-    /// # Errors
-    /// As [`Site::client`].
-    pub fn bundle(&self) -> Result<&str> {
-        made(&self.bundle, "the bundle").map(String::as_str)
-    }
-
-    pub(super) fn is_up(&self, client: ::kube::Client, address: IpAddr) -> Result<()> {
-        let twice = || Error::internal(format!("{} was made twice", self.cluster.name));
-        self.client.set(client).map_err(|_| twice())?;
-        self.address.set(address).map_err(|_| twice())
-    }
-
-    pub(super) fn publishes(&self, bundle: String) -> Result<()> {
-        self.bundle.set(bundle).map_err(|_| Error::internal("the bundle was read twice"))
-    }
-}
-
-fn made<'a, T>(cell: &'a OnceLock<T>, what: &str) -> Result<&'a T> {
+pub(super) fn made<'a, T>(cell: &'a OnceLock<T>, what: &str) -> Result<&'a T> {
     cell.get().ok_or_else(|| {
         Error::internal(format!("a step uses {what} before it is there: a need is missing in the plan"))
     })

@@ -15,6 +15,7 @@ mod gateway;
 mod istio;
 mod making;
 mod remote_secret;
+mod site;
 mod spire;
 mod upstream;
 mod workload;
@@ -22,7 +23,8 @@ mod workload;
 use std::future::Future;
 use std::sync::Arc;
 
-pub use making::{Making, Order, Site};
+pub use making::{Making, Order};
+pub use site::Site;
 
 use crate::Result;
 use crate::plan::{Plan, Step};

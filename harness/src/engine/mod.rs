@@ -130,6 +130,15 @@ impl Engine {
         }
     }
 
+    /// A folder for files that containers of this engine share with this machine; it goes with the containers. Only a
+    /// private engine is known to see the folders that we see.
+    pub fn scratch(&self) -> Option<PathBuf> {
+        match &self.record {
+            Record::Private { state, .. } => Some(marks::data(state).join("vouchsafe")),
+            Record::System { .. } => None,
+        }
+    }
+
     /// Stops a private engine and takes everything it left; a system engine is not ours to stop.
     ///
     /// # Errors

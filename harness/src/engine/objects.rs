@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use bollard::models::NetworkCreateRequest;
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptions,
     RemoveContainerOptionsBuilder, RemoveVolumeOptions,
@@ -51,7 +51,8 @@ impl std::fmt::Display for Object {
 }
 
 impl Engine {
-    /// Makes a network whose subnet the engine chooses free of its other networks.
+    /// Makes a network whose subnet the engine chooses free of its other networks. It is made again with that subnet by
+    /// name: only then may a container ask for an address.
     ///
     /// # Errors
     /// [`Code::ForeignCluster`] when somebody else has one of that name, [`Code::EngineFailed`].
@@ -67,10 +68,22 @@ impl Engine {
                 .seen(seen)
                 .next(format!("docker network inspect {name}")));
         }
+        let chosen = self.new_network(name, owner, None).await?.subnet;
+        let fail = || format!("cannot create the network `{name}` at {chosen}");
+        self.docker().remove_network(name).await.or_fail(Code::EngineFailed, fail)?;
+        self.new_network(name, owner, Some(chosen)).await
+    }
+
+    async fn new_network(&self, name: &str, owner: &str, subnet: Option<Ipv4Net>) -> Result<Network> {
+        let ipam = subnet.map(|subnet| Ipam {
+            config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }]),
+            ..Default::default()
+        });
         let request = NetworkCreateRequest {
             name: name.to_owned(),
             driver: Some("bridge".to_owned()),
             labels: Some(HashMap::from([(OWNER.to_owned(), owner.to_owned())])),
+            ipam,
             ..Default::default()
         };
         let fail = || format!("cannot create the network `{name}`");
@@ -167,7 +180,18 @@ impl Engine {
         let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
         let networks = self.docker().list_networks(Some(options)).await.or_fail(Code::EngineFailed, fail)?;
         let networks = networks.into_iter().filter_map(|n| n.name).map(Object::Network);
-        self.remove_all(volumes.chain(networks).collect()).await
+        self.remove_all(volumes.chain(networks).collect()).await?;
+        self.remove_scratch()
+    }
+
+    fn remove_scratch(&self) -> Result<()> {
+        let Some(scratch) = self.scratch() else { return Ok(()) };
+        match std::fs::remove_dir_all(&scratch) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
+                Err(e).or_fail(Code::LeftBehind, || format!("cannot remove {}", scratch.display()))
+            }
+            _ => Ok(()),
+        }
     }
 
     async fn remove(&self, object: &Object) -> std::result::Result<(), bollard::errors::Error> {

@@ -6,7 +6,8 @@
 use std::path::Path;
 
 use ::kube::config::{KubeConfigOptions, Kubeconfig};
-use ::kube::{Client, Config};
+use ::kube::{Api, Client, Config};
+use k8s_openapi::api::core::v1::Namespace;
 
 use crate::error::Context as _;
 use crate::{Code, Result};
@@ -36,6 +37,16 @@ pub const FIELD_MANAGER: &str = "vouchsafe";
 
 /// How many requests to one API server run at the same time; more only queue in a small control plane.
 const AT_ONCE: usize = 8;
+
+/// Whether the API server answers us with something out of etcd.
+///
+/// # Errors
+/// [`Code::KubeFailed`] with what it says instead, or that it does not answer.
+pub async fn answers(client: &Client) -> Result<()> {
+    let namespaces: Api<Namespace> = Api::all(client.clone());
+    let asked = namespaces.get("kube-system").await;
+    asked.or_fail(Code::KubeFailed, || "the API server does not answer".to_owned()).map(drop)
+}
 
 /// A client for the current context of `kubeconfig`, and of that file only.
 ///

@@ -1,0 +1,161 @@
+//! Keeping the state of nodes that kind has just made.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Instant;
+
+use bollard::models::ContainerCreateBody;
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, InspectContainerOptions, StopContainerOptionsBuilder,
+};
+use futures::StreamExt as _;
+use futures::future::try_join_all;
+use jiff::Timestamp;
+use proof::topology::Cluster;
+use serde_json::{Value, json};
+use tokio::io::AsyncWriteExt as _;
+
+use super::{About, KEPT, NAME, Node, Prepared, SHARED, WRITTEN, Wanted};
+use crate::cluster::{kind, nodes};
+use crate::engine::Engine;
+use crate::error::Context as _;
+use crate::progress::Note;
+use crate::{Code, Error, Result, render};
+
+/// Keeps the state of nodes that `fill` makes by kind and fills, and takes the nodes away.
+///
+/// # Errors
+/// What `fill` returns; [`Code::ClusterFailed`], [`Code::EngineFailed`] and [`Code::CacheUnusable`].
+pub async fn make(
+    wanted: &Wanted<'_>,
+    fill: impl AsyncFnOnce() -> Result<()>,
+    note: &Note,
+) -> Result<Prepared> {
+    let _claim = wanted.cache.claim(NAME).await?;
+    // Another process may have made it meanwhile.
+    if let Some(there) = wanted.find()? {
+        return Ok(there);
+    }
+    let began = Instant::now();
+    let draft = wanted.cache.begin(NAME, wanted.inputs()?)?;
+    fill().await?;
+    note.say("keeping what they are now");
+    let kept = wanted.clusters.iter().map(|(cluster, kubeconfig)| async {
+        let dir = draft.dir.join(&cluster.name.0);
+        let node = keep(wanted, cluster, kubeconfig, &dir).await?;
+        kind::delete(wanted.engine, &cluster.name).await?;
+        Ok::<_, Error>((cluster.name.clone(), node))
+    });
+    let nodes: BTreeMap<_, _> = try_join_all(kept).await?.into_iter().collect();
+    let about = About { made: Timestamp::now(), nodes };
+    let about = serde_json::to_value(about).or_fail(Code::Internal, || "a node's state".to_owned())?;
+    let entry = draft.finish(began.elapsed(), about)?;
+    forget_oldest(wanted)?;
+    Prepared::of(&entry).ok_or_else(|| Error::internal("prepared nodes are too old when they are made"))
+}
+
+/// Asks every container to end; the node's own stop waits for those that need longer.
+const END_ALL: &str =
+    "for task in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks kill -s SIGTERM $task || true; done";
+
+async fn keep(wanted: &Wanted<'_>, cluster: &Cluster, kubeconfig: &Path, dir: &Path) -> Result<Node> {
+    let (engine, name) = (wanted.engine, nodes::name(&cluster.name));
+    let fail = || format!("cannot keep the state of the node {name}");
+    // In order, so that nothing is half-written: who would start containers again, then all of them.
+    nodes::exec(engine, &name, &["systemctl", "stop", "kubelet"]).await?;
+    nodes::exec(engine, &name, &["sh", "-c", END_ALL]).await?;
+    let address = nodes::address(engine, &name, &wanted.network.name).await?;
+    let options = StopContainerOptionsBuilder::default().t(10).build();
+    engine.docker().stop_container(&name, Some(options)).await.or_fail(Code::EngineFailed, fail)?;
+
+    std::fs::create_dir_all(dir).or_fail(Code::CacheUnusable, fail)?;
+    for (file, folder, _) in WRITTEN {
+        download(engine, &name, folder, &dir.join(format!("{file}.tar"))).await?;
+    }
+    let seen = engine.docker().inspect_container(&name, None::<InspectContainerOptions>).await;
+    let seen = serde_json::to_value(seen.or_fail(Code::EngineFailed, fail)?).or_fail(Code::Internal, fail)?;
+    let var = volume(&seen).ok_or_else(|| Error::internal(fail()).seen("it has no volume at /var"))?;
+    for (part, below) in SHARED {
+        rename(&Path::new(var).join(below), &dir.join(part))?;
+    }
+    rename(Path::new(var), &dir.join("var"))?;
+    // The engine looks for the volume's folder when it removes the volume.
+    std::fs::create_dir_all(var).or_fail(Code::CacheUnusable, fail)?;
+    let text = std::fs::read_to_string(kubeconfig).or_fail(Code::CacheUnusable, fail)?;
+    std::fs::write(dir.join("kubeconfig"), &text).or_fail(Code::CacheUnusable, fail)?;
+    Ok(Node { address, server: server(&text)?, container: container(&seen)? })
+}
+
+fn rename(from: &Path, to: &Path) -> Result<()> {
+    std::fs::rename(from, to)
+        .or_fail(Code::CacheUnusable, || format!("cannot move {} to {}", from.display(), to.display()))
+}
+
+async fn download(engine: &Engine, node: &str, folder: &str, to: &Path) -> Result<()> {
+    let fail = || format!("cannot copy {folder} of the node {node} to {}", to.display());
+    let options = DownloadFromContainerOptionsBuilder::default().path(folder).build();
+    let mut pieces = Box::pin(engine.docker().download_from_container(node, Some(options)));
+    let mut file = tokio::fs::File::create(to).await.or_fail(Code::CacheUnusable, fail)?;
+    while let Some(piece) = pieces.next().await {
+        file.write_all(&piece.or_fail(Code::EngineFailed, fail)?).await.or_fail(Code::CacheUnusable, fail)?;
+    }
+    file.flush().await.or_fail(Code::CacheUnusable, fail)
+}
+
+/// Where the engine keeps what the container sees as `/var`.
+fn volume(seen: &Value) -> Option<&str> {
+    let mounts = seen["Mounts"].as_array()?;
+    mounts.iter().find(|mount| mount["Destination"] == "/var")?["Source"].as_str()
+}
+
+/// The container as kind made it: another one of the same kind needs nothing else.
+fn container(seen: &Value) -> Result<ContainerCreateBody> {
+    let mut body = seen["Config"].clone();
+    body["HostConfig"] = seen["HostConfig"].clone();
+    // A copy of the state takes the volume's place.
+    body["Volumes"] = json!({});
+    serde_json::from_value(body).or_fail(Code::Internal, || "a container as the engine has it".to_owned())
+}
+
+/// Where the kubeconfig says that the API server is.
+fn server(kubeconfig: &str) -> Result<std::net::SocketAddr> {
+    let all = render::documents(kubeconfig, "kind's kubeconfig")?;
+    let url = all.first().and_then(|config| config["clusters"][0]["cluster"]["server"].as_str());
+    let address = url.and_then(|url| url.strip_prefix("https://")?.parse().ok());
+    address.ok_or_else(|| Error::internal("kind's kubeconfig names no API server"))
+}
+
+fn forget_oldest(wanted: &Wanted<'_>) -> Result<()> {
+    let mut all: Vec<_> =
+        wanted.cache.entries().into_iter().filter(|entry| entry.stamp.name == NAME).collect();
+    let made = |entry: &crate::artifact::cache::Cached| entry.stamp.about["made"].as_str().map(str::to_owned);
+    all.sort_by_key(made);
+    let surplus = all.len().saturating_sub(KEPT);
+    all.iter().take(surplus).try_for_each(|entry| wanted.cache.remove(entry))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_server_is_read_from_the_kubeconfig() {
+        let text = "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {server: https://198.18.0.2:32768}\n";
+        assert_eq!(server(text).unwrap(), "198.18.0.2:32768".parse().unwrap());
+        assert!(server("apiVersion: v1\nkind: Config\n").is_err());
+    }
+
+    #[test]
+    fn a_container_is_made_again_without_its_volume() {
+        let seen = json!({
+            "Config": {"Hostname": "n", "Image": "i", "Volumes": {"/var": {}}, "Labels": {"a": "b"}},
+            "HostConfig": {"Privileged": true, "Binds": ["/a:/b:ro"]},
+            "Mounts": [{"Destination": "/x"}, {"Destination": "/var", "Source": "/data"}],
+        });
+        let body = container(&seen).unwrap();
+        assert_eq!(body.hostname.as_deref(), Some("n"));
+        assert_eq!(body.volumes, Some(vec![]));
+        assert_eq!(body.host_config.and_then(|host| host.privileged), Some(true));
+        assert_eq!(volume(&seen), Some("/data"));
+    }
+}
