@@ -4,8 +4,8 @@
 //! Kubernetes is not what is under test, and making two nodes is most of what a set-up waits for. A node that kubeadm
 //! has made cannot be made again (kind#2328, kind#2160: it fails on its own etcd data), but it can be *started*, as
 //! Docker starts one after the machine's own restart. So a node is made by kind itself, filled with images and the
-//! upstream definitions, stopped, and its state is kept: [`make`]. Every world then gets a copy of it with the same name,
-//! address and certificates: [`start`].
+//! upstream definitions, stopped, and its state is kept: [`make()`]. Every world then gets a copy of it with the same name,
+//! address and certificates: [`start()`].
 //!
 //! Nothing of SPIRE, Istio, the federation or a workload is in it. Nothing stale can pass: the state is keyed by
 //! everything that it was made of, it is made anew after [`OLDEST`], and whoever uses it looks at the images and the
