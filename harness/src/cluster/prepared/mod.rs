@@ -38,7 +38,7 @@ pub use start::start;
 /// The artifact's name.
 const NAME: &str = "nodes";
 /// Grows with every change of what is kept, or of how.
-const FORM: &str = "1";
+const FORM: &str = "3";
 /// kubeadm's certificates live for a year; this is far from that.
 const OLDEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How many states are kept: each is gigabytes, and a set-up of other clusters or images has its own.
@@ -49,8 +49,13 @@ const SHARED: [(&str, &str); 2] = [
     ("blobs", "lib/containerd/io.containerd.content.v1.content/blobs"),
     ("snapshots", "lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"),
 ];
-/// What kind and kubeadm write outside of `/var`: a name for the file, the folder, and the one that it is put into.
-const WRITTEN: [(&str, &str, &str); 2] = [("kubernetes", "/etc/kubernetes", "/etc"), ("kind", "/kind", "/")];
+/// What is written outside of `/var`: a name for the file, the folder, and the one that it is put into.
+const WRITTEN: [(&str, &str, &str); 4] = [
+    ("kubernetes", "/etc/kubernetes", "/etc"),
+    ("kind", "/kind", "/"),
+    ("cni", "/etc/cni", "/etc"),
+    ("kubelet", "/etc/systemd/system/kubelet.service.d", "/etc/systemd/system"),
+];
 
 /// The kept state of a world's nodes.
 #[derive(Clone, Debug)]
