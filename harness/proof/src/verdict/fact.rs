@@ -126,6 +126,23 @@ mod tests {
     }
 
     #[test]
+    fn what_was_seen_is_quoted_where_it_matters() {
+        let world = Fixture::good();
+        let observed = |must, seen: &str| {
+            let id = "fact/scenario/it-is-so".parse().unwrap();
+            let fact = Fact { id, claim: "it is so".into(), must, seen: seen.into() };
+            is_so(&world.evidence, &fact).unwrap().observed
+        };
+        let log = "line 1\nan error here\nline 3\nfine  there\n";
+        assert_eq!(observed(Must::have(["error", "fine"]), log), "an error here / fine there");
+        assert_eq!(observed(Must::have(["1\nan"]), log), "line 1 an error here line 3 fine there");
+        assert_eq!(observed(Must::be("x"), log), "line 1 an error here line 3 fine there");
+        let long = "é".repeat(QUOTED + 1);
+        assert_eq!(observed(Must::be("x"), &long), format!("{} …", "é".repeat(QUOTED)));
+        assert_eq!(observed(Must::be("x"), &long[..2 * QUOTED]), "é".repeat(QUOTED));
+    }
+
+    #[test]
     fn certificates_are_judged_by_the_key_that_signed_them() {
         let world = Fixture::good();
         let (spires, istiods) = (world.spire[0].svid(&id(0, 0)), world.istiod[0].svid(&id(0, 0)));

@@ -204,6 +204,43 @@ fn a_scenario_that_judges_nothing_does_not_count_as_completed() {
     assert_eq!(outcome(&evidence), Outcome::Unjudged, "that nothing is left is not what it ran for");
     evidence.facts.push(fact("fact/aliases/1".parse().unwrap()));
     assert_eq!(outcome(&evidence), Outcome::Held);
+    let all = Fixture::good().evidence;
+    let (handshakes, refusals) = (all.handshakes, all.refusals);
+    evidence.handshakes.clone_from(&handshakes);
+    evidence.refusals.clone_from(&refusals);
+    let shown = format!("{} observations", 1 + handshakes.len() + refusals.len());
+    assert_eq!(judge(&evidence)[0].observed, shown, "whatever it showed counts");
+}
+
+/// Each fact is judged by its own observation, whatever lies before it.
+#[test]
+fn a_fact_is_found_by_its_id() {
+    let mut evidence = Fixture::good().evidence;
+    let fact = |id: &str, seen: &str| Fact {
+        id: format!("fact/aliases/{id}").parse().unwrap(),
+        claim: "so".into(),
+        must: Must::be("so"),
+        seen: seen.into(),
+    };
+    evidence.facts = vec![fact("one", "so"), fact("two", "otherwise")];
+    evidence.due = evidence.facts.iter().map(|fact| fact.id.clone()).collect();
+    let outcomes: Vec<_> = judge(&evidence).into_iter().map(|v| (v.verdict, v.evidence)).collect();
+    assert_eq!(outcomes, [(Outcome::Held, "/facts/0".into()), (Outcome::Broken, "/facts/1".into())]);
+}
+
+/// Who lacks its evidence is named as a person knows it.
+#[test]
+fn a_proxy_that_was_not_asked_is_named_by_its_account() {
+    let mut evidence = Fixture::good().evidence;
+    evidence.clusters[1].proxies[1].held = None;
+    evidence.due = vec!["proxy-svid/cluster2/istio-test/helloworld".parse().unwrap()];
+    let verdict = judge(&evidence).remove(0);
+    assert_eq!(verdict.verdict, Outcome::Unjudged);
+    assert!(
+        verdict.observed.contains("what the proxy of helloworld in cluster2 holds"),
+        "{}",
+        verdict.observed
+    );
 }
 
 /// A fact that was never shown is named as its table has it, and one that was shown by its own words.
