@@ -17,20 +17,9 @@ scenarios! {
 }
 
 pub(super) fn trials(topology: &Topology) -> Vec<Trial> {
-    let plain = topology.clusters.iter().map(|cluster| {
-        let name = cluster.name.clone();
-        Trial::looks(
-            format!("controls::plain_text::{name}"),
-            due::plain_text(&name),
-            async move |mesh, seen| {
-                seen.refusals.push(mesh.plain_text(&name).await?);
-                Ok(())
-            },
-        )
-    });
     // Whoever has no peer has no trust to withdraw.
     let controls = SCENARIOS.iter().filter(|_| topology.clusters.len() > 1);
-    plain.chain(controls.map(|scenario| Trial::of(scenario, topology))).collect()
+    controls.map(|scenario| Trial::of(scenario, topology)).collect()
 }
 
 fn bundle(topology: &Topology) -> Vec<Claim> {

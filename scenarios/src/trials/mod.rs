@@ -9,6 +9,7 @@ mod identities;
 mod ingress;
 mod manual_bundle;
 mod observability;
+mod plain_text;
 mod registration;
 mod single_cluster;
 mod templates;
@@ -28,10 +29,11 @@ struct Module {
     trials: fn(&Topology) -> Vec<Trial>,
 }
 
-const MODULES: [Module; 12] = [
+const MODULES: [Module; 13] = [
     any("federation", federation::trials),
     any("identities", identities::trials),
     any("handshake", handshake::trials),
+    any("plain_text", plain_text::trials),
     any("controls", controls::trials),
     of_clusters("bluegreen", 2, |world| scenarios(bluegreen::SCENARIOS, world)),
     of_clusters("guide", 2, |world| scenarios(guide::SCENARIOS, world)),

@@ -228,6 +228,17 @@ fn a_fact_is_found_by_its_id() {
     assert_eq!(outcomes, [(Outcome::Held, "/facts/0".into()), (Outcome::Broken, "/facts/1".into())]);
 }
 
+/// Whose entries must federate is said by their identities, each once.
+#[test]
+fn what_must_federate_is_named() {
+    let mut evidence = Fixture::good().evidence;
+    evidence.due = vec!["entries-federate/cluster1".parse().unwrap()];
+    let expected = judge(&evidence).remove(0).expected;
+    let ids = ["istio-system/sa/east-west-istio", "istio-test/sa/curl", "istio-test/sa/helloworld"]
+        .map(|account| format!("spiffe://cluster1.local/ns/{account}"));
+    assert!(expected.ends_with(&format!("for each of {}", ids.join(", "))), "{expected}");
+}
+
 /// Who lacks its evidence is named as a person knows it.
 #[test]
 fn a_proxy_that_was_not_asked_is_named_by_its_account() {
