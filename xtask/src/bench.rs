@@ -15,7 +15,7 @@ use harness::engine::Record;
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::setup::Setup;
-use harness::{Result, lifecycle, world};
+use harness::{Error, Result, lifecycle, world};
 
 use crate::show::Show;
 use crate::{args, down, interrupt};
@@ -54,11 +54,10 @@ pub enum Side {
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let order = |defaults| {
-        let setups = Setup::read(&layout.manifests(), &[SETUP], None, defaults)?;
-        setups.into_iter().map(|setup| args.means.order(setup)).collect::<Result<Vec<_>>>()
+        let setup = Setup::read(&layout.manifests(), &[SETUP], None, defaults)?.pop();
+        args.means.order(setup.ok_or_else(|| Error::internal("one name is one set-up"))?)
     };
-    // One name is one set-up.
-    let (ours, by_hand) = (order(false)?.remove(0), order(true)?.remove(0));
+    let (ours, by_hand) = (order(false)?, order(true)?);
     if args.write {
         table::write_readme(&layout, None)?;
     }
