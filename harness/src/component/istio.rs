@@ -23,9 +23,12 @@ use proof::topology::Cluster;
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     let id = |name| of(cluster, name);
     plan.add(step(cluster, "istio-rendered", "Istio's manifests rendered", rendered).needs(["artifacts"]));
-    plan.add(
-        step(cluster, "istio-applied", "istiod applied", applied).needs([id("istio-rendered"), id("crds")]),
-    );
+    plan.add(step(cluster, "istio-applied", "istiod applied", applied).needs([
+        id("istio-rendered"),
+        id("crds"),
+        // In a prepared node a pod starts as soon as it is asked for.
+        id("pods-allowed"),
+    ]));
     plan.add(step(cluster, "istiod", "istiod ready", ready).needs([
         id("istio-applied"),
         id("images"),

@@ -17,7 +17,9 @@ use proof::topology::Cluster;
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) {
     let id = |name| of(cluster, name);
-    plan.add(step(cluster, "spire-server", "SPIRE server applied", server).needs([id("crds")]));
+    plan.add(
+        step(cluster, "spire-server", "SPIRE server applied", server).needs([id("crds"), id("pods-allowed")]),
+    );
     plan.add(step(cluster, "bundle", "SPIRE server publishes its bundle", bundle).needs([
         id("spire-server"),
         id("images"),

@@ -29,6 +29,13 @@ pub struct Network {
     pub owner: Option<String>,
 }
 
+impl Network {
+    /// Where the engine itself is on it: the first address, which it takes when it is not told otherwise.
+    pub fn gateway(&self) -> Option<std::net::Ipv4Addr> {
+        self.subnet.hosts().next()
+    }
+}
+
 /// Something in the engine.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Object {

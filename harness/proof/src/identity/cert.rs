@@ -235,9 +235,10 @@ impl Certificate {
 }
 
 /// The year 9999 ends a little later than this type does, and its last second means "no end" (RFC 5280, section
-/// 4.1.2.5). No moment of judgement lies beyond, so the last one that there is will do.
+/// 4.1.2.5). No moment of judgement lies beyond, so the last one that there is will do. There is none too early: X.509
+/// has no year before 0, and this type has.
 fn moment(seconds: i64) -> Timestamp {
-    Timestamp::from_second(seconds).unwrap_or(if seconds < 0 { Timestamp::MIN } else { Timestamp::MAX })
+    Timestamp::from_second(seconds).unwrap_or(Timestamp::MAX)
 }
 
 fn parse(der: &[u8]) -> Result<X509Certificate<'_>, Flaw> {

@@ -146,9 +146,13 @@ impl Packages {
                 let id = node::build(parts, &self.lock, &self.recipes(), to, note).await?;
                 Ok(json!({"id": id}))
             }
-            Recipe::Nextest => workload::nextest(&self.lock.packages.cargo_nextest, &scratch, to, &log)
-                .await
-                .map(|()| Value::Null),
+            Recipe::Nextest => {
+                let pin = &self.lock.packages.cargo_nextest;
+                let Err(why) = wheel::nextest(pin, to).await else { return Ok(json!({"from": "wheel"})) };
+                note.tell(format!("no prebuilt cargo-nextest, so it is compiled: {}", why.what()));
+                workload::nextest(&pin.version, &scratch, to, &log).await?;
+                Ok(json!({"from": "source"}))
+            }
         }
     }
 

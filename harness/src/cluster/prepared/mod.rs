@@ -4,8 +4,8 @@
 //! Kubernetes is not what is under test, and making two nodes is most of what a set-up waits for. A node that kubeadm
 //! has made cannot be made again (kind#2328, kind#2160: it fails on its own etcd data), but it can be *started*, as
 //! Docker starts one after the machine's own restart. So a node is made by kind itself, filled with images and the
-//! upstream definitions, stopped, and its state is kept: [`make`]. Every world then gets a copy of it with the same name,
-//! address and certificates: [`start`].
+//! upstream definitions, stopped, and its state is kept: [`make()`]. Every world then gets a copy of it with the same name,
+//! address and certificates: [`start()`].
 //!
 //! Nothing of SPIRE, Istio, the federation or a workload is in it. Nothing stale can pass: the state is keyed by
 //! everything that it was made of, it is made anew after [`OLDEST`], and whoever uses it looks at the images and the
@@ -38,7 +38,7 @@ pub use start::start;
 /// The artifact's name.
 const NAME: &str = "nodes";
 /// Grows with every change of what is kept, or of how.
-const FORM: &str = "1";
+const FORM: &str = "3";
 /// kubeadm's certificates live for a year; this is far from that.
 const OLDEST: SignedDuration = SignedDuration::from_hours(30 * 24);
 /// How many states are kept: each is gigabytes, and a set-up of other clusters or images has its own.
@@ -49,8 +49,13 @@ const SHARED: [(&str, &str); 2] = [
     ("blobs", "lib/containerd/io.containerd.content.v1.content/blobs"),
     ("snapshots", "lib/containerd/io.containerd.snapshotter.v1.overlayfs/snapshots"),
 ];
-/// What kind and kubeadm write outside of `/var`: a name for the file, the folder, and the one that it is put into.
-const WRITTEN: [(&str, &str, &str); 2] = [("kubernetes", "/etc/kubernetes", "/etc"), ("kind", "/kind", "/")];
+/// What is written outside of `/var`: a name for the file, the folder, and the one that it is put into.
+const WRITTEN: [(&str, &str, &str); 4] = [
+    ("kubernetes", "/etc/kubernetes", "/etc"),
+    ("kind", "/kind", "/"),
+    ("cni", "/etc/cni", "/etc"),
+    ("kubelet", "/etc/systemd/system/kubelet.service.d", "/etc/systemd/system"),
+];
 
 /// The kept state of a world's nodes.
 #[derive(Clone, Debug)]

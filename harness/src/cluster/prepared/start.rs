@@ -16,6 +16,7 @@ use crate::cluster::kind::Made;
 use crate::cluster::{kind, nodes};
 use crate::cmd::Cmd;
 use crate::engine::Engine;
+use crate::engine::objects::Network;
 use crate::error::Context as _;
 use crate::progress::Note;
 use crate::wait::{self, Look};
@@ -33,7 +34,7 @@ pub async fn start(
     prepared: &Prepared,
     cluster: &Cluster,
     kubeconfig: &Path,
-    network: &str,
+    network: &Network,
     note: &Note,
 ) -> Result<Made> {
     let (kept, dir) = prepared.node(cluster)?;
@@ -48,9 +49,11 @@ pub async fn start(
     note.say("starting it");
     let docker = engine.docker();
     let mut body = kept.container.clone();
-    let binds = &mut body.host_config.get_or_insert_default().binds;
-    binds.get_or_insert_default().push(format!("{}:/var", var.display()));
-    body.networking_config = Some(endpoint(network, kept));
+    let host = body.host_config.get_or_insert_default();
+    host.binds.get_or_insert_default().push(format!("{}:/var", var.display()));
+    // The node's entrypoint asks for this name, and where no name server is reached it waits 5 s for an answer (measured).
+    host.extra_hosts = network.gateway().map(|gateway| vec![format!("host.docker.internal:{gateway}")]);
+    body.networking_config = Some(endpoint(&network.name, kept));
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
     docker.create_container(Some(options), body).await.or_fail(Code::ClusterFailed, fail)?;
     for (file, _, into) in WRITTEN {

@@ -271,3 +271,14 @@ fn entries_are_read_as_the_server_prints_them() {
     assert!(entries_of("Found 0 entries").is_err());
     assert!(entries_of(r#"{"error": "x"}"#).is_err());
 }
+
+/// Tampering: an extension that is not what its name says, here the points of revocation lists.
+#[test]
+fn an_extension_that_cannot_be_read_makes_the_certificate_unreadable() {
+    let ca = Ca::named("cluster1.local");
+    let svid = ca.svid_with(CURL, |p| {
+        p.custom_extensions = vec![rcgen::CustomExtension::from_oid_content(&[2, 5, 29, 31], vec![0xff])];
+    });
+    let flaw = judged(&ca, &[&svid]).unwrap_err();
+    assert!(matches!(flaw, Flaw::Unreadable(_)), "{flaw}");
+}
