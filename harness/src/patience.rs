@@ -36,6 +36,8 @@ pub const SETTLE: Duration = Duration::from_secs(90);
 pub const CAUGHT_UP: Duration = Duration::from_secs(30);
 /// All scenarios of one kind together, of every set-up of a world.
 pub const SCENARIOS: Duration = Duration::from_secs(2400);
+/// The bench's serial script, all of it (three minutes, measured on two cores).
+pub const RIVAL: Duration = Duration::from_secs(1200);
 /// The time that collecting evidence may take, all of it.
 pub const COLLECT: Duration = Duration::from_secs(40);
 /// Taking one thing down.

@@ -4,6 +4,7 @@
 //! `harness::Code`, one for each kind of failure.
 
 mod args;
+mod bench;
 mod checklist;
 mod completions;
 mod doctor;
@@ -60,6 +61,8 @@ enum Command {
     Plan(plan::Args),
     /// Whether this machine is fit for a run; touches nothing.
     Doctor(doctor::Args),
+    /// Measures `up` against a serial script that makes the same world by hand, alternately.
+    Bench(bench::Args),
     /// What a code of an error means; all of them without a name.
     Explain(explain::Args),
     /// Obtains everything ahead of a run, carries it to another machine, lists what the cache holds.
@@ -119,6 +122,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
+        Command::Bench(args) => bench::run(&args).await,
         Command::Explain(args) => explain::run(&args),
         Command::Images(args) => images::run(&args).await,
         Command::Lock(args) => lock::run(&args).await,

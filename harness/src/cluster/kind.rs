@@ -152,7 +152,7 @@ fn patch() -> String {
 }
 
 /// The network of a node image that has no kindnetd: one node needs no routes to others.
-fn ptp(cluster: &Cluster) -> Value {
+pub(crate) fn ptp(cluster: &Cluster) -> Value {
     json!({"cniVersion": "0.4.0", "name": "kind", "plugins": [
         {"type": "ptp", "ipMasq": true, "mtu": 1500, "ipam": {
             "type": "host-local", "dataDir": "/run/cni-ipam-state",

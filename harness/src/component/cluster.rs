@@ -26,9 +26,10 @@ use crate::setup::Setup;
 use crate::{Code, Result, kube, patience, render};
 
 /// The name of our network in the engine.
-const NETWORK: &str = "vouchsafe";
+pub(super) const NETWORK: &str = "vouchsafe";
 
-pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
+/// What stands before the first node.
+pub(super) fn ground(plan: &mut Plan<Cx>) {
     plan.add(
         Step::new("artifacts", "", "images, tools and manifests at hand", artifacts)
             .limit(patience::BUILD * 2),
@@ -41,6 +42,10 @@ pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
     );
     plan.add(Step::new("node-image", "", "engine holds the node image", node_image).needs(["engine"]));
     plan.add(Step::new("network", "", "the clusters' network", network).needs(["engine"]));
+}
+
+pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
+    ground(plan);
     plan.add(
         Step::new("nodes", "", "nodes prepared, or left to kind", nodes)
             .needs(["node-image", "network"])
@@ -184,8 +189,8 @@ async fn define(artifacts: &Artifacts, client: &::kube::Client, note: &Note) -> 
     kube::apply::apply(client, &objects, note).await
 }
 
-/// Every object of an upstream manifest, a file or a folder, unchanged.
-fn upstream(path: &Path) -> Result<Vec<serde_json::Value>> {
+/// Every definition of an upstream manifest, a file or a folder, unchanged.
+pub(super) fn upstream(path: &Path) -> Result<Vec<serde_json::Value>> {
     let fail = |path: &Path| format!("cannot read the upstream manifest {}", path.display());
     let mut files = Vec::new();
     if path.is_dir() {

@@ -9,13 +9,14 @@ use std::sync::Arc;
 
 use sha2::{Digest as _, Sha256};
 
-use super::{Cx, Site, of, step};
+use super::{Cx, Making, Site, of, step};
 use crate::cmd::Cmd;
 use crate::error::Context as _;
 use crate::kube::apply::apply;
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::plan::Plan;
 use crate::progress::Note;
+use crate::render::Values;
 use crate::{Code, Error, Result, patience, render};
 use proof::topology::Cluster;
 
@@ -57,10 +58,8 @@ async fn ready(_cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     rolled_out(site.client()?, Workload::Deployment, "istio-system", "istiod", patience::STEP, &note).await
 }
 
-/// The rendered manifests of this cluster, from the cache or freshly made.
-async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
-    let istioctl = cx.artifacts()?.tool("istioctl")?.to_path_buf();
-    let mut values = cx.values(site)?;
+/// The documents that istioctl gets for this cluster, filled.
+pub(super) fn documents(cx: &Making, mut values: Values) -> Result<Vec<String>> {
     let pilot = &cx.lock.image("pilot")?.reference;
     let (hub, tag) = pilot
         .rsplit_once(':')
@@ -74,13 +73,19 @@ async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
     if cx.upstream_envoy()? {
         files.push("istio/upstream-envoy.yaml");
     }
-    let mut inputs = Vec::new();
-    for file in files {
+    let filled = files.into_iter().map(|file| {
         let path = cx.layout.manifests().join(file);
         let text = std::fs::read_to_string(&path)
             .or_fail(Code::Internal, || format!("cannot read {}", path.display()))?;
-        inputs.push(render::fill(&text, &values, file)?);
-    }
+        render::fill(&text, &values, file)
+    });
+    filled.collect()
+}
+
+/// The rendered manifests of this cluster, from the cache or freshly made.
+async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
+    let istioctl = cx.artifacts()?.tool("istioctl")?.to_path_buf();
+    let inputs = documents(cx, cx.values(site)?)?;
     let mut hash = Sha256::new();
     hash.update(istioctl.as_os_str().as_encoded_bytes());
     inputs.iter().for_each(|text| hash.update(text));

@@ -9,6 +9,7 @@
 //!   as soon as both servers answer, before any identity is asked for.
 //! - Pods come last: a sidecar without an entry never gets ready.
 
+pub mod by_hand;
 mod cluster;
 mod federation;
 mod gateway;
@@ -51,6 +52,13 @@ pub fn plan(setup: &Setup) -> Plan<Cx> {
         }
         workload::steps(&mut plan, cluster, &peers);
     }
+    plan
+}
+
+/// Only what stands before the first node: artifacts, engine, node image, network. For who makes the clusters otherwise.
+pub fn ground() -> Plan<Cx> {
+    let mut plan = Plan::default();
+    cluster::ground(&mut plan);
     plan
 }
 

@@ -77,6 +77,8 @@ async fn an_unknown_engine_or_source_is_refused_with_the_known_ones() {
 async fn flags_that_contradict_one_another_are_refused() {
     let typed = Typed::new();
     typed.refuses(&["e2e", "--source", "archive"], "--source archive needs --archive FILE").await;
+    typed.refuses(&["bench", "--write", "--only", "ours"], "cannot be used with").await;
+    typed.refuses(&["bench", "--pairs", "0"], "0 is not in 1..").await;
     typed.refuses(&["e2e", "--archive", "Cargo.toml"], "--archive goes with --source archive only").await;
     typed
         .refuses(&["e2e", "--source", "archive", "--archive", "no-such-file"], "no archive no-such-file")
@@ -205,10 +207,12 @@ async fn a_kept_world_stays_even_where_a_new_one_could_not_be_written() {
     std::fs::write(world.join("ledger.jsonl"), format!("{engine}\n")).unwrap();
     // As a full disk would: where the cache is probed by writing, nothing can be written.
     std::fs::create_dir(typed.cache.path().join(".probe")).unwrap();
-    let out = typed.run(&["up", "--keep", "never"]).await;
-    assert_eq!(out.status, 3, "{}", out.stderr);
-    assert!(out.stderr.contains("error[busy]: a world is up already"), "{}", out.stderr);
-    assert!(world.join("ledger.jsonl").exists() && world.join("kept").exists(), "{}", out.stderr);
+    for command in [["up", "--keep", "never"], ["bench", "--pairs", "1"]] {
+        let out = typed.run(&command).await;
+        assert_eq!(out.status, 3, "{}", out.stderr);
+        assert!(out.stderr.contains("error[busy]: a world is up already"), "{}", out.stderr);
+    }
+    assert!(world.join("ledger.jsonl").exists() && world.join("kept").exists());
 }
 
 #[tokio::test]

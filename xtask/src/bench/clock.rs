@@ -1,0 +1,81 @@
+//! How long something took, and how much work the whole machine did meanwhile. Everything else that runs on it counts
+//! too, for both sides alike: containers, kernel threads and waiting loops are found in no process' own account.
+
+use std::time::Instant;
+
+use harness::error::Context as _;
+use harness::{Code, Error, Result};
+
+const STAT: &str = "/proc/stat";
+
+/// Ticks a second in what the kernel shows to programs: a constant of its interface.
+const USER_HZ: f64 = 100.0;
+
+/// What something took.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Span {
+    /// Of the clock on the wall.
+    pub seconds: f64,
+    /// Of all cores.
+    pub cpu_seconds: f64,
+}
+
+/// A clock that runs.
+pub struct Clock {
+    began: Instant,
+    busy: f64,
+}
+
+impl Clock {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// [`Code::NotFit`] where the kernel shows no account of its time.
+    pub fn start() -> Result<Self> {
+        Ok(Self { busy: busy_now()?, began: Instant::now() })
+    }
+
+    /// What it shows.
+    ///
+    /// # Errors
+    /// As [`Clock::start`].
+    pub fn read(&self) -> Result<Span> {
+        Ok(Span { seconds: self.began.elapsed().as_secs_f64(), cpu_seconds: busy_now()? - self.busy })
+    }
+}
+
+fn busy_now() -> Result<f64> {
+    let stat = std::fs::read_to_string(STAT).or_fail(Code::NotFit, || format!("cannot read {STAT}"))?;
+    busy(&stat).ok_or_else(|| {
+        let first = stat.lines().next().unwrap_or_default();
+        Error::new(Code::NotFit, format!("{STAT} is not as proc(5) has it")).seen(first)
+    })
+}
+
+/// Seconds of all cores since the machine's start that were spent on anything: user, nice, system, irq and softirq.
+/// Not idle, not waiting for a disk, not stolen by a neighbour; guests are in user already.
+fn busy(stat: &str) -> Option<f64> {
+    let all = stat.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let ticks: Vec<f64> = all.split_whitespace().map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq] = ticks.get(..7)?.try_into().ok()?;
+    Some((user + nice + system + irq + softirq) / USER_HZ)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn idling_waiting_and_what_others_stole_is_no_work() {
+        let stat = "cpu  100 20 30 9000 700 4 6 50 60 70\ncpu0 1 1 1 1 1 1 1 1 1 1\nintr 5\n";
+        assert_eq!(busy(stat), Some(1.6));
+        assert_eq!(busy("cpu  100 20 30\n"), None);
+        assert_eq!(busy("cpu0 1 1 1 1 1 1 1\n"), None);
+    }
+
+    #[test]
+    fn this_machine_has_the_account() {
+        let span = Clock::start().unwrap().read().unwrap();
+        assert!(span.seconds >= 0.0 && span.cpu_seconds >= 0.0, "{span:?}");
+    }
+}
