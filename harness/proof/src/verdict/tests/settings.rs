@@ -55,6 +55,25 @@ fn a_setting_that_takes_tls_off_is_named() {
     assert_eq!(held, [], "a setting alone breaks nothing");
 }
 
+/// A cluster's own claim is explained by its own settings; that every cluster answers it, by everybody's.
+#[test]
+fn a_setting_explains_where_it_can_be_the_cause() {
+    let rule = |name: &str| TlsSetting { object: name.into(), host: None, mode: "DISABLE".into() };
+    let mut evidence = crate::verdict::fixture::Fixture::good().evidence;
+    evidence.clusters[0].tls_settings = Some(vec![rule("PeerAuthentication a/one")]);
+    evidence.clusters[1].tls_settings = Some(vec![rule("PeerAuthentication b/two")]);
+    let explained = |claim: &str| {
+        let why = crate::verdict::settings::tls_settings(&evidence, &claim.parse().unwrap());
+        let why = why.unwrap_or_default();
+        (why.contains("a/one"), why.contains("b/two"))
+    };
+    assert_eq!(explained("plain-text-refused/cluster1"), (true, false));
+    assert_eq!(explained("plain-text-refused/cluster2"), (false, true));
+    assert_eq!(explained("every-cluster-answers/cluster1"), (true, true));
+    assert_eq!(explained("remote-answers/cluster1→cluster2"), (true, true));
+    assert_eq!(explained("peer-bundle-held/cluster1→cluster2"), (false, false), "bundles know no settings");
+}
+
 /// Where the mesh was told to stay at home, silence from afar is neither good nor bad, and is called what it is.
 #[test]
 fn locality_is_not_two_meshes() {

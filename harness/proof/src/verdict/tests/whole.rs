@@ -309,6 +309,28 @@ fn only_what_was_asked_is_judged() {
     assert_eq!(claims, [of(1), of(2)].concat());
 }
 
+/// Of a document that does not say what it owed, each part stands for the claims that it alone decides.
+#[test]
+fn each_part_of_a_document_stands_for_its_own_claims() {
+    let mut evidence = Fixture::good().evidence;
+    let (there, back) = (evidence.handshakes[0].way.clone(), evidence.handshakes[2].way.clone());
+    assert_ne!(there, back);
+    evidence.handshakes.retain(|handshake| handshake.way == there);
+    evidence.crossings.retain(|crossing| crossing.way == back);
+    let claims = |evidence: &Evidence, kind: &str| {
+        let all = judge(evidence).into_iter().map(|verdict| verdict.id.to_string());
+        all.filter(|id| id.starts_with(&format!("{kind}/"))).collect::<Vec<_>>()
+    };
+    assert_eq!(claims(&evidence, "server-svid"), [format!("server-svid/{there}")]);
+    assert_eq!(claims(&evidence, "gateway-counted"), [format!("gateway-counted/{back}")]);
+    assert_eq!(claims(&evidence, "nothing-of-istiod-used"), [format!("nothing-of-istiod-used/{there}")]);
+    assert_eq!(claims(&evidence, "proxy-nothing-of-istiod").len(), 6);
+    evidence.clusters.iter_mut().for_each(|seen| seen.istiod_root = None);
+    assert!(claims(&evidence, "nothing-of-istiod-used").is_empty(), "no istiod was looked at");
+    assert!(claims(&evidence, "proxy-nothing-of-istiod").is_empty());
+    assert_eq!(claims(&evidence, "proxy-svid").len(), 6);
+}
+
 #[test]
 fn an_empty_document_says_nothing() {
     let world = Fixture::good();
