@@ -41,6 +41,7 @@
 //! 8. What judges does no I/O: [`proof`] could not if it wanted to.
 
 pub mod artifact;
+pub mod clock;
 pub mod cluster;
 pub mod cmd;
 pub mod component;

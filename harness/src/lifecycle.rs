@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::clock::{Clock, Span};
 use crate::cmd::orphans;
 use crate::component::{self, Making, Order};
 use crate::doctor::{self, Wanted};
@@ -26,9 +27,11 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     let plan = component::plan(&order.setup);
     let graph = plan.graph()?;
     let making = Arc::new(Making::new(order, layout.clone())?);
+    let clock = Clock::start().ok();
     let timings = plan.run(making.clone(), note, &last_time(layout)).await?;
+    let span = clock.and_then(|clock| clock.read().ok());
     remember(layout, &timings);
-    let world = describe(&making, graph, timings)?;
+    let world = describe(&making, graph, timings, span)?;
     world.write(layout)?;
     Ok(world)
 }
@@ -118,7 +121,7 @@ async fn take_away(thing: &Thing, note: &Note) -> Result<()> {
     }
 }
 
-fn describe(making: &Making, graph: Graph, timings: Vec<Timing>) -> Result<World> {
+fn describe(making: &Making, graph: Graph, timings: Vec<Timing>, span: Option<Span>) -> Result<World> {
     let (order, obtained) = (&making.order, making.obtained()?);
     let mut sites = BTreeMap::new();
     for site in making.sites() {
@@ -140,6 +143,7 @@ fn describe(making: &Making, graph: Graph, timings: Vec<Timing>) -> Result<World
         graph,
         made: jiff::Timestamp::now(),
         timings,
+        span,
     })
 }
 

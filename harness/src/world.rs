@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::artifact::Origin;
+use crate::clock::Span;
 use crate::engine;
 use crate::error::Context as _;
 use crate::layout::Layout;
@@ -47,6 +48,9 @@ pub struct World {
     pub graph: Graph,
     /// How long each of them took.
     pub timings: Vec<crate::plan::Timing>,
+    /// What all of it took; nothing where the kernel keeps no account.
+    #[serde(default)]
+    pub span: Option<Span>,
 }
 
 /// Where a cluster is reached.

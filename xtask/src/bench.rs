@@ -4,7 +4,6 @@
 //! careful person would write after the published guides (`xtask/rival/serial.sh`), with the same engine, versions,
 //! images and manifests. The README's table is what this command writes.
 
-mod clock;
 mod machine;
 mod rival;
 mod table;
@@ -19,7 +18,7 @@ use harness::{Error, Result, lifecycle, world};
 
 use crate::show::Show;
 use crate::{args, down, interrupt};
-use clock::{Clock, Span};
+use harness::clock::{Clock, Span};
 use rival::Rival;
 use table::{Conditions, Table};
 

@@ -262,8 +262,14 @@ fn timing(world: &World) -> Option<String> {
     let slowest = world.timings.iter().max_by(|a, b| (a.end - a.begin).total_cmp(&(b.end - b.begin)))?;
     let path = world.graph.critical_path(&end).join(" → ");
     let took = slowest.end - slowest.begin;
-    let name = &world.setup;
-    Some(format!("{name}: set-up {total:.1} s; slowest step {} {took:.1} s; decided by {path}", slowest.id))
+    let (name, slowest) = (&world.setup, &slowest.id);
+    // Whatever else ran on the machine counts as work, too.
+    let work = world.span.map(|span| {
+        let (cpu, floor) = (span.cpu_seconds, span.floor());
+        format!(" ({cpu:.0} CPU-seconds of work, so at least {floor:.1} s: efficiency {:.2})", floor / total)
+    });
+    let work = work.unwrap_or_default();
+    Some(format!("{name}: set-up {total:.1} s{work}; slowest step {slowest} {took:.1} s; decided by {path}"))
 }
 
 /// The files of a folder with that ending.

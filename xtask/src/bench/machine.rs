@@ -6,7 +6,7 @@ use std::time::Duration;
 use harness::cmd::Cmd;
 use harness::{Result, wait};
 
-use super::clock::Clock;
+use harness::clock::Clock;
 
 /// How long the machine is looked at while nothing of ours runs.
 const LOOK: Duration = Duration::from_secs(5);

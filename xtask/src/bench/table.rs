@@ -6,8 +6,8 @@ use harness::error::Context as _;
 use harness::layout::Layout;
 use harness::{Code, Error, Result};
 
-use super::clock::Span;
 use super::rival::Stages;
+use harness::clock::Span;
 
 const BEGIN: &str = "<!-- bench -->";
 const END: &str = "<!-- /bench -->";

@@ -3,8 +3,10 @@
 
 use std::time::Instant;
 
-use harness::error::Context as _;
-use harness::{Code, Error, Result};
+use serde::{Deserialize, Serialize};
+
+use crate::error::Context as _;
+use crate::{Code, Error, Result};
 
 const STAT: &str = "/proc/stat";
 
@@ -12,12 +14,20 @@ const STAT: &str = "/proc/stat";
 const USER_HZ: f64 = 100.0;
 
 /// What something took.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Span {
     /// Of the clock on the wall.
     pub seconds: f64,
     /// Of all cores.
     pub cpu_seconds: f64,
+}
+
+impl Span {
+    /// How long so much work takes at least, in seconds: with every core busy all the time.
+    pub fn floor(&self) -> f64 {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        self.cpu_seconds / f64::from(u32::try_from(cores).unwrap_or(1))
+    }
 }
 
 /// A clock that runs.
