@@ -93,7 +93,7 @@ impl Fixture<'_> {
 
     /// Asks `url` once with the pod's curl; the request's id is in the reply.
     pub async fn ask(&self, cluster: Nth, of: Pods<'_>, container: &str, url: &str) -> Result<Reply> {
-        mesh::ask_url(self.api(cluster)?, (of.0, of.1, container), url, &request_id(0)).await
+        mesh::ask_url(self.api(cluster)?, (of.0, of.1, container), url, &request_id()).await
     }
 
     /// Who Kubernetes says a ready pod is.

@@ -1,6 +1,7 @@
 //! Requests across the mesh, and what both sidecars wrote about each of them.
 
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures::future::try_join_all;
@@ -40,7 +41,7 @@ impl Mesh {
             replies.iter().any(|r| r.version() == Some(by.version.as_str()))
         };
         while replies.len() < SAMPLE && !self.clusters().iter().all(|c| answered(&replies, c)) {
-            replies.push(mesh::ask(client, "helloworld", &request_id(replies.len())).await?);
+            replies.push(mesh::ask(client, "helloworld", &request_id()).await?);
         }
         let service = service("helloworld");
         let curl = workload(client, CURL).await?;
@@ -61,8 +62,8 @@ impl Mesh {
         let (client, servers) = tokio::try_join!(workload(near, CURL), workloads(far, HELLOWORLD))?;
         self.hold(seen, way, &client, &servers).await?;
         let mut replies = Vec::new();
-        for i in 0..HANDSHAKES {
-            replies.push(mesh::ask(near, &service.name, &request_id(i)).await?);
+        for _ in 0..HANDSHAKES {
+            replies.push(mesh::ask(near, &service.name, &request_id()).await?);
         }
         let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
         let by_client = records(near, &client, &requests).await?;
@@ -117,8 +118,8 @@ impl Mesh {
         let client = workload(near, CURL).await?;
         let service = far_service(self.named(&way.to)?);
         let mut replies = Vec::new();
-        for i in 0..REFUSALS {
-            replies.push(mesh::ask(near, &service.name, &request_id(i)).await?);
+        for _ in 0..REFUSALS {
+            replies.push(mesh::ask(near, &service.name, &request_id()).await?);
         }
         let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
         let written = records(near, &client, &requests).await?;
@@ -140,7 +141,7 @@ impl Mesh {
         let address: IpAddr = address.ok_or_else(|| missing("the address of the client outside the mesh"))?;
         let service = far_service(here);
         let since = Timestamp::now();
-        let reply = mesh::ask_from_outside(api, &service.name, &request_id(0)).await?;
+        let reply = mesh::ask_from_outside(api, &service.name, &request_id()).await?;
         let mut by_server = None;
         for server in workloads(api, HELLOWORLD).await? {
             let is_it = |all: &[Record]| Record::of_connection(all, address, since).cloned();
@@ -160,7 +161,7 @@ impl Mesh {
         let service = far_service(to).name;
         let what = format!("an answer of {} to {}", to.name, from.name);
         wait::eventually(&what, patience::SETTLE, &Note::silent(), || async {
-            match mesh::ask(client, &service, &request_id(0)).await {
+            match mesh::ask(client, &service, &request_id()).await {
                 Ok(reply) if reply.status == 200 => Look::Ready(()),
                 Ok(reply) => Look::NotYet(format!("{} {}", reply.status, reply.body.trim())),
                 Err(e) => Look::not_yet(e),
@@ -216,7 +217,9 @@ fn service(name: &str) -> Service {
 }
 
 /// Unique, and no UUID: Envoy would write its tracing decision into one.
-pub(crate) fn request_id(i: usize) -> String {
+pub(crate) fn request_id() -> String {
+    static ASKED: AtomicUsize = AtomicUsize::new(0);
+    let i = ASKED.fetch_add(1, Ordering::Relaxed);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or(Duration::ZERO);
     format!("vouchsafe-{}-{}-{i}", now.as_micros(), std::process::id())
 }

@@ -3,6 +3,7 @@
 use std::future::Future;
 use std::pin::Pin;
 
+use futures::future::try_join_all;
 use harness::{Error, Result};
 use proof::claim::{Claim, Kind, Subject, due};
 use proof::evidence::{Evidence, Fact, Must};
@@ -166,12 +167,13 @@ async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
         let mut fixture = Fixture::of(name, mesh, seen);
         let ran = (scenario.run)(&mut fixture).await;
         let undone = fixture.undo_all().await;
-        for (before, cluster) in before.iter().zip(mesh.clusters()) {
+        let left = before.iter().zip(mesh.clusters()).map(async |(before, cluster)| {
             let subject = Subject::After { scenario: name.to_owned(), cluster: cluster.name.clone() };
             let id = Claim::of(Kind::ClusterAsBefore, subject);
             let left = before.left_over(mesh.api(&cluster.name)?).await?;
-            seen.facts.push(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left });
-        }
+            Ok::<_, Error>(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left })
+        });
+        seen.facts.extend(try_join_all(left).await?);
         mesh.published(seen).await?;
         mesh.istiod_roots(seen).await?;
         ran.and(undone)

@@ -1,10 +1,10 @@
 //! Controls: what must be refused is refused, for the stated reason. They change the world, so they run one at a
 //! time, after all others, and put back what they took.
 
-use futures::future::try_join_all;
+use futures::future::{join_all, try_join_all};
 use harness::Result;
 use proof::claim::{Claim, due};
-use proof::evidence::Control;
+use proof::evidence::{Control, Evidence};
 use proof::topology::Topology;
 
 use crate::fixture::Fixture;
@@ -56,10 +56,20 @@ async fn refused_meanwhile(fixture: &mut Fixture<'_>, withdrawn: Withdrawn, cont
     mesh.put_back(withdrawn).await?;
     mesh.sidecars_believe_in(mesh.clusters().len()).await?;
     observed?;
-    for way in mesh.ways() {
-        mesh.answers_again(&way).await?;
-        mesh.gateways(seen)?;
-        mesh.handshakes(seen, &way).await?;
+    mesh.gateways(seen)?;
+    let ways = mesh.ways();
+    let again = join_all(ways.iter().map(async |way| {
+        mesh.answers_again(way).await?;
+        let mut met = Evidence::of(mesh.clusters(), seen.collected_at);
+        mesh.handshakes(&mut met, way).await.map(|()| met)
+    }));
+    // One way that is not back says nothing about the others.
+    let mut back = Ok(());
+    for way in again.await {
+        match way {
+            Ok(met) => seen.met(met),
+            Err(e) => back = back.and(Err(e)),
+        }
     }
-    Ok(())
+    back
 }

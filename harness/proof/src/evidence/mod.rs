@@ -87,6 +87,16 @@ impl Evidence {
         }
     }
 
+    /// Adds the handshakes that another document has, with what was seen around them: those of different ways are
+    /// observed side by side.
+    pub fn met(&mut self, other: Self) {
+        self.handshakes.extend(other.handshakes);
+        self.crossings.extend(other.crossings);
+        for (seen, more) in self.clusters.iter_mut().zip(other.clusters) {
+            seen.proxies.extend(more.proxies);
+        }
+    }
+
     /// Reads a stored document.
     ///
     /// # Errors

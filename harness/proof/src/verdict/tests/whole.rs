@@ -309,6 +309,20 @@ fn only_what_was_asked_is_judged() {
     assert_eq!(claims, [of(1), of(2)].concat());
 }
 
+/// Ways that were observed side by side are judged as if one document had seen them.
+#[test]
+fn handshakes_of_another_document_are_added_with_what_was_around_them() {
+    let whole = Fixture::good().evidence;
+    let (mut one, mut other) = (whole.clone(), whole.clone());
+    let (handshakes, crossings) = (one.handshakes.split_off(2), one.crossings.split_off(1));
+    (other.handshakes, other.crossings) = (handshakes, crossings);
+    for seen in &mut one.clusters {
+        seen.proxies.clear();
+    }
+    one.met(other);
+    assert_eq!(one, whole);
+}
+
 /// Of a document that does not say what it owed, each part stands for the claims that it alone decides.
 #[test]
 fn each_part_of_a_document_stands_for_its_own_claims() {
