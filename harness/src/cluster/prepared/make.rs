@@ -1,7 +1,7 @@
 //! Keeping the state of nodes that kind has just made.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use bollard::models::ContainerCreateBody;
@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
 use super::{About, KEPT, NAME, Node, Prepared, SHARED, WRITTEN, Wanted};
+use crate::artifact::cache::{Cache, files_below};
 use crate::cluster::{kind, nodes};
 use crate::engine::Engine;
 use crate::error::Context as _;
@@ -47,6 +48,7 @@ pub async fn make(
         Ok::<_, Error>((cluster.name.clone(), node))
     });
     let nodes: BTreeMap<_, _> = try_join_all(kept).await?.into_iter().collect();
+    share_blobs(wanted.cache, &draft.dir)?;
     let about = About { made: Timestamp::now(), nodes };
     let about = serde_json::to_value(about).or_fail(Code::Internal, || "a node's state".to_owned())?;
     let entry = draft.finish(began.elapsed(), about)?;
@@ -140,6 +142,35 @@ fn server(kubeconfig: &str) -> Result<std::net::SocketAddr> {
     address.ok_or_else(|| Error::internal("kind's kubeconfig names no API server"))
 }
 
+/// containerd names blobs by their content: what a kept node has already is a name more for the same file. Half of a
+/// node's state is blobs, and those of two nodes of one set of versions are equal.
+fn share_blobs(cache: &Cache, draft: &Path) -> Result<()> {
+    let fail = || format!("cannot share what the nodes in {} have in common", draft.display());
+    let states = cache.entries().into_iter().filter(|entry| entry.stamp.name == NAME).map(|entry| entry.dir);
+    let mut known: BTreeMap<PathBuf, PathBuf> = BTreeMap::new();
+    for state in states.chain([draft.to_path_buf()]) {
+        for node in std::fs::read_dir(&state).or_fail(Code::CacheUnusable, fail)? {
+            let blobs = node.or_fail(Code::CacheUnusable, fail)?.path().join("blobs");
+            if !blobs.is_dir() {
+                continue;
+            }
+            for name in files_below(&blobs).or_fail(Code::CacheUnusable, fail)? {
+                let own = blobs.join(&name);
+                let Some(same) = known.get(&name) else {
+                    known.insert(name, own);
+                    continue;
+                };
+                if state == draft {
+                    std::fs::remove_file(&own)
+                        .and_then(|()| std::fs::hard_link(same, &own))
+                        .or_fail(Code::CacheUnusable, fail)?;
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
 fn forget_oldest(wanted: &Wanted<'_>) -> Result<()> {
     let mut all: Vec<_> =
         wanted.cache.entries().into_iter().filter(|entry| entry.stamp.name == NAME).collect();
@@ -158,6 +189,25 @@ mod tests {
         let text = "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {server: https://198.18.0.2:32768}\n";
         assert_eq!(server(text).unwrap(), "198.18.0.2:32768".parse().unwrap());
         assert!(server("apiVersion: v1\nkind: Config\n").is_err());
+    }
+
+    #[test]
+    fn equal_blobs_of_nodes_are_one_file() {
+        use std::os::unix::fs::MetadataExt as _;
+
+        let dir = tempfile::tempdir().unwrap();
+        let blob = |node: &str, name: &str| dir.path().join(node).join("blobs/sha256").join(name);
+        for (node, names) in [("a", ["one", "two"]), ("b", ["one", "three"])] {
+            std::fs::create_dir_all(blob(node, "")).unwrap();
+            names.iter().for_each(|name| std::fs::write(blob(node, name), name).unwrap());
+        }
+        share_blobs(&Cache::new(dir.path().join("none")), dir.path()).unwrap();
+        let links = |node, name| std::fs::metadata(blob(node, name)).unwrap().nlink();
+        assert_eq!(
+            [links("a", "one"), links("b", "one"), links("a", "two"), links("b", "three")],
+            [2, 2, 1, 1]
+        );
+        assert_eq!(std::fs::read_to_string(blob("b", "three")).unwrap(), "three");
     }
 
     #[test]
