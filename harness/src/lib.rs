@@ -20,6 +20,7 @@
 //! | which version of anything | [`lock`], `manifests/lock.yaml` |
 //! | where does an image come from | [`artifact`] |
 //! | what happens in which order, and why | [`component`], [`plan`] |
+//! | where do nodes come from | [`cluster::prepared`], [`cluster::kind`] |
 //! | why did it wait, and for how long may it | [`wait`], [`patience`], [`kube::conditions`] |
 //! | when is a certificate good | [`proof::identity`] |
 //! | what did a proxy hold, what did it use | [`proof::envoy`] |
