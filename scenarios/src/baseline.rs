@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use futures::future::try_join_all;
 use harness::kube::inventory::Inventory;
 use harness::progress::Note;
 use harness::wait::{self, Look};
@@ -28,11 +29,7 @@ impl Baseline {
 
     /// Every cluster now.
     pub(crate) async fn of_all(mesh: &Mesh) -> Result<Vec<Self>> {
-        let mut all = Vec::new();
-        for cluster in mesh.clusters() {
-            all.push(Self::of(mesh.api(&cluster.name)?).await?);
-        }
-        Ok(all)
+        try_join_all(mesh.clusters().iter().map(async |one| Self::of(mesh.api(&one.name)?).await)).await
     }
 
     /// What is different from this moment once the controllers have caught up, in words.

@@ -253,7 +253,11 @@ pub fn hex(bytes: &[u8]) -> String {
     })
 }
 
-fn remove(dir: &Path) -> std::io::Result<()> {
+/// Removes a folder; that it is gone already is what was wanted.
+///
+/// # Errors
+/// Anything else that keeps it there.
+pub fn remove(dir: &Path) -> std::io::Result<()> {
     match std::fs::remove_dir_all(dir) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e),
         _ => Ok(()),

@@ -32,6 +32,9 @@ pub struct Artifacts {
     pub manifests: BTreeMap<String, PathBuf>,
 }
 
+/// The upstream manifests whose definitions every cluster serves before anything of ours is made.
+pub const DEFINITIONS: [&str; 2] = ["spire-crds", "gateway-api-crds"];
+
 /// Who built the images: it decides two settings that differ, the node's network plugin and Istio's filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

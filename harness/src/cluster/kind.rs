@@ -61,26 +61,29 @@ pub async fn create(
     write_network(kubeconfig, cluster)?;
     write(&settings, &config(engine.address(), artifacts, cluster, kubeconfig))?;
     note.say("kind create cluster");
-    let mut kind = Cmd::new(artifacts.tool("kind")?)
+    let kind = Cmd::new(artifacts.tool("kind")?)
         .args(["create", "cluster", "--retain", "--name", &cluster.name.0])
         .arg("--config")
         .arg(&settings)
         .arg("--kubeconfig")
         .arg(kubeconfig)
         .env("KUBECONFIG", kubeconfig)
-        .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", network)
-        .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
         .limit(patience::CLUSTER);
-    // kind would hand them to the node, and nothing in a node goes out.
-    for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
-        kind = kind.env_remove(name).env_remove(name.to_lowercase());
-    }
-    for (key, value) in engine.env() {
-        kind = kind.env(key, value);
-    }
+    let kind = surroundings(kind, engine, network);
     kind.run().await.or_fail(Code::ClusterFailed, || format!("kind could not create {}", cluster.name))?;
     let address = nodes::address(engine, &nodes::name(&cluster.name), network).await?;
     Ok(Made { address })
+}
+
+/// What kind finds around it, whoever calls it: this engine, our network, and nothing of the machine's proxies.
+pub fn surroundings(cmd: Cmd, engine: &Engine, network: &str) -> Cmd {
+    let mut cmd =
+        cmd.env("KIND_EXPERIMENTAL_DOCKER_NETWORK", network).env("KIND_EXPERIMENTAL_PROVIDER", "docker");
+    // kind would hand them to the node, and nothing in a node goes out.
+    for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
+        cmd = cmd.env_remove(name).env_remove(name.to_lowercase());
+    }
+    engine.env().into_iter().fold(cmd, |cmd, (key, value)| cmd.env(key, value))
 }
 
 /// Deletes the cluster's containers with their volumes.
@@ -115,26 +118,31 @@ pub(super) fn config(
     cluster: &Cluster,
     kubeconfig: &Path,
 ) -> Value {
-    let static_network = artifacts.origin == Origin::Packages;
     let mut mounts: Vec<Value> = images::archives(artifacts)
         .map(|(archive, inside)| json!({"hostPath": archive, "containerPath": inside, "readOnly": true}))
         .collect();
-    if static_network {
+    if artifacts.origin == Origin::Packages {
         mounts.push(json!({"hostPath": conflist(kubeconfig), "containerPath": super::network::GIVEN, "readOnly": true}));
     }
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "networking": {
-            "podSubnet": cluster.pods.to_string(),
-            "serviceSubnet": cluster.services.to_string(),
-            "disableDefaultCNI": static_network,
-            "apiServerAddress": published_at.to_string(),
-            // The engine chooses a free port: two clusters at once cannot choose the same.
-            "apiServerPort": -1,
-        },
+        "networking": networking(published_at, artifacts, cluster),
         "nodes": [{"role": "control-plane", "image": artifacts.node.reference, "extraMounts": mounts}],
         "kubeadmConfigPatches": [patch()],
+    })
+}
+
+/// kind's own words for the cluster's addresses.
+pub(crate) fn networking(published_at: IpAddr, artifacts: &Artifacts, cluster: &Cluster) -> Value {
+    json!({
+        "podSubnet": cluster.pods.to_string(),
+        "serviceSubnet": cluster.services.to_string(),
+        "disableDefaultCNI": artifacts.origin == Origin::Packages,
+        "apiServerAddress": published_at.to_string(),
+        // The engine chooses a free port: two clusters at once cannot choose the same, and a private engine publishes at
+        // an address where kind cannot try out ports.
+        "apiServerPort": -1,
     })
 }
 

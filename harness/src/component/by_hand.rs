@@ -10,7 +10,7 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::{Making, cluster, istio};
-use crate::artifact::{Artifacts, Origin};
+use crate::artifact::{Artifacts, DEFINITIONS, Origin};
 use crate::cluster::{images, kind};
 use crate::error::Context as _;
 use crate::render::{self, Values};
@@ -46,7 +46,7 @@ pub fn lay_out(making: &Making, dir: &Path) -> Result<()> {
     for (i, (archive, _)) in images::archives(artifacts).enumerate() {
         link(archive, &dir.join(format!("images/{i}.tar")))?;
     }
-    for name in ["spire-crds", "gateway-api-crds"] {
+    for name in DEFINITIONS {
         let items = cluster::upstream(artifacts.manifest(name)?)?;
         let list = json!({ "apiVersion": "v1", "kind": "List", "items": items });
         write(&dir.join(format!("crds/{name}.json")), &list.to_string())?;
@@ -80,14 +80,7 @@ fn kind_config(published_at: IpAddr, artifacts: &Artifacts, cluster: &Cluster) -
     json!({
         "kind": "Cluster",
         "apiVersion": "kind.x-k8s.io/v1alpha4",
-        "networking": {
-            "podSubnet": cluster.pods.to_string(),
-            "serviceSubnet": cluster.services.to_string(),
-            "disableDefaultCNI": artifacts.origin == Origin::Packages,
-            // A private engine publishes at an address where kind cannot try out ports: the engine chooses.
-            "apiServerAddress": published_at.to_string(),
-            "apiServerPort": -1,
-        },
+        "networking": kind::networking(published_at, artifacts, cluster),
         "nodes": [{ "role": "control-plane", "image": artifacts.node.reference }],
     })
 }

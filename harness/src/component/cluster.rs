@@ -12,7 +12,7 @@ use serde_json::json;
 use super::{Cx, Making, Site, of, step};
 use crate::artifact::cache::Cache;
 use crate::artifact::packages::Packages;
-use crate::artifact::{Artifacts, source};
+use crate::artifact::{Artifacts, DEFINITIONS, source};
 use crate::cluster::images::Unpack;
 use crate::cluster::prepared::{self, Wanted};
 use crate::cluster::{self, kind};
@@ -183,7 +183,7 @@ async fn crds(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 /// Applies the upstream definitions, and waits until objects of them can be made.
 async fn define(artifacts: &Artifacts, client: &::kube::Client, note: &Note) -> Result<()> {
     let mut objects = Vec::new();
-    for name in ["spire-crds", "gateway-api-crds"] {
+    for name in DEFINITIONS {
         objects.extend(upstream(artifacts.manifest(name)?)?);
     }
     kube::apply::apply(client, &objects, note).await

@@ -12,6 +12,7 @@ use futures::future::join_all;
 use ipnet::Ipv4Net;
 
 use super::Engine;
+use crate::artifact::cache::remove;
 use crate::error::Context as _;
 use crate::{Code, Error, Result};
 
@@ -193,12 +194,7 @@ impl Engine {
 
     fn remove_scratch(&self) -> Result<()> {
         let Some(scratch) = self.scratch() else { return Ok(()) };
-        match std::fs::remove_dir_all(&scratch) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-                Err(e).or_fail(Code::LeftBehind, || format!("cannot remove {}", scratch.display()))
-            }
-            _ => Ok(()),
-        }
+        remove(&scratch).or_fail(Code::LeftBehind, || format!("cannot remove {}", scratch.display()))
     }
 
     async fn remove(&self, object: &Object) -> std::result::Result<(), bollard::errors::Error> {

@@ -14,7 +14,8 @@ const LOOK: Duration = Duration::from_secs(5);
 /// Cores, processor, memory and kernel, in one phrase.
 pub fn describe() -> String {
     let read = |path| std::fs::read_to_string(path).unwrap_or_default();
-    phrase(cores(), &read("/proc/cpuinfo"), &read("/proc/meminfo"), &read("/proc/sys/kernel/osrelease"))
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    phrase(cores, &read("/proc/cpuinfo"), &read("/proc/meminfo"), &read("/proc/sys/kernel/osrelease"))
 }
 
 /// Which share of the machine others use: it is in every figure, and on a busy machine most of the CPU-seconds.
@@ -25,7 +26,7 @@ pub async fn busy_share() -> Result<f64> {
     let clock = Clock::start()?;
     wait::pause_for(LOOK).await;
     let span = clock.read()?;
-    Ok(span.cpu_seconds / span.seconds / f64::from(u32::try_from(cores()).unwrap_or(u32::MAX)))
+    Ok(span.floor() / span.seconds)
 }
 
 /// The commit that is measured.
@@ -39,10 +40,6 @@ pub async fn commit(repo: &Path) -> String {
         // Whoever has no git measures all the same.
         _ => "an unknown commit".to_owned(),
     }
-}
-
-fn cores() -> usize {
-    std::thread::available_parallelism().map_or(1, usize::from)
 }
 
 fn phrase(cores: usize, cpuinfo: &str, meminfo: &str, release: &str) -> String {

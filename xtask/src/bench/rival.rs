@@ -5,6 +5,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Instant;
 
+use harness::artifact::cache;
+use harness::cluster::kind;
 use harness::cmd::Cmd;
 use harness::component::{self, Making, Order, by_hand};
 use harness::engine::{Engine, Record};
@@ -104,21 +106,15 @@ impl<'a> Rival<'a> {
         let log = self.layout.reports().join(format!("bench/rival-{pair}.log"));
         let path = engine.env().into_iter().find_map(|(key, value)| (key == "PATH").then_some(value));
         let path = path.unwrap_or_else(|| std::env::var("PATH").unwrap_or_default());
-        let mut script = Cmd::new("bash")
+        let script = Cmd::new("bash")
             .arg(self.layout.repo.join("xtask/rival/serial.sh"))
             .env("RIVAL", dir)
             // Before the engine's own: what is set first holds.
             .env("PATH", format!("{}:{path}", dir.join("bin").display()))
             .env("KUBECONFIG", "/dev/null")
-            .env("KIND_EXPERIMENTAL_PROVIDER", "docker")
-            .env("KIND_EXPERIMENTAL_DOCKER_NETWORK", by_hand::NETWORK)
             .limit(patience::RIVAL)
             .log_to(log);
-        // kind would hand them to the node, and nothing in a node goes out.
-        for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
-            script = script.env_remove(name).env_remove(name.to_lowercase());
-        }
-        with_engine(script, engine)
+        kind::surroundings(script, engine, by_hand::NETWORK)
     }
 
     fn at_hand(&self) -> PathBuf {
@@ -135,12 +131,7 @@ fn with_engine(cmd: Cmd, engine: &Engine) -> Cmd {
 }
 
 fn remove(dir: &Path) -> Result<()> {
-    match std::fs::remove_dir_all(dir) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).or_fail(Code::LeftBehind, || format!("cannot remove {}", dir.display()))
-        }
-        _ => Ok(()),
-    }
+    cache::remove(dir).or_fail(Code::LeftBehind, || format!("cannot remove {}", dir.display()))
 }
 
 /// A line each: `seconds name`.

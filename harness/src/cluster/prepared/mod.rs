@@ -26,8 +26,8 @@ use proof::topology::{Cluster, ClusterName};
 use serde::{Deserialize, Serialize};
 
 use super::kind;
-use crate::artifact::Artifacts;
 use crate::artifact::cache::{Cache, Cached, Inputs};
+use crate::artifact::{Artifacts, DEFINITIONS};
 use crate::engine::Engine;
 use crate::engine::objects::Network;
 use crate::{Code, Error, Result};
@@ -117,7 +117,7 @@ impl Wanted<'_> {
             .with("node", &self.artifacts.node.id)
             .with("subnet", self.network.subnet.to_string())
             .with("kind", self.artifacts.tool("kind")?.as_os_str().as_encoded_bytes());
-        for name in ["spire-crds", "gateway-api-crds"] {
+        for name in DEFINITIONS {
             inputs = inputs.with(name, self.artifacts.manifest(name)?.as_os_str().as_encoded_bytes());
         }
         for (cluster, kubeconfig) in self.clusters {
