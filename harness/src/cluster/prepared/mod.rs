@@ -143,3 +143,23 @@ impl Prepared {
         Ok((node, self.dir.join(&cluster.name.0)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_old_is_made_anew() {
+        let dir = tempfile::tempdir().unwrap();
+        let cache = Cache::new(dir.path());
+        let of_age = |age: SignedDuration| {
+            let about = About { made: Timestamp::now() - age, nodes: BTreeMap::new() };
+            let draft = cache.begin(NAME, Inputs::default()).unwrap();
+            Prepared::of(&draft.finish(Duration::ZERO, serde_json::to_value(about).unwrap()).unwrap())
+        };
+        assert!(of_age(OLDEST - SignedDuration::from_hours(1)).is_some());
+        assert!(of_age(OLDEST).is_none());
+    }
+}
