@@ -3,7 +3,7 @@
 //! Work never prints: it says what it is waiting for to a [`Note`], and the command decides how a terminal,
 //! a log or a machine reads it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -60,22 +60,24 @@ pub type Events = tokio::sync::mpsc::UnboundedReceiver<Event>;
 pub struct Note {
     id: Arc<str>,
     to: Option<UnboundedSender<Event>>,
+    /// What it said last, for the error of a step that runs out of time.
+    last: Arc<Mutex<Option<String>>>,
 }
 
 impl Note {
     /// Speaks for `id` to `to`.
     pub fn new(id: &str, to: UnboundedSender<Event>) -> Self {
-        Self { id: id.into(), to: Some(to) }
+        Self { id: id.into(), to: Some(to), last: Arc::default() }
     }
 
     /// Says nothing: for tests and for visits whose progress nobody watches.
     pub fn silent() -> Self {
-        Self { id: "".into(), to: None }
+        Self { id: "".into(), to: None, last: Arc::default() }
     }
 
     /// Speaks for another step to the same listener.
     pub fn of(&self, id: &str) -> Self {
-        Self { id: id.into(), to: self.to.clone() }
+        Self { id: id.into(), to: self.to.clone(), last: Arc::default() }
     }
 
     /// Tells the person, now and to stay; [`Note::say`] is for what the next word may replace.
@@ -85,7 +87,14 @@ impl Note {
 
     /// What is being waited for, or has just been learned.
     pub fn say(&self, text: impl Into<String>) {
-        self.send(Event::Note { id: self.id.to_string(), text: text.into() });
+        let text = text.into();
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
+        self.send(Event::Note { id: self.id.to_string(), text });
+    }
+
+    /// What was said last, by this note or one cloned from it.
+    pub fn last(&self) -> Option<String> {
+        self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// The work began.

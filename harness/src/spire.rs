@@ -26,11 +26,7 @@ pub async fn bundle(client: &Client) -> Result<String> {
 /// As [`bundle`].
 pub async fn bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Option<String>> {
     let id = format!("spiffe://{trust_domain}");
-    match command(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await {
-        Ok(bundle) => Ok(Some(bundle)),
-        Err(e) if e.to_string().contains("NotFound") => Ok(None),
-        Err(e) => Err(e),
-    }
+    command_if_there(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await
 }
 
 /// Every registration entry, as the command's JSON.
@@ -63,11 +59,12 @@ pub async fn delete_bundle_of_peer(client: &Client, trust_domain: &str) -> Resul
 /// words, good or bad. (`RefreshBundleFor` in SPIRE's bundle manager calls the updater itself.)
 ///
 /// # Errors
-/// [`Code::KubeFailed`] when the command could not be run at all.
+/// [`Code::KubeFailed`] when the command could not be run at all; [`Code::Evidence`] when it did not reach the server.
 pub async fn fetch_bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Output> {
     let id = format!("spiffe://{trust_domain}");
-    let words = with_socket(&["federation", "refresh", "-id", &id]);
-    exec(client, NAMESPACE, POD, CONTAINER, &words).await
+    let words = ["federation", "refresh", "-id", &id];
+    let said = exec(client, NAMESPACE, POD, CONTAINER, &with_socket(&words)).await?;
+    reached(&words, said)
 }
 
 /// Any command of the server, such as `entry create …`: what it said.
@@ -75,8 +72,29 @@ pub async fn fetch_bundle_of_peer(client: &Client, trust_domain: &str) -> Result
 /// # Errors
 /// As [`bundle`].
 pub async fn command(client: &Client, words: &[&str]) -> Result<String> {
+    attempt(client, words).await?.map_err(|refusal| refused(words, &refusal))
+}
+
+/// The same, about one thing that the server may not have; none when it says that it has not. That Kubernetes knows no
+/// such pod is an error, in whatever words.
+///
+/// # Errors
+/// As [`bundle`].
+pub async fn command_if_there(client: &Client, words: &[&str]) -> Result<Option<String>> {
+    match attempt(client, words).await? {
+        Ok(said) => Ok(Some(said)),
+        Err(refusal) if is_absence(&refusal) => Ok(None),
+        Err(refusal) => Err(refused(words, &refusal)),
+    }
+}
+
+/// The same, where the server may well refuse: what it answered, or the words of its refusal.
+///
+/// # Errors
+/// [`Code::KubeFailed`] when the command could not be run; [`Code::Evidence`] when it did not reach the server.
+pub async fn attempt(client: &Client, words: &[&str]) -> Result<std::result::Result<String, String>> {
     let said = exec(client, NAMESPACE, POD, CONTAINER, &with_socket(words)).await?;
-    answer(words, said)
+    Ok(answer(reached(words, said)?))
 }
 
 /// As [`command`], with `input` for its standard input.
@@ -85,7 +103,7 @@ pub async fn command(client: &Client, words: &[&str]) -> Result<String> {
 /// As [`bundle`].
 pub async fn command_fed(client: &Client, words: &[&str], input: &str) -> Result<String> {
     let said = exec_fed(client, NAMESPACE, POD, CONTAINER, &with_socket(words), input.as_bytes()).await?;
-    answer(words, said)
+    answer(reached(words, said)?).map_err(|refusal| refused(words, &refusal))
 }
 
 /// The command with its socket, whose flag follows the words of the command: two or three.
@@ -95,11 +113,75 @@ fn with_socket<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [&[SERVER], command, &["-socketPath", SOCKET], flags].concat()
 }
 
-fn answer(words: &[&str], said: Output) -> Result<String> {
-    if said.status == 0 {
-        return Ok(said.stdout);
+fn answer(said: Output) -> std::result::Result<String, String> {
+    if said.status == 0 { Ok(said.stdout) } else { Err(words_of(&said)) }
+}
+
+/// What the command brought back, unless it never spoke to the server: one that is starting says nothing about what it
+/// holds. (What gRPC calls unavailable is the command's own connection; of a peer's endpoint the server says "Internal".)
+fn reached(words: &[&str], said: Output) -> Result<Output> {
+    if said.status != 0 && words_of(&said).contains("code = Unavailable") {
+        let what = format!("`spire-server {} {}` did not reach the server", words[0], words[1]);
+        return Err(Error::new(Code::Evidence, what).seen(words_of(&said)));
     }
-    let what = format!("`spire-server {} {}` exited with {}", words[0], words[1], said.status);
-    let words = format!("{}{}", said.stdout, said.stderr);
-    Err(Error::new(Code::Evidence, what).seen(words.trim()))
+    Ok(said)
+}
+
+/// Whether the server refused because there is no such thing: commands that ask for one show gRPC's code, those that
+/// delete one only its message (`pkg/server/api` of SPIRE, seen in 1.15.3).
+fn is_absence(refusal: &str) -> bool {
+    let says = ["code = NotFound", ": bundle not found", ": entry not found", ": agent not found"];
+    says.iter().any(|words| refusal.contains(words))
+}
+
+fn refused(words: &[&str], refusal: &str) -> Error {
+    let what = format!("the SPIRE server refused `{} {}`", words[0], words[1]);
+    Error::new(Code::Evidence, what).seen(refusal)
+}
+
+fn words_of(said: &Output) -> String {
+    format!("{}{}", said.stdout, said.stderr).trim().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn failed(stderr: &str) -> Output {
+        Output { status: 1, stdout: String::new(), stderr: stderr.to_owned() }
+    }
+
+    #[test]
+    fn what_the_server_has_not_is_told_from_every_other_refusal() {
+        for there_is_none in [
+            "Error: rpc error: code = NotFound desc = bundle not found",
+            "Error: failed to delete federated bundle \"b.local\": bundle not found: datastore-sql: record not found",
+            "Error: failed to delete entry: entry not found",
+            "Error: rpc error: code = NotFound desc = agent not found",
+        ] {
+            assert!(is_absence(&answer(failed(there_is_none)).unwrap_err()), "{there_is_none}");
+        }
+        for other in [
+            "Error: failed to delete federated bundle \"b.local\": cannot delete bundle; federated with 1 registration entries",
+            "Error: unable to find federated bundle \"NotFound.local\"",
+            "sh: spire-server: not found",
+        ] {
+            assert!(!is_absence(&answer(failed(other)).unwrap_err()), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_server_that_was_not_reached_has_refused_nothing() {
+        let words = ["bundle", "list"];
+        let own = "Error: rpc error: code = Unavailable desc = connection error: dial unix api.sock: connect: no such file";
+        let e = reached(&words, failed(own)).unwrap_err();
+        assert_eq!(e.code(), Code::Evidence);
+        assert!(
+            e.to_string().starts_with("`spire-server bundle list` did not reach the server\n  last seen: "),
+            "{e}"
+        );
+        let peers =
+            "Error: rpc error: code = Internal desc = failed to refresh bundle: dial tcp: connection refused";
+        assert_eq!(reached(&words, failed(peers)).unwrap().status, 1);
+    }
 }

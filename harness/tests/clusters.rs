@@ -71,7 +71,7 @@ async fn two_clusters_side_by_side() {
         for (key, value) in engine.env() {
             then = then.env(key, value);
         }
-        println!("{:?}", then.limit(std::time::Duration::from_secs(600)).output().await);
+        println!("{:?}", then.limit(harness::patience::CLUSTER * 2).output().await);
     }
     clock("taking down");
     engine.remove_belongings("test").await.unwrap();

@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use futures::future::try_join_all;
 use harness::kube::inventory::Inventory;
 use harness::progress::Note;
-use harness::wait::{self, Look};
-use harness::{Code, Error, Result, patience, spire};
+use harness::{Result, patience, spire, wait};
 use kube::Client;
 use proof::identity::entries_of;
 
@@ -34,20 +33,12 @@ impl Baseline {
 
     /// What is different from this moment once the controllers have caught up, in words.
     pub(crate) async fn left_over(&self, client: &Client) -> Result<String> {
-        let look = || async { Ok::<_, Error>(self.until(&Self::of(client).await?)) };
-        let found =
-            wait::eventually("the cluster as before", patience::CAUGHT_UP, &Note::silent(), || async {
-                match look().await {
-                    Ok(different) if different.is_empty() => Look::Ready("as before".to_owned()),
-                    Ok(different) => Look::NotYet(different),
-                    Err(e) => Look::not_yet(e),
-                }
-            })
-            .await;
-        match found {
-            Err(e) if e.code() == Code::TimedOut => look().await,
-            found => found,
-        }
+        let look = || async { Ok(self.until(&Self::of(client).await?)) };
+        let missing = |different: &String| (!different.is_empty()).then(|| different.clone());
+        let silent = Note::silent();
+        let left =
+            wait::last_look("the cluster as before", patience::CAUGHT_UP, &silent, look, missing).await?;
+        Ok(if left.is_empty() { "as before".to_owned() } else { left })
     }
 
     fn until(&self, now: &Self) -> String {

@@ -3,6 +3,7 @@
 
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
+use harness::kube::fault::refusal;
 use harness::kube::object::{merge_patch, strategic_patch};
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::layout::Layout;
@@ -177,11 +178,10 @@ impl Fixture<'_> {
         let object =
             serde_json::from_value(object.clone()).map_err(|e| Error::internal("an object").because(e))?;
         let dry = PostParams { dry_run: true, ..Default::default() };
-        Ok(match api.create(&dry, &object).await {
-            Ok(_) => "admitted".to_owned(),
-            Err(kube::Error::Api(status)) => status.message.clone(),
-            Err(e) => return Err(Error::new(Code::KubeFailed, "cannot ask for admission").because(e)),
-        })
+        match api.create(&dry, &object).await {
+            Ok(_) => Ok("admitted".to_owned()),
+            Err(e) => refusal("cannot ask for admission", &e),
+        }
     }
 
     /// Waits until a Deployment is ready.
@@ -192,10 +192,22 @@ impl Fixture<'_> {
 
     /// Makes a registration entry by the server's own command; hands back what it said.
     pub async fn entry(&mut self, cluster: Nth, words: &[&str]) -> Result<String> {
+        let refused = |words| Error::new(Code::Evidence, "the SPIRE server made no entry").seen(words);
+        self.entry_or_refusal(cluster, words).await?.map_err(refused)
+    }
+
+    /// As [`Fixture::entry`], where the server may refuse; then the words of its refusal.
+    pub async fn entry_or_refusal(
+        &mut self,
+        cluster: Nth,
+        words: &[&str],
+    ) -> Result<std::result::Result<String, String>> {
         let words = [&["entry", "create"], words].concat();
-        let said = spire::command(self.api(cluster)?, &words).await?;
-        let id = said.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap_or_default();
-        self.undo.push((cluster, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned())));
+        let said = spire::attempt(self.api(cluster)?, &words).await?;
+        if let Ok(said) = &said {
+            let id = said.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap_or_default();
+            self.undo.push((cluster, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned())));
+        }
         Ok(said)
     }
 

@@ -8,8 +8,7 @@ use harness::kube::forward;
 use harness::kube::logs::logs;
 use harness::kube::pods::{one_ready_pod, pods};
 use harness::progress::Note;
-use harness::wait::{self, Look};
-use harness::{Code, Error, Result, mesh, patience, spire};
+use harness::{Code, Error, Result, mesh, patience, spire, wait};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
@@ -27,11 +26,17 @@ use crate::requests::{records, request_id};
 
 impl Fixture<'_> {
     /// The newest pod that the labels match, ready or not, that is not on its way out.
-    pub async fn pod(&self, cluster: Nth, Pods(namespace, labels): Pods<'_>) -> Result<Pod> {
+    pub async fn pod(&self, cluster: Nth, of: Pods<'_>) -> Result<Pod> {
+        let found = self.pod_if_any(cluster, of).await?;
+        found.ok_or_else(|| Error::new(Code::Evidence, format!("no pod of {} matches {}", of.0, of.1)))
+    }
+
+    /// The same, where there may be none: that is a finding, and an API server that does not answer is an error.
+    pub async fn pod_if_any(&self, cluster: Nth, Pods(namespace, labels): Pods<'_>) -> Result<Option<Pod>> {
         let mut all = pods(self.api(cluster)?, namespace, labels).await?;
         all.retain(|pod| pod.metadata.deletion_timestamp.is_none());
         all.sort_by_key(|pod| pod.metadata.creation_timestamp.clone());
-        all.pop().ok_or_else(|| Error::new(Code::Evidence, format!("no pod of {namespace} matches {labels}")))
+        Ok(all.pop())
     }
 
     /// How it stands, as `kubectl get pods` says: `0/1 Running`. Sidecars that are init containers count, as there.
@@ -63,25 +68,12 @@ impl Fixture<'_> {
     }
 
     /// Looks until `wanted` is in what is seen, or time is up; then what is seen. A claim about it is judged once.
-    pub async fn until<F>(&self, what: &str, wanted: &str, mut look: impl FnMut() -> F) -> Result<String>
+    pub async fn until<F>(&self, what: &str, wanted: &str, look: impl FnMut() -> F) -> Result<String>
     where
         F: Future<Output = Result<String>>,
     {
-        let found = wait::eventually(what, patience::SETTLE, &Note::silent(), || {
-            let seen = look();
-            async {
-                match seen.await {
-                    Ok(seen) if seen.contains(wanted) => Look::Ready(seen),
-                    Ok(seen) => Look::NotYet(seen),
-                    Err(e) => Look::not_yet(e),
-                }
-            }
-        })
-        .await;
-        match found {
-            Err(e) if e.code() == Code::TimedOut => look().await,
-            found => found,
-        }
+        let missing = |seen: &String| (!seen.contains(wanted)).then(|| seen.clone());
+        wait::last_look(what, patience::SETTLE, &Note::silent(), look, missing).await
     }
 
     /// Runs a program in a ready pod.

@@ -188,23 +188,13 @@ fn silent(of: &Workload) -> Error {
 async fn written(client: &Client, of: &Workload, whole: impl Fn(&[Record]) -> bool) -> Result<Vec<Record>> {
     let params = LogParams {
         container: Some("istio-proxy".to_owned()),
-        since_seconds: Some(patience::LOG_FLUSH.as_secs().cast_signed() + 30),
+        since_seconds: Some(patience::LOG_FLUSH.stretched().as_secs().cast_signed() + 30),
         ..Default::default()
     };
     let look = || async { Record::all_in(&logs(client, &of.namespace, &of.pod, &params).await?) };
     let what = format!("the sidecar's log of {}/{}", of.namespace, of.pod);
-    let found = wait::eventually(&what, patience::LOG_FLUSH, &Note::silent(), || async {
-        match look().await {
-            Ok(all) if whole(&all) => Look::Ready(all),
-            Ok(all) => Look::NotYet(format!("{} records, not yet all", all.len())),
-            Err(e) => Look::Never(e),
-        }
-    })
-    .await;
-    match found {
-        Err(e) if e.code() == harness::Code::TimedOut => look().await,
-        found => found,
-    }
+    let missing = |all: &Vec<Record>| (!whole(all)).then(|| format!("{} records, not yet all", all.len()));
+    wait::last_look(&what, patience::LOG_FLUSH, &Note::silent(), look, missing).await
 }
 
 /// The service that only one cluster's version stands behind.

@@ -4,7 +4,8 @@ use std::future::Future;
 use std::pin::Pin;
 
 use futures::future::try_join_all;
-use harness::{Error, Result};
+use harness::wait::Reached;
+use harness::{Error, Result, patience, wait};
 use proof::claim::{Claim, Kind, Subject, due};
 use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Topology;
@@ -165,7 +166,10 @@ async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
     observe_and_judge(name, &owes, async |mesh, seen| {
         let before = Baseline::of_all(mesh).await?;
         let mut fixture = Fixture::of(name, mesh, seen);
-        let ran = (scenario.run)(&mut fixture).await;
+        // Ended from outside it could undo nothing.
+        let reached = Reached::new("it was still at work; the log says at what");
+        let ran =
+            wait::within_telling(name, patience::SCENARIO, &reached, (scenario.run)(&mut fixture)).await;
         let undone = fixture.undo_all().await;
         let left = before.iter().zip(mesh.clusters()).map(async |(before, cluster)| {
             let subject = Subject::After { scenario: name.to_owned(), cluster: cluster.name.clone() };

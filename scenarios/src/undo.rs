@@ -46,10 +46,7 @@ impl Undo {
 
 /// A scenario may have taken it away itself.
 async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
-    match spire::command(client, words).await {
-        Err(e) if e.to_string().contains("NotFound") => Ok(()),
-        done => done.map(drop),
-    }
+    spire::command_if_there(client, words).await.map(drop)
 }
 
 async fn evict(client: &Client, agent: &str) -> Result<()> {

@@ -17,7 +17,7 @@ use harness::{Code, Error, Result};
 
 use data::Checklist;
 use registry::Registry;
-use run::Run;
+use run::{Run, Wrong};
 
 /// Flags of `checklist`.
 #[derive(clap::Args)]
@@ -65,17 +65,23 @@ pub fn run(args: &Args) -> Result<()> {
 /// held: a line that says how many statements that settled.
 ///
 /// # Errors
-/// [`Code::ClaimBroken`] with every statement that it does not settle.
+/// [`Code::ClaimBroken`] when a claim of one did not hold, else [`Code::Evidence`]; with every statement that the run
+/// does not settle.
 pub fn settled(layout: &Layout, report: &Path) -> Result<String> {
     let list = Checklist::read(layout, &Registry::read(layout)?)?;
-    let run = Run::read(report)?;
-    let (all, unsettled) = run.unsettled(&list);
+    let (all, unsettled) = Run::read(report)?.unsettled(&list);
+    outcome(all, unsettled)
+}
+
+fn outcome(all: usize, unsettled: Vec<(String, Wrong)>) -> Result<String> {
     if unsettled.is_empty() {
         return Ok(format!("checklist: {all} of {all} items settled by this run"));
     }
     let what = format!("{} of {all} items of the checklist are not settled by this run", unsettled.len());
-    Err(Error::new(Code::ClaimBroken, what)
-        .seen(unsettled.join("\n    "))
+    let broken = unsettled.iter().any(|(_, wrong)| matches!(wrong, Wrong::Broken(_)));
+    let told: Vec<_> = unsettled.iter().map(|(item, wrong)| format!("{item}: {wrong}")).collect();
+    Err(Error::new(if broken { Code::ClaimBroken } else { Code::Evidence }, what)
+        .seen(told.join("\n    "))
         .next(format!("correct the scenario that should say so, or {}", data::FILE)))
 }
 

@@ -86,6 +86,9 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
         }
     };
+    if let Err(e) = harness::patience::check() {
+        return ended(Err(e));
+    }
     // One provider for kube and reqwest; with two in the tree rustls would refuse to choose.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -98,6 +101,11 @@ fn main() -> ExitCode {
     let outcome = runtime.block_on(run(cli.command));
     // Steps that were stopped may still wait in a blocking call for a process that is already being killed.
     runtime.shutdown_background();
+    ended(outcome)
+}
+
+/// Tells how it ended, and with which status.
+fn ended(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
-use harness::{Error, Result};
+use harness::{Error, Result, wait};
 use proof::verdict::Outcome;
 use scenarios::Line;
 use serde_json::Value;
@@ -103,7 +103,7 @@ impl Report {
         let mut told = self.lines().len();
         let mut playing = self.playing();
         loop {
-            let ended = tokio::time::timeout(Duration::from_millis(250), &mut running).await;
+            let ended = wait::glance(Duration::from_millis(250), &mut running).await;
             let lines = self.lines();
             for line in &lines[told.min(lines.len())..] {
                 if json {
@@ -119,7 +119,7 @@ impl Report {
                 note.say(format!("scenario {now}"));
                 playing = now;
             }
-            if let Ok(result) = ended {
+            if let Some(result) = ended {
                 return result;
             }
         }

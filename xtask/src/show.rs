@@ -6,13 +6,13 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use harness::progress::{Event, Events, Note};
-use harness::{Error, Result};
+use harness::{Error, Result, wait};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use proof::verdict::Outcome;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
 /// After so long without a line the log says what is still being waited for.
 const SILENCE: Duration = Duration::from_secs(15);
@@ -46,7 +46,7 @@ impl Show {
     pub async fn end(self) {
         drop(self.to);
         // Steps that were stopped may hold a sender for a moment; what they say no longer matters.
-        let _ = tokio::time::timeout(Duration::from_millis(300), self.task).await;
+        let _ = wait::glance(Duration::from_millis(300), self.task).await;
     }
 }
 
@@ -76,14 +76,14 @@ trait Board: Send {
 async fn show(mut events: Events, mut board: Box<dyn Board>) {
     let mut spoke = Instant::now();
     loop {
-        match timeout_at(spoke + SILENCE, events.recv()).await {
-            Ok(Some(event)) => {
+        match wait::glance(SILENCE.saturating_sub(spoke.elapsed()), events.recv()).await {
+            Some(Some(event)) => {
                 if board.event(event) {
                     spoke = Instant::now();
                 }
             }
-            Ok(None) => return,
-            Err(_) => {
+            Some(None) => return,
+            None => {
                 board.silence();
                 spoke = Instant::now();
             }

@@ -6,7 +6,8 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs::File;
+use std::fs::{File, TryLockError};
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,7 +16,9 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::error::Context as _;
-use crate::{Code, Result};
+use crate::progress::Note;
+use crate::wait::{self, Look};
+use crate::{Code, Error, Result, patience};
 
 const STAMP: &str = "stamp.json";
 
@@ -144,22 +147,35 @@ impl Cache {
             .or_fail(Code::CacheUnusable, || format!("cannot remove {}", entry.dir.display()))
     }
 
-    /// Waits until no other process makes this artifact and keeps others from it until dropped.
+    /// Waits until no other process makes this artifact, telling who does, and keeps others from it until dropped.
     ///
     /// # Errors
-    /// [`Code::CacheUnusable`] when the store cannot be written.
-    pub async fn claim(&self, name: &str) -> Result<File> {
+    /// [`Code::CacheUnusable`] when the store cannot be written; [`Code::TimedOut`], naming the other process.
+    pub async fn claim(&self, name: &str, note: &Note) -> Result<File> {
         let path = self.root.join(format!(".{name}.lock"));
-        let root = self.root.clone();
-        let taken = tokio::task::spawn_blocking(move || {
-            std::fs::create_dir_all(root)?;
-            let file = File::create(&path)?;
-            file.lock().map(|()| file)
-        });
-        taken
-            .await
-            .or_fail(Code::Internal, || "waiting for a file lock".to_owned())?
-            .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", self.root.display()))
+        let unusable = || format!("cannot write to the cache {}", self.root.display());
+        let open = || File::options().read(true).write(true).create(true).truncate(false).open(&path);
+        let mut file = std::fs::create_dir_all(&self.root)
+            .and_then(|()| open())
+            .or_fail(Code::CacheUnusable, unusable)?;
+        wait::eventually(&format!("the lock of {name}"), patience::BUILD * 2, note, async || {
+            match file.try_lock() {
+                Ok(()) => Look::Ready(()),
+                Err(TryLockError::WouldBlock) => {
+                    let holder = std::fs::read_to_string(&path).unwrap_or_default();
+                    let holder = if holder.is_empty() { "another process" } else { holder.trim() };
+                    Look::NotYet(format!("{holder} has it, in {}", path.display()))
+                }
+                Err(TryLockError::Error(e)) => {
+                    Look::Never(Error::new(Code::CacheUnusable, unusable()).because(e))
+                }
+            }
+        })
+        .await?;
+        file.set_len(0)
+            .and_then(|()| write!(file, "process {}", std::process::id()))
+            .or_fail(Code::CacheUnusable, unusable)?;
+        Ok(file)
     }
 
     /// Starts an artifact, claimed before: an empty folder, of which nobody knows until [`Draft::finish`].

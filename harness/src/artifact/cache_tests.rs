@@ -68,7 +68,7 @@ async fn a_cache_that_cannot_be_written_says_so_with_the_cure() {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("file");
     std::fs::write(&file, "").unwrap();
-    let e = Cache::new(file.join("artifacts")).claim("thing").await.unwrap_err();
+    let e = Cache::new(file.join("artifacts")).claim("thing", &Note::silent()).await.unwrap_err();
     assert_eq!(e.code(), Code::CacheUnusable);
     assert!(e.advice().unwrap().contains("VOUCHSAFE_CACHE"), "{e}");
 }
@@ -77,11 +77,26 @@ async fn a_cache_that_cannot_be_written_says_so_with_the_cure() {
 async fn only_one_at_a_time_makes_an_artifact() {
     let dir = tempfile::tempdir().unwrap();
     let cache = Cache::new(dir.path());
-    let first = cache.claim("thing").await.unwrap();
-    let second = cache.claim("thing");
+    let silent = Note::silent();
+    let first = cache.claim("thing", &silent).await.unwrap();
+    let note = Note::silent();
+    let second = cache.claim("thing", &note);
     tokio::pin!(second);
-    let early = tokio::time::timeout(Duration::from_millis(100), &mut second).await;
-    assert!(early.is_err(), "two builds of one artifact at once");
+    let early = wait::glance(Duration::from_millis(100), &mut second).await;
+    assert!(early.is_none(), "two builds of one artifact at once");
+    let holder = format!("the lock of thing: process {} has it, in ", std::process::id());
+    assert!(note.last().unwrap().starts_with(&holder), "{:?}", note.last());
     drop(first);
     second.await.unwrap();
+}
+
+/// A lock that nobody lets go of: the wait has an end, and names who has it.
+#[tokio::test(start_paused = true)]
+async fn a_claim_that_never_comes_ends_with_the_name_of_who_has_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let _first = cache.claim("thing", &Note::silent()).await.unwrap();
+    let e = cache.claim("thing", &Note::silent()).await.unwrap_err();
+    assert_eq!(e.code(), Code::TimedOut);
+    assert!(e.to_string().contains(&format!("last seen: process {} has it", std::process::id())), "{e}");
 }

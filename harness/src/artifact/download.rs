@@ -22,8 +22,8 @@ use crate::{Code, Error, Result, patience};
 pub fn client() -> Result<reqwest::Client> {
     with_provider();
     reqwest::Client::builder()
-        .connect_timeout(patience::stretched(patience::SILENCE))
-        .read_timeout(patience::stretched(patience::SILENCE))
+        .connect_timeout(patience::SILENCE.stretched())
+        .read_timeout(patience::SILENCE.stretched())
         .user_agent(concat!("vouchsafe/", env!("CARGO_PKG_VERSION")))
         .build()
         .or_fail(Code::Internal, || "cannot set up a web client".to_owned())

@@ -9,7 +9,8 @@ use futures::StreamExt as _;
 
 use crate::engine::Engine;
 use crate::error::Context as _;
-use crate::{Code, Error, Result};
+use crate::wait::{self, Reached};
+use crate::{Code, Error, Result, patience};
 use proof::topology::ClusterName;
 
 /// The container of a cluster's one node, as kind names it.
@@ -61,8 +62,15 @@ pub async fn state(engine: &Engine, node: &str) -> Result<State> {
 /// Runs a program in the node and returns what it said on both outputs.
 ///
 /// # Errors
-/// [`Code::ClusterFailed`] with its words when it ends with anything but 0.
+/// [`Code::ClusterFailed`] with its words when it ends with anything but 0; [`Code::TimedOut`] after
+/// [`patience::CLUSTER`], with what it had said.
 pub async fn exec(engine: &Engine, node: &str, command: &[&str]) -> Result<String> {
+    let what = format!("`{}` in the node {node}", command.join(" "));
+    let reached = Reached::new("the engine has not started it");
+    wait::within_telling(&what, patience::CLUSTER, &reached, run(engine, node, command, &reached)).await
+}
+
+async fn run(engine: &Engine, node: &str, command: &[&str], reached: &Reached) -> Result<String> {
     let fail = || format!("`{}` in the node {node}", command.join(" "));
     let options = CreateExecOptions {
         attach_stdout: Some(true),
@@ -72,12 +80,15 @@ pub async fn exec(engine: &Engine, node: &str, command: &[&str]) -> Result<Strin
     };
     let exec = engine.docker().create_exec(node, options).await.or_fail(Code::ClusterFailed, fail)?;
     let started = engine.docker().start_exec(&exec.id, None).await.or_fail(Code::ClusterFailed, fail)?;
+    reached.now("it was started, and has neither said anything nor ended");
     let StartExecResults::Attached { mut output, .. } = started else {
         return Err(Error::internal(fail()).seen("it was started detached"));
     };
     let mut said = Vec::new();
     while let Some(piece) = output.next().await {
         said.extend(LogOutput::into_bytes(piece.or_fail(Code::ClusterFailed, fail)?));
+        let end = String::from_utf8_lossy(&said[said.len().saturating_sub(1000)..]);
+        reached.now(format!("it has not ended, and said last\n{}", crate::cmd::tail(&end)));
     }
     let said = String::from_utf8_lossy(&said).into_owned();
     let ended = engine.docker().inspect_exec(&exec.id).await.or_fail(Code::ClusterFailed, fail)?;
@@ -97,11 +108,14 @@ pub async fn exec(engine: &Engine, node: &str, command: &[&str]) -> Result<Strin
 pub async fn log(engine: &Engine, node: &str, lines: u32) -> Result<String> {
     let options = LogsOptionsBuilder::default().stdout(true).stderr(true).tail(&lines.to_string()).build();
     let mut output = Box::pin(engine.docker().logs(node, Some(options)));
-    let mut said = Vec::new();
-    while let Some(piece) = output.next().await {
-        let piece =
-            piece.or_fail(Code::EngineFailed, || format!("cannot read the log of the node {node}"))?;
-        said.extend(LogOutput::into_bytes(piece));
-    }
-    Ok(String::from_utf8_lossy(&said).into_owned())
+    let what = format!("the log of the node {node}");
+    wait::within(&what, patience::COMMAND, async {
+        let mut said = Vec::new();
+        while let Some(piece) = output.next().await {
+            let piece = piece.or_fail(Code::EngineFailed, || format!("cannot read {what}"))?;
+            said.extend(LogOutput::into_bytes(piece));
+        }
+        Ok(String::from_utf8_lossy(&said).into_owned())
+    })
+    .await
 }

@@ -13,9 +13,11 @@ use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::Instant;
 
 use crate::error::Context as _;
+use crate::patience::Limit;
+use crate::wait::{Deadline, glance};
 use crate::{Code, Error, Result, patience};
 
 /// A command that has not been started.
@@ -26,7 +28,7 @@ pub struct Cmd {
     args: Vec<OsString>,
     env: Vec<(OsString, OsString)>,
     dir: Option<PathBuf>,
-    limit: Duration,
+    limit: Limit,
     log: Option<PathBuf>,
     stdin: Option<Vec<u8>>,
     unset: Vec<OsString>,
@@ -89,7 +91,7 @@ impl Cmd {
     }
 
     /// How long it may take (default [`patience::COMMAND`]).
-    pub fn limit(mut self, limit: Duration) -> Self {
+    pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = limit;
         self
     }
@@ -114,11 +116,7 @@ impl Cmd {
             return Ok(out);
         }
         let words = match &log {
-            Some(path) => format!(
-                "{}\n  log: {}",
-                tail(&std::fs::read_to_string(path).unwrap_or_default()),
-                path.display()
-            ),
+            Some(path) => logged(path),
             None => tail(if out.stderr.trim().is_empty() { &out.stdout } else { &out.stderr }),
         };
         Err(Error::new(Code::CommandFailed, format!("`{shown}` exited with {}\n{words}", out.status)))
@@ -126,27 +124,42 @@ impl Cmd {
 
     /// Runs it and hands back whatever it said and returned.
     pub async fn output(self) -> Result<Output> {
-        let shown = self.to_string();
-        let limit = patience::stretched(self.limit);
+        let (shown, log) = (self.to_string(), self.log.clone());
+        let (deadline, began) = (Deadline::after(self.limit), Instant::now());
         let child = self.start()?;
-        let handle = child.0.clone();
-        let waiting = tokio::task::spawn_blocking(move || {
+        let (handle, pid) = (child.0.clone(), child.pid());
+        let mut waiting = tokio::task::spawn_blocking(move || {
             handle.wait().map(|out| Output {
                 status: exit_of(out.status),
                 stdout: String::from_utf8_lossy(&out.stdout).into_owned(),
                 stderr: String::from_utf8_lossy(&out.stderr).into_owned(),
             })
         });
-        match tokio::time::timeout(limit, waiting).await {
-            Ok(joined) => {
-                let out = joined.or_fail(Code::Internal, || format!("waiting for `{shown}`"))?;
-                child.forget();
-                out.or_fail(Code::CommandFailed, || format!("cannot wait for `{shown}`"))
-            }
-            Err(_) => {
-                Err(Error::new(Code::TimedOut, format!("`{shown}` did not end within {} s", limit.as_secs())))
-            }
+        if let Some(joined) = deadline.bounds(&mut waiting).await {
+            let out = joined.or_fail(Code::Internal, || format!("waiting for `{shown}`"))?;
+            child.forget();
+            let out = out.or_fail(Code::CommandFailed, || format!("cannot wait for `{shown}`"))?;
+            tracing::info!(
+                pid,
+                status = out.status,
+                seconds = began.elapsed().as_secs_f64(),
+                "ended `{shown}`"
+            );
+            return Ok(out);
         }
+        // Killed with its group, it hands over what it had said; unless somebody left the group and holds the pipe.
+        drop(child);
+        let killed = match &log {
+            Some(_) => None,
+            None => glance(patience::PAUSE * 10, waiting).await.and_then(|joined| joined.ok()?.ok()),
+        };
+        let words = match (&log, &killed) {
+            (Some(path), _) => logged(path),
+            (None, Some(out)) => tail(&[out.stdout.as_str(), &out.stderr].concat()),
+            (None, None) => String::new(),
+        };
+        let said = if words.is_empty() { "it said nothing".to_owned() } else { format!("it said\n{words}") };
+        Err(deadline.timed_out(&format!("the end of `{shown}`"), said))
     }
 
     /// Starts it and returns at once; dropping the [`Child`] kills its whole process group.
@@ -177,7 +190,11 @@ impl Cmd {
             None => expr.stdout_capture().stderr_capture(),
         };
         match expr.start() {
-            Ok(handle) => Ok(Child(Arc::new(handle), true)),
+            Ok(handle) => {
+                let child = Child(Arc::new(handle), true);
+                tracing::info!(pid = child.pid(), "$ {shown}");
+                Ok(child)
+            }
             Err(e) => {
                 let missing = e.kind() == std::io::ErrorKind::NotFound;
                 let dir_missing = self.dir.as_ref().filter(|d| !d.is_dir());
@@ -255,6 +272,12 @@ pub fn tail(text: &str) -> String {
     out.trim_end().to_owned()
 }
 
+/// The last lines of a log, and where all of it is.
+fn logged(path: &Path) -> String {
+    let text = std::fs::read_to_string(path).unwrap_or_default();
+    format!("{}\n  log: {}", tail(&text), path.display())
+}
+
 fn open_log(path: &Path) -> Result<File> {
     if let Some(dir) = path.parent() {
         std::fs::create_dir_all(dir)
@@ -302,10 +325,12 @@ mod tests {
     async fn the_limit_kills_the_whole_group() {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("pid");
-        let script = format!("sleep 1000 & echo $! > {}; wait", file.display());
-        let e =
-            Cmd::new("sh").args(["-c", &script]).limit(Duration::from_millis(300)).run().await.unwrap_err();
+        let script = format!("sleep 1000 & echo $! > {}; echo nearly there; wait", file.display());
+        let limit = Limit::milliseconds(300);
+        let e = Cmd::new("sh").args(["-c", &script]).limit(limit).run().await.unwrap_err();
         assert_eq!(e.code(), Code::TimedOut);
+        let seen = "; wait'` did not happen within 300 ms\n  last seen: it said\n  nearly there";
+        assert!(e.to_string().ends_with(seen), "{e}");
         let grandchild = std::fs::read_to_string(&file).unwrap();
         let stat = format!("/proc/{}/stat", grandchild.trim());
         // On a busy machine the killed need a moment to die; then it is gone, or a zombie nobody has collected yet.
@@ -315,8 +340,6 @@ mod tests {
                 _ => Look::Ready(()),
             }
         };
-        wait::eventually("the grandchild's end", Duration::from_secs(20), &Note::silent(), dead)
-            .await
-            .unwrap();
+        wait::eventually("the grandchild's end", Limit::seconds(20), &Note::silent(), dead).await.unwrap();
     }
 }

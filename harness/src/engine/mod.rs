@@ -18,12 +18,12 @@ mod system;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
-use std::time::Duration;
 
 use bollard::Docker;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Context as _;
+use crate::patience::Limit;
 use crate::progress::Note;
 use crate::{Code, Error, Result, patience, wait};
 
@@ -163,11 +163,11 @@ impl Record {
 
 /// A client of the engine at `host`, once it has answered with a version that we speak. Where nobody listens
 /// that is known at once; the limit is for one that is there and silent, or on a busy machine only slow.
-async fn answering(host: &str, limit: Duration) -> Result<Docker> {
+async fn answering(host: &str, limit: Limit) -> Result<Docker> {
     let fail = || format!("no engine answers at {host}");
     let docker = Docker::connect_with_host(host).or_fail(Code::EngineUnreachable, fail)?;
     let version = async { docker.negotiate_version().await.or_fail(Code::EngineUnreachable, fail) };
     Ok(wait::within(&format!("an answer of the engine at {host}"), limit, version)
         .await?
-        .with_timeout(patience::DOWNLOAD))
+        .with_timeout(patience::DOWNLOAD.stretched()))
 }

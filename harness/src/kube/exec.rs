@@ -8,7 +8,8 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::fault;
 use crate::cmd::Output;
-use crate::{Code, Error, Result, patience, wait};
+use crate::wait::{self, Reached};
+use crate::{Code, Error, Result, cmd, patience};
 
 /// Runs `argv` and hands back whatever it said and returned: an exit status other than 0 is not an error here.
 ///
@@ -47,12 +48,14 @@ async fn run(
     let params =
         AttachParams::default().container(container).stdin(stdin.is_some()).max_stdout_buf_size(256 << 10);
     let api: Api<Pod> = Api::namespaced(client.clone(), ns);
-    wait::within(&what, patience::COMMAND, async {
+    let reached = Reached::new("the API server has not opened a way to it");
+    wait::within_telling(&what, patience::COMMAND, &reached, async {
         let process = api
             .exec(pod, argv.iter().copied(), &params)
             .await
             .map_err(|fault| fault::failed(format!("cannot run {what}"), &fault))?;
-        transcript(process, stdin)
+        reached.now("it was started, and has neither said anything nor ended");
+        transcript(process, stdin, &reached)
             .await
             .map_err(|why| Error::new(Code::KubeFailed, format!("cannot run {what}")).because(why))
     })
@@ -63,7 +66,11 @@ async fn run(
 ///
 /// The status decides when it is over. kube's pipes do not end when the connection breaks, and the one for
 /// input does not end when the program has: whoever waits for those alone waits for ever.
-async fn transcript(mut process: AttachedProcess, input: Option<&[u8]>) -> Result<Output, String> {
+async fn transcript(
+    mut process: AttachedProcess,
+    input: Option<&[u8]>,
+    reached: &Reached,
+) -> Result<Output, String> {
     let (stdin, stdout, stderr) = (process.stdin(), process.stdout(), process.stderr());
     let status = process.take_status();
     let feed = async {
@@ -81,17 +88,20 @@ async fn transcript(mut process: AttachedProcess, input: Option<&[u8]>) -> Resul
         }
     };
     let (stdout, stderr, status) = tokio::select! {
-        ended = async { tokio::try_join!(all_of(stdout), all_of(stderr), status) } => ended?,
+        ended = async { tokio::try_join!(all_of(stdout, reached), all_of(stderr, reached), status) } => ended?,
         never = feed => never,
     };
     Ok(Output { status, stdout, stderr })
 }
 
-async fn all_of(reader: Option<impl AsyncRead + Unpin>) -> Result<String, String> {
+async fn all_of(reader: Option<impl AsyncRead + Unpin>, reached: &Reached) -> Result<String, String> {
     let mut bytes = Vec::new();
     if let Some(mut reader) = reader {
         // An in-memory pipe: it ends, it does not fail.
-        let _ = reader.read_to_end(&mut bytes).await;
+        while let Ok(1..) = reader.read_buf(&mut bytes).await {
+            let end = String::from_utf8_lossy(&bytes[bytes.len().saturating_sub(1000)..]);
+            reached.now(format!("it has not ended, and said last\n{}", cmd::tail(&end)));
+        }
     }
     Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

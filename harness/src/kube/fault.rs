@@ -57,6 +57,18 @@ pub(super) fn passes(fault: &Fault) -> bool {
     }
 }
 
+/// The words in which the API server refused what it had read: a finding. What may be otherwise a moment later (a
+/// webhook or a server that is not there, a conflict) is no refusal.
+///
+/// # Errors
+/// [`Code::KubeFailed`] about `what` for every such fault.
+pub fn refusal(what: &str, fault: &Fault) -> Result<String> {
+    match fault {
+        Fault::Api(status) if !passes(fault) => Ok(status.message.clone()),
+        _ => Err(failed(what, fault)),
+    }
+}
+
 /// Asks until the answer is final. Every reason to ask again is told to `note`.
 pub(super) async fn persist<T, F, Fut>(what: &str, note: &Note, mut ask: F) -> Result<T>
 where

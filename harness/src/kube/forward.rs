@@ -13,7 +13,8 @@ use kube::api::{Api, Portforwarder};
 
 use super::fault;
 use crate::error::Context as _;
-use crate::{Code, Error, Result, cmd, patience, wait};
+use crate::wait::{self, Reached};
+use crate::{Code, Error, Result, cmd, patience};
 
 /// The body of a GET.
 ///
@@ -54,13 +55,15 @@ async fn exchange(
         .header("host", "localhost")
         .body(Full::new(Bytes::from(body)))
         .or_fail(Code::Internal, || format!("`{path}` is not a path"))?;
-    wait::within(&what, patience::COMMAND, async {
+    let reached = Reached::new("the API server has not opened a way to the port");
+    wait::within_telling(&what, patience::COMMAND, &reached, async {
         let api: Api<Pod> = Api::namespaced(client.clone(), ns);
         let forwarder = api
             .portforward(pod, &[port])
             .await
             .map_err(|fault| fault::failed(format!("no way to port {port} of {ns}/{pod}"), &fault))?;
-        let (status, body) = through(forwarder, port, request)
+        reached.now("the way to the port is open, and nothing came through it");
+        let (status, body) = through(forwarder, port, request, &reached)
             .await
             .map_err(|why| Error::new(Code::KubeFailed, format!("{what} failed")).because(why))?;
         if status.is_success() {
@@ -75,6 +78,7 @@ async fn through(
     mut forwarder: Portforwarder,
     port: u16,
     request: Request<Full<Bytes>>,
+    reached: &Reached,
 ) -> Result<(StatusCode, String), String> {
     let (Some(stream), Some(refused)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
         return Err(String::from("no stream was opened"));
@@ -84,6 +88,7 @@ async fn through(
         let reply = async {
             let response = sender.send_request(request).await.map_err(said)?;
             let status = response.status();
+            reached.now(format!("it answered {status}, and its body has not ended"));
             let body = response.into_body().collect().await.map_err(said)?.to_bytes();
             String::from_utf8(body.into()).map(|body| (status, body)).map_err(said)
         };

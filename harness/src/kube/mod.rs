@@ -16,7 +16,7 @@ pub mod apply;
 pub mod conditions;
 pub mod delete;
 pub mod exec;
-mod fault;
+pub mod fault;
 pub mod forward;
 pub mod inventory;
 pub mod logs;

@@ -1,7 +1,6 @@
 //! Waiting for a workload: its controller and its pods are watched together, so that the reason is the pod's.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use futures::{Stream, StreamExt as _, stream};
 use k8s_openapi::NamespaceResourceScope;
@@ -12,15 +11,16 @@ use kube::api::Api;
 use kube::core::Selector;
 use kube::runtime::watcher::{self, Event};
 use kube::{Client, Resource, ResourceExt as _};
-use tokio::time::{Instant, timeout_at};
 
 use super::conditions::{self, Standing};
 use super::fault::watch_words;
 use super::pod::{self, Trouble};
 use super::watch::{self, Seen, Watched};
 use super::why;
+use crate::patience::Limit;
 use crate::progress::Note;
-use crate::{Error, Result, patience, wait};
+use crate::wait::{Deadline, glance};
+use crate::{Error, Result, patience};
 
 /// What makes pods.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,10 +46,10 @@ pub async fn rolled_out(
     workload: Workload,
     namespace: &str,
     name: &str,
-    deadline: Duration,
+    limit: Limit,
     note: &Note,
 ) -> Result<()> {
-    let waited = Waited { client, namespace, name, deadline, note };
+    let waited = Waited { client, namespace, name, limit, note };
     match workload {
         Workload::Deployment => {
             waited
@@ -75,7 +75,7 @@ struct Waited<'a> {
     client: &'a Client,
     namespace: &'a str,
     name: &'a str,
-    deadline: Duration,
+    limit: Limit,
     note: &'a Note,
 }
 
@@ -97,11 +97,11 @@ impl Waited<'_> {
     where
         K: Watched + Resource<Scope = NamespaceResourceScope, DynamicType = ()>,
     {
-        let Waited { client, namespace, name, deadline, note } = *self;
+        let Waited { client, namespace, name, limit, note } = *self;
         let what = format!("the roll-out of {kind} {namespace}/{name}");
-        let end = Instant::now() + patience::stretched(deadline);
+        let deadline = Deadline::after(limit);
         let api: Api<K> = Api::namespaced(client.clone(), namespace);
-        let found = watch::until(&api, name, &what, deadline, note, |_| Standing::Ready).await?;
+        let found = watch::until(&api, name, &what, limit, note, |_| Standing::Ready).await?;
         let mut asked = match standing(&found) {
             Standing::Ready => return Ok(()),
             Standing::Not(why) => why,
@@ -113,25 +113,25 @@ impl Waited<'_> {
         let mut seen = Seen::new(&what, note);
         loop {
             // Nothing moving for a while is the moment to ask the events, which nobody watches.
-            let quiet = end.min(Instant::now() + patience::ATTEMPT);
-            match timeout_at(quiet, sights.next()).await {
-                Ok(None) => return Err(Error::internal(format!("the watch of {what} ended"))),
-                Ok(Some(Sight::Lost(words))) => {
+            let quiet = glance(patience::ATTEMPT.stretched(), sights.next());
+            match deadline.bounds(quiet).await.flatten() {
+                Some(None) => return Err(Error::internal(format!("the watch of {what} ended"))),
+                Some(Some(Sight::Lost(words))) => {
                     seen.learn(words);
                     continue;
                 }
-                Ok(Some(Sight::Workload(None))) => asked = String::from("it does not exist"),
-                Ok(Some(Sight::Workload(Some(object)))) => match standing(&object) {
+                Some(Some(Sight::Workload(None))) => asked = String::from("it does not exist"),
+                Some(Some(Sight::Workload(Some(object)))) => match standing(&object) {
                     Standing::Ready => return Ok(()),
                     Standing::Not(why) => asked = why,
                 },
-                Ok(Some(Sight::Pod(event))) => pods.take(*event),
-                Err(_) => {
+                Some(Some(Sight::Pod(event))) => pods.take(*event),
+                None => {
                     let told = pods.told(&asked);
                     let more = why::not(client, namespace, name, pods.worst(), &told).await;
                     let full = [told].into_iter().chain(more).collect::<Vec<_>>().join("\n  ");
-                    if Instant::now() >= end {
-                        return Err(wait::timed_out(&what, patience::stretched(deadline), full));
+                    if deadline.passed() {
+                        return Err(deadline.timed_out(&what, full));
                     }
                     seen.learn(full);
                     continue;

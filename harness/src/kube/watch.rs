@@ -11,12 +11,13 @@ use kube::runtime::utils::Backoff;
 use kube::runtime::watcher::{self, Event, watcher};
 use kube::{Resource, ResourceExt as _};
 use serde::de::DeserializeOwned;
-use tokio::time::{Instant, timeout_at};
 
 use super::conditions::Standing;
 use super::fault::watch_words;
+use crate::patience::Limit;
 use crate::progress::Note;
-use crate::{Error, Result, patience, wait};
+use crate::wait::Deadline;
+use crate::{Error, Result, patience};
 
 /// What can be watched.
 pub trait Watched: Resource + Clone + DeserializeOwned + Debug + Send + 'static {}
@@ -30,7 +31,7 @@ pub async fn until<K: Watched>(
     api: &Api<K>,
     name: &str,
     what: &str,
-    deadline: Duration,
+    limit: Limit,
     note: &Note,
     standing: impl Fn(&K) -> Standing,
 ) -> Result<K> {
@@ -41,7 +42,7 @@ pub async fn until<K: Watched>(
             Standing::Not(why) => Err(why),
         },
     };
-    follow(object(api.clone(), name), what, deadline, note, judge).await
+    follow(object(api.clone(), name), what, limit, note, judge).await
 }
 
 /// Waits until the object with this `uid` is gone. Another of the same name is not it.
@@ -53,7 +54,7 @@ pub async fn gone<K: Watched>(
     name: &str,
     uid: &str,
     what: &str,
-    deadline: Duration,
+    limit: Limit,
     note: &Note,
 ) -> Result<()> {
     let judge = |object: Option<K>| match object {
@@ -63,27 +64,30 @@ pub async fn gone<K: Watched>(
         }),
         _ => Ok(()),
     };
-    follow(object(api.clone(), name), what, deadline, note, judge).await
+    follow(object(api.clone(), name), what, limit, note, judge).await
 }
 
 /// Looks at every state until `judge` accepts one; `Err` is the reason why not.
 async fn follow<S, T>(
     states: impl Stream<Item = watcher::Result<S>>,
     what: &str,
-    deadline: Duration,
+    limit: Limit,
     note: &Note,
     mut judge: impl FnMut(S) -> std::result::Result<T, String>,
 ) -> Result<T> {
-    let end = Instant::now() + patience::stretched(deadline);
+    let deadline = Deadline::after(limit);
     let mut states = pin!(states);
     let mut seen = Seen::new(what, note);
     loop {
-        match timeout_at(end, states.next()).await {
-            Err(_) => return Err(wait::timed_out(what, patience::stretched(deadline), seen.last)),
-            Ok(None) => return Err(Error::internal(format!("the watch of {what} ended"))),
-            Ok(Some(Err(fault))) => seen.learn(watch_words(&fault)),
-            Ok(Some(Ok(state))) => match judge(state) {
-                Ok(found) => return Ok(found),
+        match deadline.bounds(states.next()).await {
+            None => return Err(deadline.timed_out(what, seen.last)),
+            Some(None) => return Err(Error::internal(format!("the watch of {what} ended"))),
+            Some(Some(Err(fault))) => seen.learn(watch_words(&fault)),
+            Some(Some(Ok(state))) => match judge(state) {
+                Ok(found) => {
+                    tracing::debug!(what, "waited for");
+                    return Ok(found);
+                }
                 Err(why) => seen.learn(why),
             },
         }
@@ -105,6 +109,7 @@ impl<'a> Seen<'a> {
     pub(super) fn learn(&mut self, why: String) {
         if why != self.last {
             self.note.say(format!("{}: {why}", self.what));
+            tracing::debug!(what = self.what, why, "not yet");
             self.last = why;
         }
     }
@@ -143,7 +148,7 @@ pub(super) fn events<K: Watched>(
     config: watcher::Config,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K> {
     // A connection that died without a word is noticed when the server's own limit is over, so keep it short.
-    let limit = u32::try_from(patience::ATTEMPT.as_secs()).unwrap_or(u32::MAX);
+    let limit = u32::try_from(patience::ATTEMPT.stretched().as_secs()).unwrap_or(u32::MAX);
     watcher(api, config.timeout(limit)).backoff(Steady).filter(|event| std::future::ready(!expired(event)))
 }
 

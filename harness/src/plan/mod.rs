@@ -8,8 +8,8 @@ pub use run::Timing;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::time::Duration;
 
+use crate::patience::Limit;
 use crate::progress::Note;
 use crate::{Result, patience};
 
@@ -18,7 +18,7 @@ type Work<C> = Box<dyn FnOnce(C, Note) -> Pin<Box<dyn Future<Output = Result<()>
 /// A step: what it is called, what must be done before it, and what it does with the context `C`.
 pub struct Step<C> {
     node: Node,
-    limit: Duration,
+    limit: Limit,
     work: Work<C>,
 }
 
@@ -47,7 +47,7 @@ impl<C> Step<C> {
 
     /// Another limit than [`patience::STEP`].
     #[must_use]
-    pub fn limit(mut self, limit: Duration) -> Self {
+    pub fn limit(mut self, limit: Limit) -> Self {
         self.limit = limit;
         self
     }

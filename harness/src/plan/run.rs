@@ -8,7 +8,8 @@ use tokio::task::JoinSet;
 
 use super::{Plan, Step};
 use crate::progress::Note;
-use crate::{Code, Error, Result, patience, wait};
+use crate::wait::Deadline;
+use crate::{Code, Error, Result};
 
 /// When a step began and ended, in seconds from the start of the plan.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -54,10 +55,12 @@ impl<C: Clone + Send + 'static> Plan<C> {
 async fn timed<C>(step: Step<C>, cx: C, note: Note, zero: Instant) -> Result<Timing> {
     let began = Instant::now();
     let id = step.node.id;
-    let limit = patience::stretched(step.limit);
-    let result = match tokio::time::timeout(limit, (step.work)(cx, note.clone())).await {
-        Ok(result) => result,
-        Err(_) => Err(wait::timed_out(&step.node.what, limit, "the step was still at work")),
+    let deadline = Deadline::after(step.limit);
+    let result = match deadline.bounds((step.work)(cx, note.clone())).await {
+        Some(result) => result,
+        None => {
+            Err(deadline.timed_out(&step.node.what, note.last().unwrap_or("the step said nothing".into())))
+        }
     };
     match result {
         Ok(()) => {
@@ -81,6 +84,8 @@ async fn timed<C>(step: Step<C>, cx: C, note: Note, zero: Instant) -> Result<Tim
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::patience::Limit;
+    use crate::wait;
     use std::sync::{Arc, Mutex};
     use std::time::Duration;
 
@@ -127,10 +132,15 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_step_past_its_limit_is_out_of_time() {
-        let (result, _) = run(vec![step("slow", &[], 500).limit(Duration::from_secs(3))]).await;
+    async fn a_step_past_its_limit_tells_what_it_said_last() {
+        let slow = Step::new("slow", "", "slow", |_: Log, note: Note| async move {
+            note.say("it waits for the oven");
+            std::future::pending().await
+        });
+        let (result, _) = run(vec![slow.limit(Limit::seconds(3))]).await;
         let e = result.unwrap_err();
         assert_eq!(e.code(), Code::TimedOut);
-        assert!(e.to_string().contains("step slow failed: slow did not happen within 3 s"), "{e}");
+        let told = "step slow failed: slow did not happen within 3 s\n  last seen: it waits for the oven";
+        assert!(e.to_string().contains(told), "{e}");
     }
 }

@@ -3,10 +3,10 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
 
 use harness::cmd::{Child, Cmd};
 use harness::layout::Layout;
+use harness::patience::Limit;
 use harness::progress::Note;
 use harness::wait::{self, Look};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -42,7 +42,7 @@ impl Registry {
                 Err(e) => Look::not_yet(e),
             }
         };
-        wait::eventually("the registry", Duration::from_secs(10), &Note::silent(), ask).await.unwrap();
+        wait::eventually("the registry", Limit::seconds(10), &Note::silent(), ask).await.unwrap();
         registry
     }
 

@@ -1,7 +1,8 @@
 //! What is left out when there is only one cluster? (004: Q4)
 
 use crate::{CLUSTER1, CURL, Fixture, HELLOWORLD, MESH, scenarios};
-use harness::{Result, spire};
+use harness::error::Context as _;
+use harness::{Code, Result, spire};
 use proof::evidence::Must;
 
 scenarios! {
@@ -45,8 +46,9 @@ async fn one_cluster_needs_nothing_of_federation(fixture: &mut Fixture<'_>) -> R
     let secrets =
         harness::kube::object::dynamic(fixture.api(CLUSTER1)?, "v1", "Secret", Some("istio-system"))?;
     let wanted = kube::api::ListParams::default().labels("istio/multiCluster=true");
-    let found = secrets.list(&wanted).await.map_or(usize::MAX, |all| all.items.len());
-    fixture.shows(NO_REMOTE_SECRET, Must::be("0"), found.to_string());
+    let found =
+        secrets.list(&wanted).await.or_fail(Code::Evidence, || "cannot list remote secrets".into())?;
+    fixture.shows(NO_REMOTE_SECRET, Must::be("0"), found.items.len().to_string());
     let reply = fixture.ask(CLUSTER1, CURL, "curl", "http://helloworld.istio-test:5000/hello").await?;
     fixture.shows(HELLOWORLD_ANSWERS, Must::be("200"), reply.status.to_string());
     met(fixture, &reply.request).await?;

@@ -5,7 +5,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() {
     let args = Arguments::from_args();
-    let trials = match scenarios::of_this_world() {
+    let trials = match harness::patience::check().and_then(|()| scenarios::of_this_world()) {
         Ok(trials) => trials,
         Err(e) => {
             eprintln!("error[{}]: {e}", e.code().name());

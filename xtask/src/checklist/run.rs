@@ -18,6 +18,27 @@ pub struct Run {
     verdicts: Vec<Line>,
 }
 
+/// Why a run does not settle a statement. Only the first of these says anything about the statement.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Wrong {
+    /// A claim did not hold, in words.
+    Broken(String),
+    /// A claim could be judged neither way, in words.
+    Unjudged(String),
+    /// No verdict is about it, in words.
+    Absent(String),
+}
+
+impl std::fmt::Display for Wrong {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Broken(words) => write!(f, "broken: {words}"),
+            Self::Unjudged(words) => write!(f, "unjudged: {words}"),
+            Self::Absent(words) => f.write_str(words),
+        }
+    }
+}
+
 /// A world of the run; its file says more than is needed here.
 #[derive(Debug, Deserialize)]
 pub struct Shown {
@@ -57,8 +78,8 @@ impl Run {
         Ok(Self { worlds, verdicts })
     }
 
-    /// How many statements this run has to settle, and which of them it does not, in words.
-    pub fn unsettled(&self, list: &Checklist) -> (usize, Vec<String>) {
+    /// How many statements this run has to settle, and which of them it does not.
+    pub fn unsettled(&self, list: &Checklist) -> (usize, Vec<(String, Wrong)>) {
         let mut all = 0;
         let mut unsettled = Vec::new();
         for item in &list.items {
@@ -66,7 +87,7 @@ impl Run {
             let Some(world) = self.world(claims) else { continue };
             all += 1;
             let wrong = claims.names.iter().find_map(|name| self.wrong(world, name));
-            unsettled.extend(wrong.map(|wrong| format!("{}: {wrong}", item.id)));
+            unsettled.extend(wrong.map(|wrong| (item.id.to_string(), wrong)));
         }
         (all, unsettled)
     }
@@ -76,17 +97,17 @@ impl Run {
     }
 
     /// What is wrong with the claims that the list calls so, if anything is.
-    pub fn wrong(&self, world: &Shown, name: &str) -> Option<String> {
+    pub fn wrong(&self, world: &Shown, name: &str) -> Option<Wrong> {
         let said = || self.of(world).filter(|verdict| name_of(&verdict.id) == name);
-        match said().find(|verdict| !verdict.held()) {
-            Some(v) => {
-                let word = if v.verdict == Outcome::Broken { "broken" } else { "unjudged" };
-                Some(format!("{word}: {}, observed {}", v.claim, v.observed))
+        let found = |outcome| said().find(|verdict| verdict.verdict == outcome);
+        let told = |v: &Verdict| format!("{}, observed {}", v.claim, v.observed);
+        match (found(Outcome::Broken), found(Outcome::Unjudged)) {
+            (Some(broken), _) => Some(Wrong::Broken(told(broken))),
+            (None, Some(unjudged)) => Some(Wrong::Unjudged(told(unjudged))),
+            (None, None) if said().next().is_none() => {
+                Some(Wrong::Absent(format!("no verdict in the world {} is of `{name}`", world.name)))
             }
-            None if said().next().is_none() => {
-                Some(format!("no verdict in the world {} is of `{name}`", world.name))
-            }
-            None => None,
+            (None, None) => None,
         }
     }
 

@@ -7,7 +7,7 @@ use harness::{Code, render};
 
 use super::data::{Checklist, State};
 use super::registry::{OfSetup, Registry, Said};
-use super::run::Run;
+use super::run::{Run, Wrong};
 use super::{fill, page};
 
 /// Statements of the five documents.
@@ -186,11 +186,26 @@ fn a_run_settles_what_it_judged_and_held() {
     }
     let (all, wrong) = unsettled(&HELD);
     assert_eq!((all, wrong.len()), (2, 1));
-    assert_eq!(wrong[0], "S4-2: no verdict in the world federated is of `reached/not-so`");
+    let absent = "no verdict in the world federated is of `reached/not-so`".to_owned();
+    assert_eq!(wrong[0], ("S4-2".to_owned(), Wrong::Absent(absent)));
     let (_, wrong) = unsettled(&[HELD[0], "-peer-bundle-held/cluster2→cluster1", both]);
-    assert_eq!(wrong, ["S4-1: broken: it is so, observed o"]);
+    assert_eq!(wrong, [("S4-1".to_owned(), Wrong::Broken("it is so, observed o".to_owned()))]);
     let (_, wrong) = unsettled(&[HELD[0], "fact/reached/not-so-either", "fact/other/not-so"]);
     assert_eq!(wrong.len(), 1, "another fact settles nothing: {wrong:?}");
+}
+
+/// What is missing was not refuted: only a broken claim ends with 5.
+#[test]
+fn a_statement_that_was_not_judged_is_no_broken_claim() {
+    let code = |wrong: Vec<Wrong>| {
+        let unsettled = wrong.into_iter().map(|wrong| ("S4-1".to_owned(), wrong)).collect();
+        super::outcome(2, unsettled).unwrap_err().code()
+    };
+    let (broken, unjudged) = (|| Wrong::Broken("b".to_owned()), || Wrong::Unjudged("u".to_owned()));
+    assert_eq!(code(vec![Wrong::Absent("a".to_owned())]), Code::Evidence);
+    assert_eq!(code(vec![unjudged()]), Code::Evidence);
+    assert_eq!(code(vec![unjudged(), broken()]), Code::ClaimBroken);
+    assert!(super::outcome(2, Vec::new()).is_ok());
 }
 
 #[test]

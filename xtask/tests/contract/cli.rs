@@ -40,7 +40,13 @@ impl Typed {
 
     /// Refused as a usage error, with `words` in the sentence, and nothing was touched.
     async fn refuses(&self, args: &[&str], words: &str) {
-        let out = self.run(args).await;
+        self.refuses_with(args, ("VOUCHSAFE_CACHE", ""), words).await;
+    }
+
+    /// The same, with a variable set.
+    async fn refuses_with(&self, args: &[&str], (name, value): (&str, &str), words: &str) {
+        let command = xtask(args).env(name, value).env("VOUCHSAFE_CACHE", self.cache.path());
+        let out = command.output().await.unwrap();
         assert_eq!(out.status, 2, "{args:?}: {}{}", out.stdout, out.stderr);
         assert!(out.stderr.contains(words), "{args:?}: {}", out.stderr);
         assert!(out.stdout.is_empty(), "{args:?} wrote to stdout: {}", out.stdout);
@@ -56,6 +62,22 @@ async fn an_unknown_flag_is_refused_before_anything_is_touched() {
         typed.refuses(&[&command, "--no-such-flag"], "--no-such-flag").await;
     }
     typed.refuses(&["no-such-command"], "no-such-command").await;
+}
+
+#[tokio::test]
+async fn a_patience_that_is_no_sensible_number_is_refused_before_anything_is_touched() {
+    let typed = Typed::new();
+    for patience in ["fast", "0", "1,5", "1000"] {
+        for command in ["e2e", "up", "verify", "down", "doctor", "status"] {
+            typed
+                .refuses_with(
+                    &[command][..],
+                    ("VOUCHSAFE_PATIENCE", patience),
+                    "is no number from 0.1 to 100",
+                )
+                .await;
+        }
+    }
 }
 
 #[tokio::test]

@@ -57,7 +57,7 @@ pub async fn export(
 /// [`Code::CacheUnusable`].
 pub async fn import(file: &Path, layout: &Layout, note: &Note) -> Result<(Delivery, Size)> {
     let root = layout.artifacts();
-    let _claim = Cache::new(&root).claim("archive").await?;
+    let _claim = Cache::new(&root).claim("archive", note).await?;
     let lock = lock_hash(layout)?;
     let (file, note) = (file.to_owned(), note.clone());
     let reading = tokio::task::spawn_blocking(move || read::read(&file, &root, &lock, &note)).await;

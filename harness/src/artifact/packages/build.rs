@@ -159,7 +159,7 @@ impl Packages {
     async fn debian_tree(&self, debian: &Debian, to: &Path, note: &Note) -> Result<Value> {
         let names = debian::names(&self.recipes(), debian.set)?;
         // apt locks its folder and does not wait for another apt, so we take turns before it.
-        let turn = self.cache.claim("apt").await?;
+        let turn = self.cache.claim("apt", note).await?;
         let apt = self.shared.apt.get_or_try_init(|| {
             note.say("fetching the package lists");
             async { Apt::prepare(&self.layout.cache.join("apt"), &self.lock.packages.debian).await }

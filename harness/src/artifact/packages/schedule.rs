@@ -137,7 +137,7 @@ impl Packages {
         note: Note,
     ) -> Result<(&'static str, Cached)> {
         let name = artifact.name;
-        let claim = self.cache.claim(name).await?;
+        let claim = self.cache.claim(name, &note).await?;
         // Another process may have made it while we waited for the claim.
         if let Some(entry) = self.cache.find(name, &inputs) {
             return Ok((name, entry));

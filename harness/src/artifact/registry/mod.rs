@@ -134,7 +134,7 @@ impl<'a> Registry<'a> {
         if let Some(entry) = self.cache.find(&artifact, &inputs) {
             return Ok((item, entry));
         }
-        let _claim = self.cache.claim(&artifact).await?;
+        let _claim = self.cache.claim(&artifact, &note).await?;
         if let Some(entry) = self.cache.find(&artifact, &inputs) {
             return Ok((item, entry));
         }

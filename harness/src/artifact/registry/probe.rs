@@ -9,7 +9,7 @@ use reqwest::StatusCode;
 use super::reference::{is_loopback, parse};
 use super::{Mirrors, Registry};
 use crate::artifact::download;
-use crate::{Code, Error, Result, patience};
+use crate::{Code, Error, Result, patience, wait};
 
 impl Registry<'_> {
     /// Asks every registry, or the mirror that stands for them, side by side. Returns why they cannot be used,
@@ -43,15 +43,15 @@ fn base(reference: &str, mirrors: &Mirrors) -> Result<String> {
 /// A registry answers its base address with 200, or with 401 when it wants a token first. Whatever else answers
 /// there, a filtering proxy or a login page, is no registry.
 async fn ask(client: &reqwest::Client, place: &str) -> Result<(), String> {
-    let limit = patience::stretched(patience::REGISTRY_ANSWER);
-    match tokio::time::timeout(limit, client.get(place).send()).await {
-        Ok(Ok(answer)) if matches!(answer.status(), StatusCode::OK | StatusCode::UNAUTHORIZED) => Ok(()),
-        Ok(Ok(answer)) => Err(format!("{place} answered {}", answer.status())),
-        Ok(Err(e)) => {
+    let limit = patience::REGISTRY_ANSWER.stretched();
+    match wait::glance(limit, client.get(place).send()).await {
+        Some(Ok(answer)) if matches!(answer.status(), StatusCode::OK | StatusCode::UNAUTHORIZED) => Ok(()),
+        Some(Ok(answer)) => Err(format!("{place} answered {}", answer.status())),
+        Some(Err(e)) => {
             let silent = Error::new(Code::ArtifactUnavailable, format!("{place} does not answer"));
             Err(silent.because(e.without_url()).to_string())
         }
-        Err(_) => Err(format!("{place} did not answer within {} s", limit.as_secs())),
+        None => Err(format!("{place} did not answer within {} s", limit.as_secs())),
     }
 }
 
@@ -76,7 +76,7 @@ mod tests {
                 let _ = stream.read(&mut [0; 4096]).await;
                 if answer.is_empty() {
                     tokio::spawn(async move {
-                        crate::wait::pause_for(Duration::from_secs(60)).await;
+                        wait::pause_for(Duration::from_secs(60)).await;
                         drop(stream)
                     });
                 } else {

@@ -59,7 +59,7 @@ impl Registries {
             let host = parse(&pin.reference)?.registry().to_owned();
             plain.extend(is_loopback(&host).then_some(host));
         }
-        let silence = Some(patience::stretched(patience::SILENCE));
+        let silence = Some(patience::SILENCE.stretched());
         let client = Client::new(ClientConfig {
             protocol: ClientProtocol::HttpsExcept(plain),
             connect_timeout: silence,

@@ -32,7 +32,7 @@ pub async fn make(
     fill: impl AsyncFnOnce() -> Result<()>,
     note: &Note,
 ) -> Result<Prepared> {
-    let _claim = wanted.cache.claim(NAME).await?;
+    let _claim = wanted.cache.claim(NAME, note).await?;
     // Another process may have made it meanwhile.
     if let Some(there) = wanted.find()? {
         return Ok(there);

@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use futures::TryStreamExt as _;
 use futures::stream::{self, BoxStream, StreamExt as _};
 use http_body_util::{BodyExt as _, StreamBody};
 use hyper::body::{Bytes, Frame};
@@ -35,6 +36,8 @@ enum Answer {
     Lines(Vec<String>),
     /// A watch: these events, and then silence.
     Watch(Vec<Value>),
+    /// A watch: these events, and then the connection is reset.
+    Reset(Vec<Value>),
     /// The connection breaks.
     Broken,
 }
@@ -72,17 +75,24 @@ fn server(answer: impl FnMut(&Asked) -> Answer + Send + 'static) -> (Client, Log
             request.into_body().collect().await.unwrap();
             let asked = Asked { line, content: content.unwrap_or_default() };
             record.lock().unwrap().push(asked.clone());
-            let (status, frames): (u16, BoxStream<'static, String>) = match (answer.lock().unwrap())(&asked) {
-                Answer::Broken => return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused)),
-                Answer::Is(status, body) => (status, stream::iter([body.to_string()]).boxed()),
-                Answer::Lines(lines) => (200, stream::iter(lines).map(|l| l + "\n").boxed()),
-                Answer::Watch(events) => {
-                    let lines = stream::iter(events).map(|e| e.to_string() + "\n");
-                    (200, lines.chain(stream::pending()).boxed())
-                }
-            };
-            let body =
-                StreamBody::new(frames.map(|text| Ok::<_, std::io::Error>(Frame::data(Bytes::from(text)))));
+            let reset = || std::io::Error::from(std::io::ErrorKind::ConnectionReset);
+            let line = |event: Value| Ok(event.to_string() + "\n");
+            let (status, frames): (u16, BoxStream<'static, std::io::Result<String>>) =
+                match (answer.lock().unwrap())(&asked) {
+                    Answer::Broken => {
+                        return Err(std::io::Error::from(std::io::ErrorKind::ConnectionRefused));
+                    }
+                    Answer::Is(status, body) => (status, stream::iter([Ok(body.to_string())]).boxed()),
+                    Answer::Lines(lines) => (200, stream::iter(lines).map(|l| Ok(l + "\n")).boxed()),
+                    Answer::Watch(events) => {
+                        (200, stream::iter(events).map(line).chain(stream::pending()).boxed())
+                    }
+                    Answer::Reset(events) => {
+                        let reset = stream::once(async move { Err(reset()) });
+                        (200, stream::iter(events).map(line).chain(reset).boxed())
+                    }
+                };
+            let body = StreamBody::new(frames.map_ok(|text| Frame::data(Bytes::from(text))));
             Ok(Response::builder().status(status).body(body).unwrap())
         }
     });

@@ -64,6 +64,28 @@ async fn the_exit_status_and_both_outputs_come_back() {
     assert_eq!((out.status, out.stdout.len(), out.stderr.as_str()), (56, 300_000, "curl: (56) recv failure"));
 }
 
+/// Time runs on by itself only when nothing else can happen; a socket is something else, so the clock is moved by hand.
+#[tokio::test]
+async fn a_program_that_does_not_end_is_told_by_what_it_said_last() {
+    let client = kubelet(|mut socket| async move {
+        send(&mut socket, 1, b"waiting for the database\n").await;
+        std::future::pending().await
+    })
+    .await;
+    let running = tokio::spawn(async move { exec(&client, "sample", "curl-7d", "curl", &["migrate"]).await });
+    // Until its words are here.
+    crate::wait::pause_for(std::time::Duration::from_millis(500)).await;
+    tokio::time::pause();
+    tokio::time::advance(crate::patience::COMMAND.stretched()).await;
+    let e = running.await.unwrap().unwrap_err();
+    assert_eq!(e.code(), Code::TimedOut);
+    assert_eq!(
+        e.to_string(),
+        "`migrate` in sample/curl-7d (curl) did not happen within 120 s\n  last seen: it has not ended, and said \
+         last\n  waiting for the database"
+    );
+}
+
 #[tokio::test]
 async fn input_arrives_whole_and_closed() {
     let client = kubelet(|mut socket| async move {

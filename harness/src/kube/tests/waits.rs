@@ -1,18 +1,16 @@
 //! Waits: they watch, they survive their server, and they know why they failed.
 
-use std::time::Duration;
-
 use k8s_openapi::api::core::v1::Service;
 use kube::api::Api;
 
 use super::super::conditions::{self, Standing};
-use super::super::logs::{Container, first_line};
 use super::super::rollout::{Workload, rolled_out};
 use super::super::watch::until;
 use super::*;
+use crate::patience::Limit;
 use crate::progress::Note;
 
-const LONG: Duration = Duration::from_secs(60);
+const LONG: Limit = Limit::seconds(60);
 
 fn service(version: &str, address: Option<&str>) -> Value {
     let ingress = address.map(|ip| json!([{"ip": ip}]));
@@ -43,6 +41,40 @@ async fn a_watch_survives_a_server_that_goes_away_and_comes_back() {
     let asked = lines(&log);
     assert_eq!(asked.len(), 7, "{asked:#?}");
     assert!(asked[0].contains("fieldSelector=metadata.name%3Dgateway"), "{asked:#?}");
+}
+
+/// Every way in which a watch ends by itself, one after the other: it is resumed, and what was seen before is not lost.
+#[tokio::test(start_paused = true)]
+async fn a_watch_that_ends_is_resumed_however_it_ended() {
+    let mut watched = 0;
+    let (client, log) = server(move |asked| {
+        if !asked.line.contains("watch=true") {
+            return Answer::list(&[service("1", None)]);
+        }
+        watched += 1;
+        match watched {
+            // The server's own limit.
+            1 => Answer::Lines(vec![]),
+            2 => Answer::Reset(vec![event("MODIFIED", &service("2", None))]),
+            // Cut off in the midst of an event.
+            3 => Answer::Lines(vec![r#"{"type":"MODIFIED","object":{"metada"#.into()]),
+            4 => Answer::Lines(vec!["no JSON".into()]),
+            5 => Answer::refusal(500, "InternalError", "etcdserver: leader changed"),
+            // A connection that died without a word.
+            6 => Answer::Watch(vec![]),
+            _ => Answer::Watch(vec![event("MODIFIED", &service("3", Some("10.1.0.2")))]),
+        }
+    });
+    let api: Api<Service> = Api::namespaced(client, "istio-ingress");
+    let ready = conditions::service_has_address;
+    let found = until(&api, "gateway", "the address", LONG, &Note::silent(), ready).await.unwrap();
+    assert_eq!(found.metadata.resource_version.as_deref(), Some("3"));
+    assert_eq!(
+        lines(&log).iter().filter(|line| line.contains("watch=true")).count(),
+        7,
+        "{:#?}",
+        lines(&log)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -121,35 +153,4 @@ async fn an_event_that_repeats_the_status_is_not_told_twice() {
     let e =
         rolled_out(&client, Workload::Deployment, "sample", "curl", LONG, &Note::silent()).await.unwrap_err();
     assert!(e.to_string().ends_with(&format!("curl-7d: no node takes it: {message}")), "{e}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_line_is_found_among_old_ones_and_after_the_stream_broke() {
-    let of = Container { namespace: "sample", pod: "curl-7d", container: "istio-proxy" };
-    let mut opened = 0;
-    let (client, log) = server(move |_| {
-        opened += 1;
-        match opened {
-            1 => Answer::Lines(vec!["{\"request\":\"a\"}".into()]),
-            2 => Answer::Broken,
-            _ => Answer::Lines(vec!["{\"request\":\"a\"}".into(), "{\"request\":\"b\"}".into()]),
-        }
-    });
-    let back = Duration::from_secs(5);
-    let pick = |line: &str| line.contains("\"b\"").then(|| line.to_owned());
-    let found = first_line(&client, of, back, "the record of b", LONG, &Note::silent(), pick).await.unwrap();
-    assert_eq!(found, "{\"request\":\"b\"}");
-    let asked = lines(&log);
-    assert_eq!(asked.len(), 3, "{asked:#?}");
-    assert!(asked[0].contains("container=istio-proxy&follow=true&sinceSeconds=6"), "{asked:#?}");
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_line_that_never_comes_is_told_with_the_last_one() {
-    let of = Container { namespace: "sample", pod: "curl-7d", container: "istio-proxy" };
-    let (client, _) = server(|_| Answer::Lines(vec!["hello".into()]));
-    let back = Duration::from_secs(1);
-    let e =
-        first_line(&client, of, back, "the record", LONG, &Note::silent(), |_| None::<()>).await.unwrap_err();
-    assert!(e.to_string().ends_with("none of them it; the last: hello"), "{e}");
 }

@@ -150,7 +150,7 @@ async fn scale_away(fixture: &mut Fixture<'_>, cluster: Nth, gone: Shows) -> Res
     fixture.change(cluster, &gateway, &json!({ "spec": { "replicas": 0 } })).await?;
     let left = fixture
         .until("the gateway's end", "none", async || {
-            Ok(fixture.pod(cluster, GATEWAY).await.map_or_else(|_| "none".to_owned(), |_| "one".to_owned()))
+            Ok(if fixture.pod_if_any(cluster, GATEWAY).await?.is_some() { "one" } else { "none" }.to_owned())
         })
         .await?;
     fixture.shows(gone, Must::be("none"), left);

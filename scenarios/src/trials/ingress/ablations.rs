@@ -39,12 +39,8 @@ async fn the_socket_is_enough_and_nothing_else_replaces_it(fixture: &mut Fixture
     let here = fixture.cluster(CLUSTER1)?.name.clone();
     bring(fixture, &["socket-only", "annotations-only", "unlabelled", "istio-ingress"]).await?;
     // Not SPIRE's root but istiod's, where the patch names it.
-    let other = fixture.setting(CLUSTER1, Map(NS, "istio-ca-root-cert"), "root-cert.pem").await;
-    let other = match other {
-        Ok(root) => root,
-        // A new namespace gets it from istiod in a moment.
-        Err(_) => fixture.setting(CLUSTER1, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?,
-    };
+    // Every namespace has the same one, and a new one has it in a moment.
+    let other = fixture.setting(CLUSTER1, Map("istio-test", "istio-ca-root-cert"), "root-cert.pem").await?;
     fixture.bring(CLUSTER1, "ingress/bundle.yaml", &[("ROOT", other.trim_end())]).await?;
     fixture.patch(CLUSTER1, "ingress/documented-patch.yaml", &[]).await?;
     let socket = |gateway, registered| [("GATEWAY", gateway), ("REGISTERED", registered)];

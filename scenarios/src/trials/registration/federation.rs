@@ -59,10 +59,8 @@ async fn an_entry_federates_when_there_is_a_bundle_and_the_agent_serves_all(
     let plain =
         ["-spiffeID", &bin, "-parentID", &node, "-selector", "k8s:ns:default", "-selector", "k8s:sa:httpbin"];
     let federated = [plain.as_slice(), &["-federatesWith", &to]].concat();
-    let refused = match fixture.entry(CLUSTER1, &federated).await {
-        Ok(said) => said,
-        Err(e) => e.to_string(),
-    };
+    let refused = fixture.entry_or_refusal(CLUSTER1, &federated).await?;
+    let refused = refused.unwrap_or_else(|refusal| refusal);
     fixture.shows(REFUSED_WITHOUT_BUNDLE, Must::have(["unable to find federated bundle"]), refused);
     let own = spire::bundle(fixture.api(CLUSTER1)?).await?;
     fixture.peer_bundle(CLUSTER1, OTHER, &own).await?;
