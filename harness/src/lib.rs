@@ -25,6 +25,7 @@
 //! | when is a certificate good | [`proof::identity`] |
 //! | what did a proxy hold, what did it use | [`proof::envoy`] |
 //! | what makes a claim hold | [`proof::verdict`] |
+//! | what was asked of whom | [`log`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
 //!
 //! # Invariants
@@ -53,6 +54,7 @@ pub mod layout;
 pub mod ledger;
 pub mod lifecycle;
 pub mod lock;
+pub mod log;
 pub mod mesh;
 pub mod patience;
 pub mod plan;

@@ -82,12 +82,15 @@ impl Note {
 
     /// Tells the person, now and to stay; [`Note::say`] is for what the next word may replace.
     pub fn tell(&self, text: impl Into<String>) {
-        self.send(Event::Told { text: text.into() });
+        let text = text.into();
+        tracing::info!(step = &*self.id, "{text}");
+        self.send(Event::Told { text });
     }
 
     /// What is being waited for, or has just been learned.
     pub fn say(&self, text: impl Into<String>) {
         let text = text.into();
+        tracing::debug!(step = &*self.id, "{text}");
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
         self.send(Event::Note { id: self.id.to_string(), text });
     }
@@ -99,16 +102,19 @@ impl Note {
 
     /// The work began.
     pub fn started(&self, lane: &str, what: &str, last: Option<f64>) {
+        tracing::info!(step = &*self.id, "begins: {what}");
         self.send(Event::Started { id: self.id.to_string(), lane: lane.into(), what: what.into(), last });
     }
 
     /// The work is done.
     pub fn finished(&self, took: Duration) {
+        tracing::info!(step = &*self.id, seconds = took.as_secs_f64(), "ends");
         self.send(Event::Finished { id: self.id.to_string(), seconds: took.as_secs_f64() });
     }
 
     /// The work failed.
     pub fn failed(&self, error: &crate::Error) {
+        tracing::error!(step = &*self.id, "{error}");
         self.send(Event::Failed { id: self.id.to_string(), error: error.to_string() });
     }
 

@@ -112,7 +112,6 @@ impl Seen {
     fn learn(&mut self, why: String, what: &str, note: &Note) {
         if self.last.as_ref() != Some(&why) {
             note.say(format!("{what}: {why}"));
-            tracing::debug!(what, why, "not yet");
         }
         (self.last, self.silent) = (Some(why), None);
     }
@@ -120,7 +119,6 @@ impl Seen {
     fn missed(&mut self, waited: Duration, what: &str, note: &Note) {
         self.silent = Some(waited);
         note.say(format!("{what}: {}", self.told()));
-        tracing::debug!(what, seen = self.told(), "not yet");
     }
 
     fn told(&self) -> String {

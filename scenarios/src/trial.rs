@@ -1,6 +1,7 @@
 //! A trial: what it is called, what it owes, and how it looks. `nextest` runs each in a process of its own.
 
 use std::future::Future;
+use std::path::Path;
 use std::pin::Pin;
 
 use futures::future::try_join_all;
@@ -139,7 +140,11 @@ impl Trial {
     /// # Errors
     /// [`harness::Code::ClaimBroken`] with each broken claim; [`harness::Code::Evidence`] with each that is unjudged.
     pub fn run(self) -> Outcome {
-        let Self { scenario, owes, run, .. } = self;
+        let Self { name, scenario, owes, run } = self;
+        harness::log::begin(&name, harness::log::Filter::read(0)?);
+        if let Some(report) = std::env::var_os("VOUCHSAFE_REPORT") {
+            harness::log::keep_in(Path::new(&report))?;
+        }
         let called = scenario.clone();
         let whole = move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -183,4 +188,65 @@ async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
         ran.and(undone)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read as _, Write as _};
+    use std::net::TcpListener;
+
+    use harness::cmd::Cmd;
+
+    use super::*;
+
+    /// Run by the test below, in a process of its own: what a trial asks is written down where nextest was told.
+    #[test]
+    #[ignore = "a part of another test"]
+    fn asks_a_server() {
+        let report = std::env::var_os("VOUCHSAFE_REPORT").unwrap();
+        let kubeconfig = Path::new(&report).join("c1.kubeconfig");
+        let run: Run = Box::new(move |_, _| {
+            Box::pin(async move {
+                let client = harness::kube::connect(&kubeconfig).await?;
+                client
+                    .apiserver_version()
+                    .await
+                    .map(drop)
+                    .map_err(|e| Error::internal("no version").because(e))
+            })
+        });
+        Trial { name: "handshake::a→b".into(), scenario: "handshake-a-b".into(), owes: vec![], run }
+            .run()
+            .unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_a_trial_asks_is_in_the_log_of_the_report() {
+        let server = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = server.local_addr().unwrap();
+        std::thread::spawn(move || {
+            let (mut stream, _) = server.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            let body = r#"{"major":"1","minor":"0","gitVersion":"","gitCommit":"","gitTreeState":"","buildDate":"",
+                "goVersion":"","compiler":"","platform":""}"#;
+            write!(stream, "HTTP/1.1 200 OK\r\ncontent-length: {}\r\n\r\n{body}", body.len()).unwrap();
+        });
+        let report = tempfile::tempdir().unwrap();
+        let config = serde_json::json!({
+            "apiVersion": "v1", "kind": "Config", "current-context": "c",
+            "clusters": [{ "name": "c", "cluster": { "server": format!("http://{address}") } }],
+            "users": [{ "name": "u", "user": {} }],
+            "contexts": [{ "name": "c", "context": { "cluster": "c", "user": "u" } }],
+        });
+        std::fs::write(report.path().join("c1.kubeconfig"), config.to_string()).unwrap();
+        let inner = Cmd::new(std::env::current_exe().unwrap())
+            .args(["--ignored", "--exact", "trial::tests::asks_a_server"])
+            .env("VOUCHSAFE_REPORT", report.path())
+            .env_remove("VOUCHSAFE_LOG");
+        let out = inner.run().await.unwrap();
+        assert!(out.stdout.contains("1 passed"), "{}", out.stdout);
+        let log = std::fs::read_to_string(report.path().join(harness::log::FILE)).unwrap();
+        let asked = " handshake::a→b DEBUG harness::kube::asked: GET /version cluster=\"c1\" status=200 ms=";
+        assert!(log.lines().any(|line| line.contains(asked)), "{log}");
+    }
 }

@@ -30,6 +30,7 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory as _, Parser, Subcommand};
 use harness::Result;
+use harness::log::{self, Filter};
 
 /// Real clusters, real SPIRE, real Istio, and proof of who issued each certificate.
 ///
@@ -37,6 +38,10 @@ use harness::Result;
 #[derive(Parser)]
 #[command(name = "cargo xtask", bin_name = "cargo xtask", version, max_term_width = 110)]
 pub struct Cli {
+    /// Show what is asked of whom: `-v` processes and downloads, `-vv` also each request and each wait.
+    /// `VOUCHSAFE_LOG` takes a filter, such as `harness::kube=debug`. A report has all of it in `log.txt`.
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    verbose: u8,
     #[command(subcommand)]
     command: Command,
 }
@@ -86,9 +91,17 @@ fn main() -> ExitCode {
             return ExitCode::from(u8::try_from(e.exit_code()).unwrap_or(2));
         }
     };
-    if let Err(e) = harness::patience::check() {
-        return ended(Err(e));
+    match harness::patience::check().and_then(|()| Filter::read(cli.verbose)) {
+        Ok(filter) => log::begin("xtask", filter),
+        Err(e) => return ended(Err(e)),
     }
+    let asked: Vec<_> = std::env::args().skip(1).collect();
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        pid = std::process::id(),
+        "cargo xtask {}",
+        asked.join(" ")
+    );
     // One provider for kube and reqwest; with two in the tree rustls would refuse to choose.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
@@ -110,6 +123,7 @@ fn ended(outcome: Result<()>) -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
             let (code, told) = (e.code().name(), e.to_string());
+            tracing::error!(code, "{told}");
             eprintln!("error[{code}]: {told}");
             if !told.contains("\n  next: ") {
                 eprintln!("  next: cargo xtask explain {code}");

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
-use harness::{Error, Result, wait};
+use harness::{Error, Result, log, wait};
 use proof::verdict::Outcome;
 use scenarios::Line;
 use serde_json::Value;
@@ -76,6 +76,7 @@ impl Report {
         let _ = std::fs::remove_file(&latest);
         // Only a convenience.
         let _ = std::os::unix::fs::symlink(&name, &latest);
+        log::keep_in(&dir)?;
         Ok(Self { dir, began: Instant::now() })
     }
 
@@ -101,9 +102,13 @@ impl Report {
     ) -> Result<T> {
         let mut running = std::pin::pin!(running);
         let mut told = self.lines().len();
+        let mut others = log::Others::of(&self.dir);
         let mut playing = self.playing();
         loop {
             let ended = wait::glance(Duration::from_millis(250), &mut running).await;
+            if let Some(others) = &mut others {
+                others.print_new();
+            }
             let lines = self.lines();
             for line in &lines[told.min(lines.len())..] {
                 if json {

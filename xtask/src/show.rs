@@ -6,7 +6,7 @@ use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use harness::progress::{Event, Events, Note};
-use harness::{Error, Result, wait};
+use harness::{Error, Result, log, wait};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use proof::verdict::Outcome;
 use serde::Serialize;
@@ -30,7 +30,12 @@ impl Show {
         let board: Box<dyn Board> = if json {
             Box::new(Lines)
         } else if std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
-            Box::new(Lanes::default())
+            let lanes = Lanes::default();
+            let all = lanes.all.clone();
+            log::printed_by(Some(Box::new(move |line| {
+                let _ = all.println(line);
+            })));
+            Box::new(lanes)
         } else {
             Box::new(Log::default())
         };
@@ -47,6 +52,7 @@ impl Show {
         drop(self.to);
         // Steps that were stopped may hold a sender for a moment; what they say no longer matters.
         let _ = wait::glance(Duration::from_millis(300), self.task).await;
+        log::printed_by(None);
     }
 }
 

@@ -82,6 +82,8 @@ async fn attempt(client: &reqwest::Client, url: &str, part: &Path, note: &Note) 
         meter.add(piece.len());
     }
     file.flush().await.map_err(|e| unwritable(part, e))?;
+    let bytes = file.metadata().await.map_or(0, |found| found.len());
+    tracing::info!(bytes, "downloaded {url}");
     Ok(hex(&hash.finalize()))
 }
 

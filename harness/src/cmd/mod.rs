@@ -189,10 +189,11 @@ impl Cmd {
             Some(path) => expr.stderr_to_stdout().stdout_file(open_log(path)?),
             None => expr.stdout_capture().stderr_capture(),
         };
+        tracing::info!("$ {shown}");
         match expr.start() {
             Ok(handle) => {
                 let child = Child(Arc::new(handle), true);
-                tracing::info!(pid = child.pid(), "$ {shown}");
+                tracing::debug!(pid = child.pid(), "started `{shown}`");
                 Ok(child)
             }
             Err(e) => {

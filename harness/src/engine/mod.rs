@@ -166,6 +166,14 @@ impl Record {
 async fn answering(host: &str, limit: Limit) -> Result<Docker> {
     let fail = || format!("no engine answers at {host}");
     let docker = Docker::connect_with_host(host).or_fail(Code::EngineUnreachable, fail)?;
+    let docker = docker.with_request_modifier(|request| {
+        tracing::debug!(
+            "{} {}",
+            request.method(),
+            request.uri().path_and_query().map_or("", |path| path.as_str())
+        );
+        request
+    });
     let version = async { docker.negotiate_version().await.or_fail(Code::EngineUnreachable, fail) };
     Ok(wait::within(&format!("an answer of the engine at {host}"), limit, version)
         .await?

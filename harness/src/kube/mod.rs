@@ -5,14 +5,18 @@
 
 use std::path::Path;
 
+use ::kube::client::ClientBuilder;
 use ::kube::config::{KubeConfigOptions, Kubeconfig};
 use ::kube::{Api, Client, Config};
 use k8s_openapi::api::core::v1::Namespace;
 
 use crate::error::Context as _;
-use crate::{Code, Result};
+use crate::{Code, Result, patience};
+
+use asked::Asked;
 
 pub mod apply;
+mod asked;
 pub mod conditions;
 pub mod delete;
 pub mod exec;
@@ -71,5 +75,10 @@ pub async fn connect(kubeconfig: &Path) -> Result<Client> {
     }
     // kube's own retry is silent and waits up to 1000 s; ours are in `fault`, bounded and told.
     config.default_retry = false;
-    Client::try_from(config).or_fail(Code::KubeFailed, unusable)
+    // kube itself never gives up on an answer that has begun.
+    config.connect_timeout = Some(patience::SILENCE.stretched());
+    config.read_timeout = Some(patience::API_SILENCE.stretched());
+    let cluster = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into();
+    let client = ClientBuilder::try_from(config).or_fail(Code::KubeFailed, unusable)?;
+    Ok(client.with_layer(&Asked { cluster }).build())
 }

@@ -109,7 +109,6 @@ impl<'a> Seen<'a> {
     pub(super) fn learn(&mut self, why: String) {
         if why != self.last {
             self.note.say(format!("{}: {why}", self.what));
-            tracing::debug!(what = self.what, why, "not yet");
             self.last = why;
         }
     }

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
+use tracing::Instrument as _;
 
 use super::{Plan, Step};
 use crate::progress::Note;
@@ -42,7 +43,9 @@ impl<C: Clone + Send + 'static> Plan<C> {
             for step in ready {
                 let note = note.of(&step.node.id);
                 note.started(&step.node.lane, &step.node.what, last.get(&step.node.id).copied());
-                running.spawn(timed(step, cx.clone(), note, zero));
+                // What it asks of anybody is written down under its name.
+                let span = tracing::debug_span!("step", message = %step.node.id);
+                running.spawn(timed(step, cx.clone(), note, zero).instrument(span));
             }
             let Some(joined) = running.join_next().await else { return Ok(timings) };
             let timing = joined.unwrap_or_else(|e| Err(Error::internal(format!("a step panicked: {e}"))))?;

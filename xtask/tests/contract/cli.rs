@@ -81,6 +81,43 @@ async fn a_patience_that_is_no_sensible_number_is_refused_before_anything_is_tou
 }
 
 #[tokio::test]
+async fn a_filter_of_the_log_that_is_none_is_refused_before_anything_is_touched() {
+    let typed = Typed::new();
+    for (filter, part) in [("nonsense[", "nonsense["), ("harness=debug,kube=loud", "kube=loud")] {
+        for command in ["e2e", "down", "doctor"] {
+            let words = format!("is no filter: `{part}` is neither a level nor MODULE=LEVEL");
+            typed.refuses_with(&[command][..], ("VOUCHSAFE_LOG", filter), &words).await;
+        }
+    }
+}
+
+#[tokio::test]
+async fn with_v_the_command_lines_are_shown_and_without_it_nothing_is() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let dir = tempfile::tempdir().unwrap();
+    let go = dir.path().join("go");
+    std::fs::write(&go, "#!/bin/sh\necho go version go0.0 linux/amd64\n").unwrap();
+    std::fs::set_permissions(&go, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let path = format!("{}:{}", dir.path().display(), std::env::var("PATH").unwrap());
+    let asked = format!("INFO  harness::cmd: $ {} version\n", go.display());
+    for (flags, filter, shown) in [
+        (&["doctor", "--json"][..], "", false),
+        (&["-v", "doctor", "--json"], "", true),
+        (&["doctor", "--json", "-vv"], "", true),
+        (&["doctor", "--json"], "harness::cmd=info", true),
+        (&["doctor", "--json"], "harness::kube=debug", false),
+        (&["-v", "doctor", "--json"], "off", false),
+    ] {
+        let cache = tempfile::tempdir().unwrap();
+        let command = xtask(flags).env("PATH", &path).env("VOUCHSAFE_LOG", filter);
+        let out = command.env("VOUCHSAFE_CACHE", cache.path()).output().await.unwrap();
+        assert_eq!(out.stderr.contains(&asked), shown, "{flags:?} {filter}: {}", out.stderr);
+        assert!(!out.stdout.contains("harness::cmd"), "{flags:?}: {}", out.stdout);
+        assert!(shown || !out.stderr.contains("harness::"), "{flags:?}: {}", out.stderr);
+    }
+}
+
+#[tokio::test]
 async fn an_unknown_code_is_refused_with_the_nearest_name() {
     Typed::new().refuses(&["explain", "claim-borken"], "'claim-broken'").await;
 }

@@ -29,7 +29,8 @@ use crate::error::Context as _;
 use crate::layout::Layout;
 use crate::lock::{ImagePin, Lock};
 use crate::progress::Note;
-use crate::{Code, Error, Result};
+use crate::wait::Deadline;
+use crate::{Code, Error, Result, patience};
 
 /// Images and files that are fetched side by side.
 const AT_ONCE: usize = 4;
@@ -141,12 +142,17 @@ impl<'a> Registry<'a> {
         let began = Instant::now();
         note.started("", &item.what(self.lock), self.cache.last_seconds(&artifact));
         let draft = self.cache.begin(&artifact, inputs)?;
-        let fetched = match item {
-            Item::Image(_, pin) => self.image(pin, &draft, &note).await,
-            Item::File(name) => {
-                files::fetch(name, &self.lock.downloads[name], self.mirrors, &draft.dir, &note).await
+        let (what, deadline) = (item.what(self.lock), Deadline::after(patience::DOWNLOAD));
+        let fetched = deadline.bounds(async {
+            match item {
+                Item::Image(_, pin) => self.image(pin, &draft, &note).await,
+                Item::File(name) => {
+                    files::fetch(name, &self.lock.downloads[name], self.mirrors, &draft.dir, &note).await
+                }
             }
-        };
+        });
+        let slow = || Err(deadline.timed_out(&what, note.last().unwrap_or_else(|| "no answer".to_owned())));
+        let fetched = fetched.await.unwrap_or_else(slow);
         let kept = fetched.and_then(|about| draft.finish(began.elapsed(), about));
         kept.inspect(|_| note.finished(began.elapsed()))
             .inspect_err(|e| note.failed(e))

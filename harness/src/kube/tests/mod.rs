@@ -107,6 +107,17 @@ fn event(kind: &str, object: &Value) -> Value {
     json!({"type": kind, "object": object})
 }
 
+/// A server that takes a request and never answers: kube would wait for ever.
+#[tokio::test(start_paused = true)]
+async fn a_request_without_an_answer_has_an_end_and_is_named() {
+    let silent = tower::service_fn(|_: Request<kube::client::Body>| async {
+        std::future::pending::<Result<Response<kube::client::Body>, std::io::Error>>().await
+    });
+    let watched = tower::Layer::layer(&super::Asked { cluster: "c1".into() }, silent);
+    let e = super::answers(&Client::new(watched, "default")).await.unwrap_err();
+    assert!(e.to_string().contains("no answer to GET /api/v1/namespaces/kube-system in 75 s"), "{e}");
+}
+
 #[tokio::test]
 async fn a_missing_kubeconfig_is_named() {
     let e = super::connect(Path::new("/nowhere/kubeconfig")).await.err().unwrap();
