@@ -237,14 +237,18 @@ struct To(fn(&str));
 
 impl Write for To {
     fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
-        let text = String::from_utf8_lossy(event);
-        self.0(&scrub::text(text.trim_end()).replace('\n', "\\n"));
+        self.0(&one_line(&String::from_utf8_lossy(event)));
         Ok(event.len())
     }
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
     }
+}
+
+/// An event as it is kept: one line, without secrets.
+fn one_line(event: &str) -> String {
+    scrub::text(event.trim_end()).replace('\n', "\\n")
 }
 
 fn keep(line: &str) {
@@ -328,6 +332,12 @@ mod tests {
             shows(1, "rustls=trace", "harness::cmd", Level::INFO)
                 && shows(1, "rustls=trace", "rustls", Level::TRACE)
         );
+    }
+
+    #[test]
+    fn an_event_is_one_line_without_secrets() {
+        let event = "$ sh -c 'a\nb' --token eyJhbGci.eyJpc3Mi.c2ln -----BEGIN PRIVATE KEY-----\nMIG\n-----END PRIVATE KEY-----\n";
+        assert_eq!(one_line(event), "$ sh -c 'a\\nb' --token [removed] [removed]");
     }
 
     #[test]

@@ -49,7 +49,7 @@ const AT_ONCE: usize = 8;
 pub async fn answers(client: &Client) -> Result<()> {
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let asked = namespaces.get("kube-system").await;
-    asked.or_fail(Code::KubeFailed, || "the API server does not answer".to_owned()).map(drop)
+    asked.map_err(|fault| fault::failed("cannot read the namespace kube-system", &fault)).map(drop)
 }
 
 /// A client for the current context of `kubeconfig`, and of that file only.
