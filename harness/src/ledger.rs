@@ -1,17 +1,14 @@
-//! What this run has made, written down *before* each thing is made, so that `down` finds everything after
-//! SIGKILL or power loss.
-//!
-//! One JSON object a line, appended and synced. A line that was cut off in the middle names nothing that was
-//! made: the thing comes after its line.
+//! What this cache's world has made, written down *before* each thing is made, so that `down` finds everything after
+//! SIGKILL or power loss; and the id that all of it carries.
 
-use std::fs::{File, OpenOptions};
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use proof::topology::ClusterName;
 use serde::{Deserialize, Serialize};
 
-use crate::error::Context as _;
-use crate::{Code, Result, engine};
+use crate::lines::{Head, Lines};
+use crate::world_id::WorldId;
+use crate::{Result, engine};
 
 /// Something that outlives the process that makes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,90 +21,131 @@ pub enum Thing {
         /// Where its programs lie.
         programs: PathBuf,
     },
-    /// Networks, containers and volumes with our label, in an engine that was there before us.
+    /// A network with our label, and the nodes on it, in an engine that was there before us.
     Belongings {
         /// The engine.
         engine: engine::Record,
         /// The label's value.
         owner: String,
+        /// The clusters whose nodes are ours; every kind cluster's on that network where an older version wrote this.
+        #[serde(default)]
+        clusters: Option<Vec<ClusterName>>,
+    },
+    /// An image in an engine that was there before us.
+    Image {
+        /// The engine.
+        engine: engine::Record,
+        /// Its name there.
+        reference: String,
+        /// Its id.
+        id: String,
+        /// What had that name before.
+        before: Option<String>,
     },
 }
 
-/// The file.
-#[derive(Debug)]
+impl std::fmt::Display for Thing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::PrivateEngine { state, .. } => {
+                write!(f, "a private engine in {}, with all nodes in it", state.display())
+            }
+            Self::Belongings { engine, owner, .. } => {
+                write!(f, "the network and the nodes of {owner} in the engine at {}", engine.host())
+            }
+            Self::Image { engine, reference, .. } => {
+                write!(f, "the image {reference} in the engine at {}", engine.host())
+            }
+        }
+    }
+}
+
+/// The file of one world.
+#[derive(Clone, Debug)]
 pub struct Ledger {
-    path: PathBuf,
+    lines: Lines,
+    head: Head,
 }
 
 impl Ledger {
-    /// The ledger of the world in `dir`.
-    pub fn of(dir: &Path) -> Self {
-        Self { path: dir.join("ledger.jsonl") }
+    /// The ledger of a new world in `dir`; nothing is written before something is made.
+    pub fn begin(dir: &Path, world: &WorldId) -> Self {
+        Self { lines: lines(dir), head: Head::of(world) }
     }
 
     /// Writes down what is about to be made.
     ///
     /// # Errors
-    /// [`Code::CacheUnusable`]: then nothing may be made.
+    /// [`crate::Code::CacheUnusable`]: then nothing may be made.
     pub fn will_make(&self, thing: &Thing) -> Result<()> {
-        let fail = || format!("cannot write the ledger {}", self.path.display());
-        let mut line = serde_json::to_string(thing).or_fail(Code::Internal, fail)?;
-        line.push('\n');
-        let dir = self.path.parent().unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir).or_fail(Code::CacheUnusable, fail)?;
-        let mut file = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(&self.path)
-            .or_fail(Code::CacheUnusable, fail)?;
-        file.write_all(line.as_bytes()).or_fail(Code::CacheUnusable, fail)?;
-        file.sync_all().or_fail(Code::CacheUnusable, fail)?;
-        File::open(dir).and_then(|d| d.sync_all()).or_fail(Code::CacheUnusable, fail)
+        self.lines.add(&self.head, thing)
     }
 
-    /// Everything written down, oldest first; none if there is no ledger.
-    ///
-    /// # Errors
-    /// [`Code::CacheUnusable`] when it exists and cannot be read.
-    pub fn things(&self) -> Result<Vec<Thing>> {
-        match std::fs::read_to_string(&self.path) {
-            Ok(text) => Ok(text.lines().filter_map(|l| serde_json::from_str(l).ok()).collect()),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(Vec::new()),
-            Err(e) => Err(e)
-                .or_fail(Code::CacheUnusable, || format!("cannot read the ledger {}", self.path.display())),
-        }
+    /// The world that it is of.
+    pub fn world(&self) -> &WorldId {
+        &self.head.world
     }
+}
 
-    /// Everything was taken away: the ledger goes too.
-    ///
-    /// # Errors
-    /// [`Code::CacheUnusable`].
-    pub fn close(&self) -> Result<()> {
-        match std::fs::remove_file(&self.path) {
-            Err(e) if e.kind() != std::io::ErrorKind::NotFound => Err(e)
-                .or_fail(Code::CacheUnusable, || format!("cannot remove the ledger {}", self.path.display())),
-            _ => Ok(()),
-        }
-    }
+/// Everything written down in `dir`, oldest first; none if there is no ledger.
+///
+/// # Errors
+/// [`crate::Code::CacheUnusable`] when it exists and cannot be read.
+pub fn things(dir: &Path) -> Result<Vec<Thing>> {
+    Ok(lines(dir).read()?.1)
+}
+
+/// Everything was taken away: the ledger goes too.
+///
+/// # Errors
+/// [`crate::Code::CacheUnusable`].
+pub fn close(dir: &Path) -> Result<()> {
+    lines(dir).remove()
+}
+
+fn lines(dir: &Path) -> Lines {
+    Lines::at(dir.join("ledger.jsonl"), "ledger")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Code;
 
     #[test]
-    fn a_line_cut_off_in_the_middle_loses_nothing_else() {
+    fn what_was_written_down_is_there_until_it_is_closed() {
         let dir = tempfile::tempdir().unwrap();
-        let ledger = Ledger::of(dir.path());
-        assert!(ledger.things().unwrap().is_empty());
-        let thing = |name: &str| Thing::PrivateEngine { state: name.into(), programs: "p".into() };
-        ledger.will_make(&thing("first")).unwrap();
-        ledger.will_make(&thing("second")).unwrap();
-        let path = dir.path().join("ledger.jsonl");
-        let whole = std::fs::read_to_string(&path).unwrap();
-        std::fs::write(&path, &whole[..whole.len() - 5]).unwrap();
-        assert_eq!(ledger.things().unwrap(), [thing("first")]);
-        ledger.close().unwrap();
-        ledger.close().unwrap();
+        let ledger = Ledger::begin(dir.path(), &WorldId::random().unwrap());
+        assert!(things(dir.path()).unwrap().is_empty());
+        let engine = Thing::PrivateEngine { state: "state".into(), programs: "programs".into() };
+        ledger.will_make(&engine).unwrap();
+        assert_eq!(things(dir.path()).unwrap(), [engine]);
+        close(dir.path()).unwrap();
+        close(dir.path()).unwrap();
+    }
+
+    /// As 289a290 wrote them.
+    #[test]
+    fn older_ledgers_are_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let text = concat!(
+            r#"{"made":"private-engine","state":"/c/engine","programs":"/c/programs"}"#,
+            "\n",
+            r#"{"made":"belongings","engine":{"engine":"system","host":"unix:///d.sock"},"owner":"/c/world"}"#,
+            "\n"
+        );
+        std::fs::write(dir.path().join("ledger.jsonl"), text).unwrap();
+        let [private, system] = &things(dir.path()).unwrap()[..] else { panic!("two things") };
+        assert_eq!(private.to_string(), "a private engine in /c/engine, with all nodes in it");
+        assert!(matches!(system, Thing::Belongings { owner, clusters: None, .. } if owner == "/c/world"));
+    }
+
+    #[test]
+    fn a_thing_that_is_not_known_is_not_dropped() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ledger.jsonl"), "{\"made\":\"moon\"}\n").unwrap();
+        let e = things(dir.path()).unwrap_err();
+        assert_eq!(e.code(), Code::CacheUnusable);
+        assert!(e.to_string().contains("line 1 of the ledger") && e.to_string().contains("moon"), "{e}");
     }
 }

@@ -53,6 +53,7 @@ pub mod kube;
 pub mod layout;
 pub mod ledger;
 pub mod lifecycle;
+pub mod lines;
 pub mod lock;
 pub mod log;
 pub mod mesh;
@@ -65,5 +66,6 @@ pub mod spire;
 pub mod tamper;
 pub mod wait;
 pub mod world;
+pub mod world_id;
 
 pub use proof::error::{self, Code, Error, Result};

@@ -3,14 +3,16 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::artifact::cache::remove;
 use crate::clock::{Clock, Span};
 use crate::cmd::orphans;
 use crate::component::{self, Making, Order};
 use crate::doctor::{self, Wanted};
+use crate::engine::images::Forgotten;
 use crate::engine::{self, Engine};
 use crate::error::Context as _;
 use crate::layout::Layout;
-use crate::ledger::{Ledger, Thing};
+use crate::ledger::{self, Thing};
 use crate::plan::{Graph, Timing};
 use crate::progress::Note;
 use crate::world::{self, Access, World};
@@ -61,7 +63,7 @@ pub async fn check<'a>(
 /// # Errors
 /// [`Code::Busy`] when one did.
 pub fn nothing_is_up(layout: &Layout) -> Result<()> {
-    if Ledger::of(&layout.world()).things()?.is_empty() {
+    if ledger::things(&layout.world())?.is_empty() {
         return Ok(());
     }
     Err(if world::is_kept(layout) {
@@ -92,9 +94,9 @@ pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
     if lost > 0 {
         note.tell(format!("ended {lost} processes of a run that was killed"));
     }
-    let ledger = Ledger::of(&layout.world());
+    let dir = layout.world();
     let mut left = Vec::new();
-    for thing in ledger.things()?.into_iter().rev() {
+    for thing in ledger::things(&dir)?.into_iter().rev() {
         if let Err(e) = take_away(&thing, note).await {
             left.push(e.to_string());
         }
@@ -104,20 +106,26 @@ pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
             .seen(left.join("; "))
             .next("cargo xtask down"));
     }
-    ledger.close()?;
-    let world = layout.world();
-    match std::fs::remove_dir_all(&world) {
-        Err(e) if e.kind() != std::io::ErrorKind::NotFound => {
-            Err(e).or_fail(Code::LeftBehind, || format!("cannot remove {}", world.display()))
-        }
-        _ => Ok(()),
-    }
+    ledger::close(&dir)?;
+    remove(&dir).or_fail(Code::LeftBehind, || format!("cannot remove {}", dir.display()))
 }
 
 async fn take_away(thing: &Thing, note: &Note) -> Result<()> {
     match thing {
         Thing::PrivateEngine { state, programs } => engine::private::take_down(state, programs, note).await,
-        Thing::Belongings { engine, owner } => Engine::attach(engine).await?.remove_belongings(owner).await,
+        Thing::Belongings { engine, owner, clusters } => {
+            Engine::attach(engine).await?.remove_belongings(owner, clusters.as_deref()).await
+        }
+        Thing::Image { engine, reference, id, before } => {
+            let engine = Engine::attach(engine).await?;
+            match engine.forget_image(reference, id, before.as_deref()).await? {
+                Forgotten::Gone => Ok(()),
+                Forgotten::InUse => {
+                    note.tell(format!("the image {reference} stays in the engine: a container uses it"));
+                    Ok(())
+                }
+            }
+        }
     }
 }
 
@@ -130,6 +138,7 @@ fn describe(making: &Making, graph: Graph, timings: Vec<Timing>, span: Option<Sp
         sites.insert(site.cluster.name.clone(), place);
     }
     Ok(World {
+        id: making.world().clone(),
         name: order.setup.world.clone(),
         setup: order.setup.name.clone(),
         scenarios: order.setup.scenarios.clone(),
@@ -164,12 +173,13 @@ fn remember(layout: &Layout, timings: &[Timing]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::world_id::WorldId;
 
     #[tokio::test]
     async fn what_a_killed_run_left_makes_room_and_a_kept_world_does_not() {
         let dir = tempfile::tempdir().unwrap();
         let layout = Layout { cache: dir.path().into(), repo: dir.path().into() };
-        let ledger = Ledger::of(&layout.world());
+        let ledger = ledger::Ledger::begin(&layout.world(), &WorldId::random().unwrap());
         let engine = Thing::PrivateEngine { state: layout.engine(), programs: dir.path().into() };
         ledger.will_make(&engine).unwrap();
         world::keep(&layout).unwrap();
@@ -179,7 +189,7 @@ mod tests {
         std::fs::remove_file(layout.world().join("kept")).unwrap();
         assert_eq!(nothing_is_up(&layout).unwrap_err().advice(), Some("cargo xtask down"));
         make_room(&layout, &Note::silent()).await.unwrap();
-        assert!(ledger.things().unwrap().is_empty() && !layout.world().exists());
+        assert!(ledger::things(&layout.world()).unwrap().is_empty() && !layout.world().exists());
     }
 
     #[test]

@@ -7,21 +7,27 @@ use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use crate::artifact::Origin;
 use crate::clock::Span;
+use crate::cluster::nodes;
 use crate::engine;
 use crate::error::Context as _;
 use crate::layout::Layout;
 use crate::plan::Graph;
+use crate::progress::Note;
 use crate::render::Values;
 use crate::setup::Scenarios;
-use crate::{Code, Error, Result};
-use proof::topology::{ClusterName, Topology};
+use crate::world_id::{self, WorldId};
+use crate::{Code, Error, Result, kube};
+use proof::topology::{Cluster, ClusterName, Topology};
 
 /// What is known of a world that is up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct World {
+    /// What its network, nodes and engine carry.
+    pub id: WorldId,
     /// What it is a world of: its topology's name.
     pub name: String,
     /// The set-up's name, or several with commas between.
@@ -88,7 +94,9 @@ impl World {
             }
         };
         serde_json::from_str(&text)
-            .or_fail(Code::CacheUnusable, || format!("{} is damaged", path.display()))
+            .or_fail(Code::CacheUnusable, || {
+                format!("{} is damaged, or another version wrote it", path.display())
+            })
             .map_err(|e| e.next("cargo xtask down, then up again"))
     }
 
@@ -132,6 +140,16 @@ pub fn is_kept(layout: &Layout) -> bool {
 
 fn kept(layout: &Layout) -> PathBuf {
     layout.world().join("kept")
+}
+
+/// Puts the world's id on the node of a cluster that has just been made.
+///
+/// # Errors
+/// [`Code::KubeFailed`].
+pub async fn mark(client: &::kube::Client, cluster: &Cluster, id: &WorldId, note: &Note) -> Result<()> {
+    let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": nodes::name(&cluster.name)}});
+    let label = json!({"metadata": {"labels": {world_id::LABEL: id}}});
+    kube::object::merge_patch(client, &node, &label, note).await.map(drop)
 }
 
 /// Held while a command makes or takes down the world of this cache; the kernel lets go of it when we die.

@@ -1,26 +1,27 @@
 //! Two clusters for real, in a private engine: made side by side, filled with images, taken away.
 //!
-//! Needs root, the engine's programs and a artifacts, so it runs on demand:
-//! `ENGINE_PROGRAMS=… ENGINE_SHIM=… ARTIFACTS=artifacts.json cargo test -p harness --test clusters -- --ignored --nocapture`
+//! Needs root, so it runs on demand: `cargo xtask test --with-engine`.
 
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+mod common;
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use harness::artifact::Artifacts;
 use harness::cluster::{images, kind, nodes};
-use harness::engine::private::{self, Programs};
+use harness::engine::private;
 use harness::engine::{processes, sweep};
 use harness::patience;
 use harness::progress::Note;
 use harness::wait::{self, Look};
+use harness::world_id::WorldId;
 use proof::topology::{Cluster, ClusterName};
 
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes two real clusters as root"]
 async fn two_clusters_side_by_side() {
-    let (programs, artifacts) = given();
+    let (programs, artifacts) = (common::programs().await, common::artifacts().await);
     // Kept where it is named, so that a second run finds the node image loaded.
     let kept = tempfile::tempdir().unwrap();
     let state = std::env::var("ENGINE_STATE").map_or(kept.path().to_path_buf(), PathBuf::from);
@@ -29,7 +30,7 @@ async fn two_clusters_side_by_side() {
     let began = Instant::now();
     let clock = |what: &str| println!("{:6.2} {what}", began.elapsed().as_secs_f64());
 
-    let engine = private::start(&state, &programs, &note).await.unwrap();
+    let engine = private::start(&state, &programs, &WorldId::random().unwrap(), &note).await.unwrap();
     clock("engine answers");
     if engine.image_id(&artifacts.node.reference).await.unwrap().as_deref()
         != Some(artifacts.node.id.as_str())
@@ -74,7 +75,7 @@ async fn two_clusters_side_by_side() {
         println!("{:?}", then.limit(harness::patience::CLUSTER * 2).output().await);
     }
     clock("taking down");
-    engine.remove_belongings("test").await.unwrap();
+    engine.remove_belongings("test", None).await.unwrap();
     clock("clusters gone");
     engine.stop(&note).await.unwrap();
     clock("engine gone");
@@ -85,11 +86,12 @@ async fn two_clusters_side_by_side() {
 #[tokio::test(flavor = "multi_thread")]
 #[ignore = "makes a real cluster as root"]
 async fn an_engine_killed_while_kubeadm_works_leaves_nothing() {
-    let (programs, artifacts) = given();
+    let (programs, artifacts) = (common::programs().await, common::artifacts().await);
     for victim in ["dockerd", "containerd-shim", "tini"] {
         let (state, files) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let note = Note::silent();
-        let engine = private::start(state.path(), &programs, &note).await.unwrap();
+        let engine =
+            private::start(state.path(), &programs, &WorldId::random().unwrap(), &note).await.unwrap();
         engine.load(&artifacts.node.archive).await.unwrap();
         engine.create_network("vouchsafe", "test").await.unwrap();
         let (cluster, kubeconfig) = (cluster("cluster1"), files.path().join("kubeconfig"));
@@ -125,12 +127,6 @@ fn everything_mentioning(state: &Path) -> Vec<String> {
     });
     let mounts = std::fs::read_to_string("/proc/mounts").unwrap();
     commands.chain(mounts.lines().map(str::to_owned)).filter(|line| line.contains(&name)).collect()
-}
-
-fn given() -> (Programs, Artifacts) {
-    let from = |name| PathBuf::from(std::env::var(name).unwrap());
-    let programs = Programs { root: from("ENGINE_PROGRAMS"), shim: from("ENGINE_SHIM") };
-    (programs, serde_json::from_slice(&std::fs::read(from("ARTIFACTS")).unwrap()).unwrap())
 }
 
 fn cluster(name: &str) -> Cluster {

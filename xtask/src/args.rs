@@ -39,6 +39,9 @@ pub struct Means {
     /// Let kind make the nodes from the start, instead of starting prepared ones.
     #[arg(long, env = "VOUCHSAFE_FRESH_NODES")]
     pub fresh_nodes: bool,
+    /// Leave the node image in a Docker engine that was there before, for the next run.
+    #[arg(long, env = "VOUCHSAFE_KEEP_IMAGE")]
+    pub keep_image: bool,
     #[command(flatten)]
     pub sources: Sources,
 }
@@ -166,7 +169,8 @@ impl Means {
             Engine::System => engine::Choice::System,
             Engine::Private => engine::Choice::Private,
         };
-        Ok(Order { setup, engine, source, mirrors, fresh_nodes: self.fresh_nodes })
+        let Self { fresh_nodes, keep_image, .. } = *self;
+        Ok(Order { setup, engine, source, mirrors, fresh_nodes, keep_image })
     }
 }
 

@@ -10,13 +10,11 @@ use super::{images, nodes};
 use crate::artifact::{Artifacts, Origin};
 use crate::cmd::Cmd;
 use crate::engine::Engine;
+use crate::engine::objects::{KIND, Object};
 use crate::error::Context as _;
 use crate::progress::Note;
 use crate::{Code, Error, Result, patience};
 use proof::topology::{Cluster, ClusterName};
-
-/// The label that kind itself gives its nodes.
-const KIND_LABEL: &str = "io.x-k8s.kind.cluster";
 
 /// A cluster whose API server answers.
 #[derive(Clone, Debug)]
@@ -92,11 +90,11 @@ pub fn surroundings(cmd: Cmd, engine: &Engine, network: &str) -> Cmd {
 /// [`Code::LeftBehind`].
 pub async fn delete(engine: &Engine, name: &ClusterName) -> Result<()> {
     let nodes = nodes_of(engine, name).await?;
-    engine.remove_all(nodes.into_iter().map(crate::engine::objects::Object::Container).collect()).await
+    engine.remove_all(nodes.into_iter().map(Object::Container).collect()).await
 }
 
 async fn nodes_of(engine: &Engine, name: &ClusterName) -> Result<Vec<String>> {
-    engine.containers(HashMap::from([("label".to_owned(), vec![format!("{KIND_LABEL}={name}")])])).await
+    engine.containers(HashMap::from([("label".to_owned(), vec![format!("{KIND}={name}")])])).await
 }
 
 /// Writes the file that a node image without a network plugin gets its network from, beside the kubeconfig.

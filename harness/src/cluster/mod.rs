@@ -8,10 +8,3 @@ pub mod kind;
 pub mod network;
 pub mod nodes;
 pub mod prepared;
-
-use crate::layout::Layout;
-
-/// The value of [`crate::engine::objects::OWNER`] on everything that this cache's world makes.
-pub fn owner(layout: &Layout) -> String {
-    layout.world().display().to_string()
-}

@@ -17,13 +17,13 @@ use crate::cluster::images::Unpack;
 use crate::cluster::prepared::{self, Wanted};
 use crate::cluster::{self, kind};
 use crate::engine::private::Programs;
-use crate::engine::{self, Engine};
+use crate::engine::{self, Engine, Record};
 use crate::error::Context as _;
 use crate::ledger::Thing;
 use crate::plan::{Plan, Step};
 use crate::progress::Note;
 use crate::setup::Setup;
-use crate::{Code, Result, kube, patience, render};
+use crate::{Code, Result, kube, patience, render, world};
 
 /// The name of our network in the engine.
 pub(super) const NETWORK: &str = "vouchsafe";
@@ -67,10 +67,12 @@ pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
 
 async fn engine(cx: Cx, note: Note) -> Result<()> {
     let engine = match Engine::find(cx.order.engine).await? {
-        Some(engine) => {
-            let owner = cluster::owner(&cx.layout);
-            cx.ledger.will_make(&Thing::Belongings { engine: engine.record().clone(), owner })?;
-            engine
+        Some(found) => {
+            let engine = &found;
+            let clusters = Some(cx.sites().map(|site| site.cluster.name.clone()).collect());
+            let (engine, owner) = (engine.record().clone(), cx.world().to_string());
+            cx.ledger.will_make(&Thing::Belongings { engine, owner, clusters })?;
+            found
         }
         None => {
             let packages = Packages::new(&cx.layout, &cx.lock);
@@ -79,7 +81,7 @@ async fn engine(cx: Cx, note: Note) -> Result<()> {
             let (state, programs) = (cx.layout.engine(), Programs { root, shim });
             cx.ledger
                 .will_make(&Thing::PrivateEngine { state: state.clone(), programs: programs.root.clone() })?;
-            engine::private::start(&state, &programs, &note).await?
+            engine::private::start(&state, &programs, cx.world(), &note).await?
         }
     };
     cx.set_engine(engine)
@@ -91,9 +93,17 @@ async fn artifacts(cx: Cx, note: Note) -> Result<()> {
 
 async fn node_image(cx: Cx, note: Note) -> Result<()> {
     let (engine, node) = (cx.engine()?, &cx.artifacts()?.node);
-    if engine.image_id(&node.reference).await?.as_deref() == Some(node.id.as_str()) {
+    let before = engine.image_id(&node.reference).await?;
+    if before.as_deref() == Some(node.id.as_str()) {
         note.say("it is there already");
         return Ok(());
+    }
+    // A private engine keeps it for the next run, and is nobody else's.
+    if let Record::System { .. } = engine.record()
+        && !cx.order.keep_image
+    {
+        let (engine, reference, id) = (engine.record().clone(), node.reference.clone(), node.id.clone());
+        cx.ledger.will_make(&Thing::Image { engine, reference, id, before })?;
     }
     engine.load(&node.archive).await
 }
@@ -102,7 +112,7 @@ async fn network(cx: Cx, _note: Note) -> Result<()> {
     for site in cx.sites() {
         kind::refuse_foreign(cx.engine()?, [&site.cluster.name]).await?;
     }
-    cx.set_network(cx.engine()?.create_network(NETWORK, &cluster::owner(&cx.layout)).await?)
+    cx.set_network(cx.engine()?.create_network(NETWORK, cx.world().as_str()).await?)
 }
 
 async fn nodes(cx: Cx, note: Note) -> Result<()> {
@@ -151,6 +161,7 @@ async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
         None => kind::create(engine, cx.artifacts()?, cluster, kubeconfig, NETWORK, &note).await?,
     };
     let client = kube::connect(&site.kubeconfig).await?;
+    world::mark(&client, cluster, cx.world(), &note).await?;
     site.is_up(client, made.address)
 }
 

@@ -19,6 +19,7 @@ use crate::lock::Lock;
 use crate::progress::Note;
 use crate::render::{self, Values};
 use crate::setup::Setup;
+use crate::world_id::WorldId;
 use crate::{Error, Result};
 use proof::topology::ClusterName;
 
@@ -35,6 +36,8 @@ pub struct Order {
     pub mirrors: Mirrors,
     /// Whether kind makes the nodes in this run, instead of starting prepared ones.
     pub fresh_nodes: bool,
+    /// Whether the node image stays in an engine that was there before, for the next run.
+    pub keep_image: bool,
 }
 
 /// The context of every step.
@@ -60,13 +63,14 @@ impl Making {
     /// # Errors
     /// A malformed lock file.
     pub fn new(order: Order, layout: Layout) -> Result<Self> {
+        let world = WorldId::random()?;
         let lock = Lock::read(&layout.manifests())?.with_extras(&order.setup.images)?;
         let sites = order.setup.topology.clusters.iter().map(|cluster| {
             let kubeconfig = layout.world().join(format!("{}.kubeconfig", cluster.name));
             (cluster.name.clone(), Arc::new(Site::new(cluster.clone(), kubeconfig)))
         });
         let sites = sites.collect();
-        let ledger = Ledger::of(&layout.world());
+        let ledger = Ledger::begin(&layout.world(), &world);
         Ok(Self {
             order,
             ledger,
@@ -86,6 +90,11 @@ impl Making {
     /// [`crate::Code::Internal`].
     pub fn site(&self, name: &ClusterName) -> Result<Arc<Site>> {
         self.sites.get(name).cloned().ok_or_else(|| Error::internal(format!("no site is called {name}")))
+    }
+
+    /// The id that all of it carries.
+    pub fn world(&self) -> &WorldId {
+        self.ledger.world()
     }
 
     /// Whether there is more than one cluster.

@@ -2,13 +2,22 @@
 
 use std::path::Path;
 
-use bollard::query_parameters::ImportImageOptionsBuilder;
+use bollard::query_parameters::{ImportImageOptionsBuilder, RemoveImageOptions, TagImageOptionsBuilder};
 use futures::StreamExt as _;
 use tokio_util::io::ReaderStream;
 
 use super::Engine;
 use crate::error::Context as _;
 use crate::{Code, Result};
+
+/// What became of an image that was to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Forgotten {
+    /// It is gone, or had gone before.
+    Gone,
+    /// A container uses it.
+    InUse,
+}
 
 impl Engine {
     /// The id (the digest of the configuration) under which the engine has this image, if it has it.
@@ -38,5 +47,28 @@ impl Engine {
             answer.or_fail(Code::EngineFailed, fail)?;
         }
         Ok(())
+    }
+
+    /// Takes away an image that we loaded, and gives its name back to what had it before.
+    ///
+    /// # Errors
+    /// [`Code::LeftBehind`].
+    pub async fn forget_image(&self, reference: &str, id: &str, before: Option<&str>) -> Result<Forgotten> {
+        use bollard::errors::Error::DockerResponseServerError as Refused;
+        let fail = || format!("cannot remove the image {reference}");
+        // Somebody has loaded another one under that name since, or removed it.
+        if self.image_id(reference).await?.as_deref() != Some(id) {
+            return Ok(Forgotten::Gone);
+        }
+        match self.docker().remove_image(reference, None::<RemoveImageOptions>, None).await {
+            Err(Refused { status_code: 409, .. }) => return Ok(Forgotten::InUse),
+            Ok(_) | Err(Refused { status_code: 404, .. }) => {}
+            Err(e) => return Err(e).or_fail(Code::LeftBehind, fail),
+        }
+        if let (Some(before), Some((name, tag))) = (before, reference.rsplit_once(':')) {
+            let options = TagImageOptionsBuilder::default().repo(name).tag(tag).build();
+            self.docker().tag_image(before, Some(options)).await.or_fail(Code::LeftBehind, fail)?;
+        }
+        Ok(Forgotten::Gone)
     }
 }

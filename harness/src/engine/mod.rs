@@ -3,6 +3,7 @@
 //! Nothing after this module knows which one it is: clusters ask for [`Engine::docker`], programs get
 //! [`Engine::env`], and published ports are reached at [`Engine::address`].
 
+pub mod belongings;
 pub(crate) mod block;
 mod cgroups;
 pub mod images;

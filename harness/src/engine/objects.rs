@@ -1,9 +1,8 @@
-//! What we make in an engine, and how it is known to be ours: a label on the network names the owner, and
-//! every container on that network belongs with it.
+//! What we make in an engine: networks, and what nodes are made of. Whose each of it is: [`super::belongings`].
 
 use std::collections::HashMap;
 
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{ContainerSummary, Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::{
     ListContainersOptionsBuilder, ListNetworksOptionsBuilder, ListVolumesOptions,
     RemoveContainerOptionsBuilder, RemoveVolumeOptions,
@@ -16,8 +15,10 @@ use crate::artifact::cache::remove;
 use crate::error::Context as _;
 use crate::{Code, Error, Result};
 
-/// The label; its value says whose world it is.
+/// The label; its value is the world's id.
 pub const OWNER: &str = "dev.vouchsafe.owner";
+/// The label that kind itself gives its nodes.
+pub const KIND: &str = "io.x-k8s.kind.cluster";
 
 /// A network of the engine.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -76,13 +77,20 @@ impl Engine {
                 .seen(seen)
                 .next(format!("docker network inspect {name}")));
         }
-        let chosen = self.new_network(name, owner, None).await?.subnet;
+        let (first, id) = self.new_network(name, owner, None).await?;
+        let chosen = first.subnet;
         let fail = || format!("cannot create the network `{name}` at {chosen}");
-        self.docker().remove_network(name).await.or_fail(Code::EngineFailed, fail)?;
-        self.new_network(name, owner, Some(chosen)).await
+        // By its id: an older engine lets two networks have one name.
+        self.docker().remove_network(&id).await.or_fail(Code::EngineFailed, fail)?;
+        Ok(self.new_network(name, owner, Some(chosen)).await?.0)
     }
 
-    async fn new_network(&self, name: &str, owner: &str, subnet: Option<Ipv4Net>) -> Result<Network> {
+    async fn new_network(
+        &self,
+        name: &str,
+        owner: &str,
+        subnet: Option<Ipv4Net>,
+    ) -> Result<(Network, String)> {
         let ipam = subnet.map(|subnet| Ipam {
             config: Some(vec![IpamConfig { subnet: Some(subnet.to_string()), ..Default::default() }]),
             ..Default::default()
@@ -95,10 +103,11 @@ impl Engine {
             ..Default::default()
         };
         let fail = || format!("cannot create the network `{name}`");
-        self.docker().create_network(request).await.or_fail(Code::EngineFailed, fail)?;
-        self.network(name)
-            .await?
-            .ok_or_else(|| Error::new(Code::EngineFailed, fail()).seen("it is not listed"))
+        let made = self.docker().create_network(request).await.or_fail(Code::EngineFailed, fail)?;
+        let listed = self.network(name).await?;
+        let network =
+            listed.ok_or_else(|| Error::new(Code::EngineFailed, fail()).seen("it is not listed"))?;
+        Ok((network, made.id))
     }
 
     /// The network of exactly that name.
@@ -123,41 +132,18 @@ impl Engine {
         Ok(Some(Network { name: name.to_owned(), subnet, owner }))
     }
 
-    /// All that `owner` has in this engine, in the order in which it can be removed.
-    ///
-    /// # Errors
-    /// [`Code::EngineFailed`].
-    pub async fn belongings(&self, owner: &str) -> Result<Vec<Object>> {
-        let filters = HashMap::from([("label".to_owned(), vec![format!("{OWNER}={owner}")])]);
-        let options = ListNetworksOptionsBuilder::default().filters(&filters).build();
-        let listed = self.docker().list_networks(Some(options)).await;
-        let listed = listed.or_fail(Code::EngineFailed, || "cannot list the engine's networks".to_owned())?;
-        let names: Vec<String> = listed.into_iter().filter_map(|n| n.name).collect();
-        let mut found = Vec::new();
-        for name in &names {
-            let on_it = HashMap::from([("network".to_owned(), vec![name.clone()])]);
-            found.extend(self.containers(on_it).await?.into_iter().map(Object::Container));
-        }
-        found.extend(names.into_iter().map(Object::Network));
-        Ok(found)
-    }
-
-    /// Removes all that `owner` has in this engine, and goes on past what cannot be removed.
-    ///
-    /// # Errors
-    /// [`Code::LeftBehind`] naming each.
-    pub async fn remove_belongings(&self, owner: &str) -> Result<()> {
-        self.remove_all(self.belongings(owner).await?).await
-    }
-
     /// Names of containers, running or not, that match the engine's `filters`.
     pub(crate) async fn containers(&self, filters: HashMap<String, Vec<String>>) -> Result<Vec<String>> {
+        Ok(self.listed(filters).await?.into_iter().filter_map(name).collect())
+    }
+
+    pub(super) async fn listed(
+        &self,
+        filters: HashMap<String, Vec<String>>,
+    ) -> Result<Vec<ContainerSummary>> {
         let options = ListContainersOptionsBuilder::default().all(true).filters(&filters).build();
         let listed = self.docker().list_containers(Some(options)).await;
-        let listed =
-            listed.or_fail(Code::EngineFailed, || "cannot list the engine's containers".to_owned())?;
-        let name = |names: Vec<String>| names.first().map(|n| n.trim_start_matches('/').to_owned());
-        Ok(listed.into_iter().filter_map(|c| name(c.names.unwrap_or_default()).or(c.id)).collect())
+        listed.or_fail(Code::EngineFailed, || "cannot list the engine's containers".to_owned())
     }
 
     /// Removes objects, containers first and side by side.
@@ -213,4 +199,10 @@ impl Engine {
             other => other,
         }
     }
+}
+
+/// A container's name, or what else there is to call it.
+pub(super) fn name(container: ContainerSummary) -> Option<String> {
+    let first = container.names.unwrap_or_default().into_iter().next();
+    first.map(|name| name.trim_start_matches('/').to_owned()).or(container.id)
 }

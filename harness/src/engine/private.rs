@@ -11,13 +11,14 @@ use std::path::{Path, PathBuf};
 use rustix::process::Signal;
 
 use super::block::Block;
-use super::marks::{Marks, data, socket};
+use super::marks::{Marks, belongs_to, data, socket};
 use super::processes::{self, MARK};
 use super::{Engine, Record, answering, kernel, link, routes, sweep};
 use crate::cmd::{Child, Cmd, tail};
 use crate::error::Context as _;
 use crate::progress::Note;
 use crate::wait::{self, Look};
+use crate::world_id::WorldId;
 use crate::{Code, Error, Result, patience};
 
 /// Where the engine's programs are.
@@ -55,11 +56,11 @@ pub fn possible_here() -> Result<()> {
     }
 }
 
-/// Starts it and waits until it answers. What an earlier, killed engine left in `state` is taken away first.
+/// Starts it for a world, whose mark it carries, and waits until it answers. What an earlier, killed engine left in `state` is taken away first.
 ///
 /// # Errors
 /// [`Code::Busy`] when one runs in `state` already, [`Code::EngineFailed`] with its log's last words.
-pub async fn start(state: &Path, programs: &Programs, note: &Note) -> Result<Engine> {
+pub async fn start(state: &Path, programs: &Programs, world: &WorldId, note: &Note) -> Result<Engine> {
     possible_here()?;
     check_place(state)?;
     if let Some(running) = processes::of(state).first() {
@@ -67,6 +68,7 @@ pub async fn start(state: &Path, programs: &Programs, note: &Note) -> Result<Eng
         return Err(Error::new(Code::Busy, what).next("cargo xtask down"));
     }
     sweep::sweep(state, note).await?;
+    belongs_to(state, world)?;
     for sentence in kernel::raise()? {
         note.tell(sentence);
     }
@@ -142,13 +144,15 @@ fn log(state: &Path) -> PathBuf {
 /// Everything that the daemon writes lies in the state folder or below a `/run` of its own.
 fn daemon(state: &Path, programs: &Programs, block: Block) -> Cmd {
     // The wire's end is named before it is there. Newer engines drop what comes straight to a container's
-    // address, in `raw`; older ones in FORWARD, which asks DOCKER-USER first.
+    // address, in `raw`; older ones in FORWARD, which asks DOCKER-USER first. What whoever calls us left open (such as
+    // the lock of `flock`) is not the engine's to hold.
     let prepare = format!(
         "mount -t tmpfs -o mode=755 tmpfs /run\n\
          ip link set lo up\n\
          iptables -N DOCKER-USER\n\
          iptables -A DOCKER-USER -i {0} -j ACCEPT\n\
          iptables -t raw -A PREROUTING -i {0} -j ACCEPT\n\
+         exec 3>&- 4>&- 5>&- 6>&- 7>&- 8>&- 9>&-\n\
          exec \"$@\"",
         link::THERE
     );
@@ -168,7 +172,7 @@ fn daemon(state: &Path, programs: &Programs, block: Block) -> Cmd {
         .args(["--bridge=none", "--exec-opt=native.cgroupdriver=cgroupfs", "--log-level=warn"])
         .args(["--cgroup-parent", &format!("/{}", Marks::of(state).cgroup)])
         .args(["--default-address-pool", &format!("base={},size=24", block.pool())])
-        .env(MARK, state)
+        .env(MARK, Marks::of(state).process)
         .log_to(log(state));
     if capabilities("CapBnd:").is_some_and(|set| set & CAP_SYS_RESOURCE == 0) {
         cmd = cmd

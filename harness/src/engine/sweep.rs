@@ -33,12 +33,6 @@ pub async fn sweep(state: &Path, note: &Note) -> Result<()> {
     );
     trouble.extend(gone.await.err());
     trouble.extend(link::remove(&marks.link).await.err());
-    for mount in mounts(state) {
-        let unmounted = rustix::mount::unmount(&mount, rustix::mount::UnmountFlags::DETACH);
-        trouble.extend(
-            unmounted.or_fail(Code::LeftBehind, || format!("cannot unmount {}", mount.display())).err(),
-        );
-    }
     // A group can be removed only after the kernel has buried its last process.
     let emptied = wait::eventually(
         "the removal of the engine's control groups",
@@ -73,7 +67,6 @@ pub fn leftovers(state: &Path) -> Vec<String> {
         processes::of(state).iter().map(|p| format!("process {} ({})", p.pid, p.name)).collect();
     left.extend(link::is_laid(&marks.link).then(|| format!("network interface {}", marks.link)));
     left.extend(cgroups::named(&marks.cgroup).iter().map(|g| format!("control group {}", g.display())));
-    left.extend(mounts(state).iter().map(|m| format!("mount {}", m.display())));
     left.extend(socket(state).exists().then(|| format!("socket {}", socket(state).display())));
     left.extend(is_unclean(state).then(|| format!("containers and volumes in {}", data(state).display())));
     left
@@ -91,7 +84,8 @@ pub(super) fn clean(state: &Path) -> Result<()> {
 }
 
 fn is_unclean(state: &Path) -> bool {
-    data(state).exists() && !mark(state).exists()
+    let holds_something = std::fs::read_dir(data(state)).is_ok_and(|mut entries| entries.next().is_some());
+    holds_something && !mark(state).exists()
 }
 
 fn mark(state: &Path) -> PathBuf {
@@ -102,10 +96,25 @@ fn remove_files(state: &Path) -> Result<()> {
     remove_if_there(&socket(state))?;
     // The containers' layers of a killed engine cannot be told from images without the daemon's own books,
     // and a daemon started on them would start the containers again: all of it goes.
-    if is_unclean(state) && mounts(state).is_empty() {
-        let data = data(state);
-        std::fs::remove_dir_all(&data)
-            .or_fail(Code::LeftBehind, || format!("cannot remove {}", data.display()))?;
+    if is_unclean(state) { empty(&data(state)) } else { Ok(()) }
+}
+
+/// Removes what is in the folder, which may be a disk that somebody mounted there on purpose. The engine's own mounts were
+/// in a namespace that is gone: one that is seen from here, below the folder, is somebody else's, and is left.
+fn empty(folder: &Path) -> Result<()> {
+    let fail = || format!("cannot empty {}", folder.display());
+    let mounts = mounts(folder);
+    for entry in std::fs::read_dir(folder).or_fail(Code::LeftBehind, fail)? {
+        let entry = entry.or_fail(Code::LeftBehind, fail)?;
+        let path = entry.path();
+        if let Some(mount) = mounts.iter().find(|mount| mount.starts_with(&path)) {
+            let what = format!("{} is a mount that no engine of ours made", mount.display());
+            return Err(Error::new(Code::LeftBehind, what)
+                .next(format!("umount {}, then cargo xtask down", mount.display())));
+        }
+        let is_folder = entry.file_type().is_ok_and(|kind| kind.is_dir());
+        let removed = if is_folder { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
+        removed.or_fail(Code::LeftBehind, || format!("cannot remove {}", path.display()))?;
     }
     Ok(())
 }
@@ -119,18 +128,13 @@ fn remove_if_there(file: &Path) -> Result<()> {
     }
 }
 
-/// What is mounted below `state` in our own mount namespace, innermost first.
-fn mounts(state: &Path) -> Vec<PathBuf> {
+/// What is mounted below `folder` in our own mount namespace.
+fn mounts(folder: &Path) -> Vec<PathBuf> {
     let table = std::fs::read_to_string("/proc/self/mounts").unwrap_or_default();
-    let mut mounts: Vec<_> = table
-        .lines()
-        .filter_map(|line| line.split(' ').nth(1))
-        // Spaces in paths are written in octal: proc_mounts(5).
-        .map(|path| PathBuf::from(path.replace("\\040", " ")))
-        .filter(|path| path.starts_with(state))
-        .collect();
-    mounts.reverse();
-    mounts
+    let places = table.lines().filter_map(|line| line.split(' ').nth(1));
+    // Spaces in paths are written in octal: proc_mounts(5).
+    let places = places.map(|path| PathBuf::from(path.replace("\\040", " ")));
+    places.filter(|path| path.starts_with(folder) && path != folder).collect()
 }
 
 fn names(processes: &[processes::Process]) -> String {

@@ -5,6 +5,9 @@
 #![expect(clippy::unwrap_used, reason = "a failed preparation is a failed test")]
 
 mod artifacts;
+#[path = "../common/mod.rs"]
+#[expect(dead_code, reason = "artifacts are for tests that make clusters")]
+mod common;
 mod made;
 mod real;
 
@@ -14,10 +17,11 @@ use harness::Code;
 use harness::artifact::Artifacts;
 use harness::artifact::packages::Packages;
 use harness::artifact::registry::{Delivery, Mirrors, Registry as Source};
-use harness::engine::private::{self, Programs};
+use harness::engine::private;
 use harness::layout::Layout;
 use harness::lock::{ImagePin, Lock};
 use harness::progress::{Event, Events, Note};
+use harness::world_id::WorldId;
 use tempfile::TempDir;
 
 use made::{Made, files, image, index, push};
@@ -282,12 +286,10 @@ async fn an_engine_loads_what_was_pulled_under_upstreams_name() {
     let node = bench.obtain(registry.address).await.0.unwrap().artifacts.node;
 
     let note = Note::silent();
-    let packages = Packages::new(&Layout::find().unwrap(), &Lock::read(Path::new("../manifests")).unwrap());
-    let programs = Programs {
-        root: packages.obtain_engine(&note).await.unwrap(),
-        shim: packages.obtain_workloads(&note).await.unwrap().join("oci-shim"),
-    };
-    let engine = private::start(&bench.store().join("engine"), &programs, &note).await.unwrap();
+    let programs = common::programs().await;
+    let engine = private::start(&bench.store().join("engine"), &programs, &WorldId::random().unwrap(), &note)
+        .await
+        .unwrap();
     let loaded = match engine.load(&node.archive).await {
         Ok(()) => engine.image_id(&node.reference).await,
         Err(e) => Err(e),

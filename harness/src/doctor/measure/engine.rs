@@ -8,7 +8,7 @@ use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOption
 
 use crate::doctor::measured::{Container, DockerEngine, Facts};
 use crate::engine::Engine;
-use crate::engine::objects::OWNER;
+use crate::engine::objects::{KIND, OWNER};
 use crate::error::Context as _;
 use crate::{Code, Error, Result, engine, patience, wait};
 
@@ -82,7 +82,7 @@ fn container(summary: ContainerSummary, ours: &[&str]) -> Container {
     let networks = summary.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     Container {
         name: names.first().map(|name| name.trim_start_matches('/').to_owned()).unwrap_or_default(),
-        cluster: summary.labels.and_then(|labels| labels.get("io.x-k8s.kind.cluster").cloned()),
+        cluster: summary.labels.and_then(|labels| labels.get(KIND).cloned()),
         ours: networks.keys().any(|network| ours.contains(&network.as_str())),
     }
 }

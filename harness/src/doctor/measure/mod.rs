@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 
 use super::measured::{Cache, Measured};
 use crate::layout::Layout;
-use crate::ledger::Ledger;
+use crate::ledger;
 
 /// Variables that change what a run does.
 const VARIABLES: [&str; 11] = [
@@ -40,7 +40,7 @@ pub async fn measure(layout: &Layout) -> Measured {
         variables: variables(),
         engine,
         routes: machine::routes(),
-        ledger: Ledger::of(&layout.world()).things().map_err(|e| e.to_string()),
+        ledger: ledger::things(&layout.world()).map_err(|e| e.to_string()),
     }
 }
 
