@@ -13,7 +13,7 @@ use crate::engine::{self, Engine};
 use crate::error::Context as _;
 use crate::layout::Layout;
 use crate::ledger::{self, Thing};
-use crate::plan::{Graph, Timing};
+use crate::plan::{self, Graph, Timing};
 use crate::progress::Note;
 use crate::world::{self, Access, World};
 use crate::{Code, Error, Result};
@@ -26,11 +26,11 @@ use crate::{Code, Error, Result};
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     check([&order], layout, note).await?;
     orphans::kill_lost();
-    let plan = component::plan(&order.setup);
-    let graph = plan.graph()?;
+    let steps = component::plan(&order.setup);
+    let graph = steps.graph()?;
     let making = Arc::new(Making::new(order, layout.clone())?);
     let clock = Clock::start().ok();
-    let timings = plan.run(making.clone(), note, &last_time(layout)).await?;
+    let timings = steps.run(making.clone(), note, &last_time(layout)).await?;
     let span = clock.and_then(|clock| clock.read().ok());
     remember(layout, &timings);
     let world = describe(&making, graph, timings, span)?;
@@ -90,6 +90,8 @@ async fn make_room(layout: &Layout, note: &Note) -> Result<()> {
 /// # Errors
 /// [`Code::LeftBehind`] naming what is left.
 pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
+    // Nothing may still be made while it is taken away.
+    plan::all_ended().await;
     let lost = orphans::kill_lost();
     if lost > 0 {
         note.tell(format!("ended {lost} processes of a run that was killed"));

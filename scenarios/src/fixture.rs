@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::pods::Pods;
 use crate::shows::Shown;
+use crate::trust::Granted;
 use crate::undo::{Undo, delete_pods, named, restart};
 use crate::{Mesh, Nth};
 
@@ -80,7 +81,7 @@ impl Fixture<'_> {
 
     /// Brings objects into the cluster. They are written down first, so that they go even when only some came.
     pub async fn bring_objects(&mut self, cluster: Nth, objects: Vec<Value>) -> Result<()> {
-        self.undo.push((cluster, Undo::Delete(objects.clone())));
+        self.will_undo(cluster, Undo::Delete(objects.clone()))?;
         apply(self.api(cluster)?, &objects, &Note::silent()).await
     }
 
@@ -94,7 +95,7 @@ impl Fixture<'_> {
         let client = self.api(cluster)?;
         let before = self.read(cluster, object).await?;
         let client = client.clone();
-        self.undo.push((cluster, Undo::Restore(Box::new(before))));
+        self.will_undo(cluster, Undo::Restore(Box::new(before)))?;
         merge_patch(&client, object, patch, &Note::silent()).await.map(drop)
     }
 
@@ -108,7 +109,7 @@ impl Fixture<'_> {
         }
         back["metadata"]["labels"] = json!(before.metadata.labels);
         back["metadata"]["annotations"] = json!(before.metadata.annotations);
-        self.undo.push((cluster, Undo::Apply(back)));
+        self.will_undo(cluster, Undo::Apply(back))?;
         delete(self.api(cluster)?, std::slice::from_ref(object), &Note::silent()).await
     }
 
@@ -132,8 +133,16 @@ impl Fixture<'_> {
 
     /// Gives the SPIRE server a bundle, in SPIFFE's JSON, for another trust domain.
     pub async fn peer_bundle(&mut self, cluster: Nth, trust_domain: &str, bundle: &str) -> Result<()> {
-        self.undo.push((cluster, Undo::Bundle(trust_domain.to_owned())));
+        self.will_undo(cluster, Undo::Bundle(trust_domain.to_owned()))?;
         spire::set_bundle_of_peer(self.api(cluster)?, trust_domain, bundle).await
+    }
+
+    /// Trust is about to be withdrawn: it is put back at the end, whatever happens before.
+    pub(crate) fn will_put_back(&mut self, granted: &Granted) -> Result<()> {
+        for (cluster, object) in granted.objects() {
+            self.will_undo(cluster, Undo::Apply(object.clone()))?;
+        }
+        Ok(())
     }
 
     /// An object as the API server has it.
@@ -155,8 +164,9 @@ impl Fixture<'_> {
         let again =
             |(p, undo): &(Nth, Undo)| *p == cluster && matches!(undo, Undo::Restart(_, n, _) if *n == name);
         if !self.undo.iter().any(again) {
-            self.undo
-                .insert(at.unwrap_or(self.undo.len()), (cluster, Undo::Restart(namespace, name, workload)));
+            let undo = Undo::Restart(namespace.to_owned(), name.to_owned(), workload);
+            self.write_down(cluster, &undo)?;
+            self.undo.insert(at.unwrap_or(self.undo.len()), (cluster, undo));
         }
         restart(self.api(cluster)?, namespace, name, workload).await
     }
@@ -206,7 +216,8 @@ impl Fixture<'_> {
         let said = spire::attempt(self.api(cluster)?, &words).await?;
         if let Ok(said) = &said {
             let id = said.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap_or_default();
-            self.undo.push((cluster, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned())));
+            // Only now it has an id.
+            self.will_undo(cluster, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned()))?;
         }
         Ok(said)
     }
@@ -223,7 +234,7 @@ impl Fixture<'_> {
         let token = said.lines().find_map(|line| line.strip_prefix("Token:")).unwrap_or_default().trim();
         let agent =
             format!("spiffe://{}/spire/agent/join_token/{token}", self.cluster(cluster)?.trust_domain);
-        self.undo.push((cluster, Undo::Agent(agent)));
+        self.will_undo(cluster, Undo::Agent(agent))?;
         Ok(token.to_owned())
     }
 
@@ -233,6 +244,18 @@ impl Fixture<'_> {
         while let Some((cluster, undo)) = self.undo.pop() {
             undone = undone.and(undo.run(self.api(cluster)?).await);
         }
-        undone
+        undone?;
+        self.mesh.journal().close()
+    }
+
+    /// What is about to be changed is undone at the end, by us or by whoever comes after us.
+    fn will_undo(&mut self, cluster: Nth, undo: Undo) -> Result<()> {
+        self.write_down(cluster, &undo)?;
+        self.undo.push((cluster, undo));
+        Ok(())
+    }
+
+    fn write_down(&self, cluster: Nth, undo: &Undo) -> Result<()> {
+        self.mesh.journal().will_undo(self.scenario, &self.cluster(cluster)?.name, undo)
     }
 }

@@ -6,6 +6,7 @@
 //! what settles by itself is waited for before.
 
 mod baseline;
+mod disturbance;
 mod fixture;
 mod judging;
 mod look;
@@ -30,6 +31,7 @@ use harness::world::World;
 use harness::{Error, Result};
 use proof::topology::Topology;
 
+pub use disturbance::{left_by, put_back};
 use fixture::Fixture;
 pub use judging::{Failure, Line, Outcome};
 use look::{CLUSTER1, CLUSTER2, Mesh, Nth};
@@ -38,7 +40,6 @@ pub use owed::Owed;
 use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
 use probe::read_out;
 pub use trial::Trial;
-use trust::Withdrawn;
 
 /// Where the world that is visited is written down, and where a topology is when none is up yet.
 pub const WORLD: &str = "VOUCHSAFE_WORLD";

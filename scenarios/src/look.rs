@@ -1,7 +1,7 @@
 //! Looking at a world: each look fills in one part of the evidence, for all clusters at once.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use futures::future::{join_all, try_join_all};
 use harness::kube::conditions::Standing;
@@ -17,6 +17,7 @@ use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, RemoteCluster, Worklo
 use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
 use proof::topology::{Cluster, ClusterName, Way};
 
+use crate::disturbance::Journal;
 use crate::pods::{GATEWAY, PROXIES, Pods};
 
 /// Envoy's admin port, on loopback inside the pod.
@@ -37,6 +38,7 @@ pub const CLUSTER2: Nth = Nth(1);
 /// A visit to a world that is up.
 pub struct Mesh {
     world: World,
+    file: PathBuf,
     clients: BTreeMap<ClusterName, Client>,
 }
 
@@ -49,12 +51,22 @@ impl Mesh {
         let path = std::env::var_os(crate::WORLD).map(PathBuf::from);
         let path =
             path.ok_or_else(|| Error::new(Code::Usage, "no world is named").next("cargo xtask verify"))?;
-        let world = World::at(&path)?;
+        Self::of(&path).await
+    }
+
+    /// Attaches to the world of that file.
+    pub(crate) async fn of(file: &Path) -> Result<Self> {
+        let world = World::at(file)?;
         let mut clients = BTreeMap::new();
         for (name, access) in &world.sites {
             clients.insert(name.clone(), connect(&access.kubeconfig).await?);
         }
-        Ok(Self { world, clients })
+        Ok(Self { world, file: file.to_owned(), clients })
+    }
+
+    /// Where what is changed in it is written down.
+    pub(crate) fn journal(&self) -> Journal {
+        Journal::of(&self.world, &self.file)
     }
 
     /// The world as it was made.

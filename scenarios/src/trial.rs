@@ -13,6 +13,7 @@ use proof::topology::Topology;
 
 use crate::Mesh;
 use crate::baseline::Baseline;
+use crate::disturbance::put_back_in;
 use crate::fixture::Fixture;
 use crate::judging::{Outcome, failed, observe_and_judge};
 use crate::owed::Owed;
@@ -169,6 +170,8 @@ impl Trial {
 async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
     let name = scenario.name;
     observe_and_judge(name, &owes, async |mesh, seen| {
+        // One before this may have been killed.
+        put_back_in(mesh).await?;
         let before = Baseline::of_all(mesh).await?;
         let mut fixture = Fixture::of(name, mesh, seen);
         // Ended from outside it could undo nothing.

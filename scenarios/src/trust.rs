@@ -9,59 +9,79 @@ use harness::wait::{self, Look};
 use harness::{Code, Error, Result, patience, spire};
 use kube::Client;
 use proof::envoy::Trust;
-use proof::topology::{Cluster, ClusterName};
+use proof::topology::Cluster;
 use serde_json::{Value, json};
 
-use crate::Mesh;
 use crate::look::{held, workload};
 use crate::pods::{CURL, HELLOWORLD, Pods};
+use crate::{Mesh, Nth};
 
 const API: &str = "spire.spiffe.io/v1alpha1";
 
-/// Trust that was taken away, in every cluster at once; put it back with [`Mesh::put_back`].
-#[must_use = "put it back"]
-pub struct Withdrawn {
-    /// Per cluster: the objects as they were.
-    before: Vec<(ClusterName, Vec<Value>)>,
+/// Trust between clusters, as the objects that grant it say before it is withdrawn.
+pub(crate) struct Granted(Vec<(Nth, Vec<Value>)>);
+
+impl Granted {
+    /// Each object, with its cluster.
+    pub(crate) fn objects(&self) -> impl Iterator<Item = (Nth, &Value)> {
+        self.0.iter().flat_map(|(cluster, objects)| objects.iter().map(|object| (*cluster, object)))
+    }
 }
 
 impl Mesh {
+    /// The relationship of every SPIRE server with every peer.
+    pub(crate) async fn relationships(&self) -> Result<Granted> {
+        let read = self.numbers().map(async |number| {
+            let here = self.cluster(number)?;
+            let client = self.api(&here.name)?;
+            let mut found = Vec::new();
+            for peer in self.clusters().iter().filter(|peer| peer.name != here.name) {
+                found.push(as_applied(client, "ClusterFederatedTrustDomain", &peer.name.0).await?);
+            }
+            Ok::<_, Error>((number, found))
+        });
+        Ok(Granted(try_join_all(read).await?))
+    }
+
+    /// The registration of every cluster's workloads.
+    pub(crate) async fn registrations(&self) -> Result<Granted> {
+        let read = self.numbers().map(async |number| {
+            let client = self.api(&self.cluster(number)?.name)?;
+            Ok::<_, Error>((number, vec![as_applied(client, "ClusterSPIFFEID", "istio-test").await?]))
+        });
+        Ok(Granted(try_join_all(read).await?))
+    }
+
     /// Takes every peer's bundle from every SPIRE server. Deleting the ClusterFederatedTrustDomain alone would
     /// leave the bundle, and so the trust, in place.
-    pub async fn take_bundles_away(&self) -> Result<Withdrawn> {
-        let taken = self.clusters().iter().map(async |here| {
+    pub(crate) async fn take_bundles_away(&self, relationships: &Granted) -> Result<()> {
+        let taken = relationships.0.iter().map(async |(number, objects)| {
+            let here = self.cluster(*number)?;
             let client = self.api(&here.name)?;
-            let mut before = Vec::new();
-            for peer in self.clusters().iter().filter(|peer| peer.name != here.name) {
-                before.push(as_applied(client, "ClusterFederatedTrustDomain", &peer.name.0).await?);
-            }
-            delete(client, &before, &Note::silent()).await?;
+            delete(client, objects, &Note::silent()).await?;
             for peer in self.clusters().iter().filter(|peer| peer.name != here.name) {
                 spire::delete_bundle_of_peer(client, &peer.trust_domain).await?;
             }
-            Ok::<_, Error>((here.name.clone(), before))
+            Ok::<_, Error>(())
         });
-        Ok(Withdrawn { before: try_join_all(taken).await? })
+        try_join_all(taken).await.map(drop)
     }
 
     /// Takes `federatesWith` from the workloads' registration.
-    pub async fn take_federates_with_away(&self) -> Result<Withdrawn> {
-        let taken = self.clusters().iter().map(async |here| {
-            let client = self.api(&here.name)?;
-            let before = as_applied(client, "ClusterSPIFFEID", "istio-test").await?;
-            let nobody = json!({ "spec": { "federatesWith": [] } });
-            merge_patch(client, &before, &nobody, &Note::silent()).await?;
-            Ok::<_, Error>((here.name.clone(), vec![before]))
+    pub(crate) async fn take_federates_with_away(&self, registrations: &Granted) -> Result<()> {
+        let nobody = json!({ "spec": { "federatesWith": [] } });
+        let taken = registrations.objects().map(async |(number, object)| {
+            let client = self.api(&self.cluster(number)?.name)?;
+            merge_patch(client, object, &nobody, &Note::silent()).await.map(drop)
         });
-        Ok(Withdrawn { before: try_join_all(taken).await? })
+        try_join_all(taken).await.map(drop)
     }
 
-    /// Puts back what was taken.
-    pub async fn put_back(&self, withdrawn: Withdrawn) -> Result<()> {
-        let back = withdrawn
-            .before
-            .iter()
-            .map(async |(name, objects)| apply(self.api(name)?, objects, &Note::silent()).await);
+    /// Grants trust as it was.
+    pub(crate) async fn put_back(&self, granted: &Granted) -> Result<()> {
+        let back = granted.0.iter().map(async |(number, objects)| {
+            apply(self.api(&self.cluster(*number)?.name)?, objects, &Note::silent()).await
+        });
         try_join_all(back).await.map(drop)
     }
 

@@ -11,15 +11,18 @@ use harness::{Code, Error, Result, patience, spire};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// The opposite of one thing that a scenario did.
+/// The opposite of one thing that a scenario did. It can be written down, and run twice.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Undo {
     Delete(Vec<Value>),
     Restore(Box<DynamicObject>),
     Apply(Value),
     /// A workload that reads what was changed only when it starts.
-    Restart(&'static str, &'static str, Workload),
+    Restart(String, String, Workload),
     Entry(String),
     /// An agent that a join token attests, with the entry that calls it by its other name.
     Agent(String),
@@ -33,13 +36,34 @@ impl Undo {
             Undo::Delete(objects) => delete(client, &objects, &Note::silent()).await,
             Undo::Restore(before) => restore(client, *before).await,
             Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
-            Undo::Restart(namespace, name, workload) => restart(client, namespace, name, workload).await,
+            Undo::Restart(namespace, name, workload) => restart(client, &namespace, &name, workload).await,
             Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
             Undo::Agent(id) => evict(client, &id).await,
             Undo::Bundle(domain) => {
                 let id = format!("spiffe://{domain}");
                 gone_from_spire(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await
             }
+        }
+    }
+}
+
+impl std::fmt::Display for Undo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let object = |object: &Value| {
+            let text = |pointer| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+            format!("{} {}", text("/kind"), text("/metadata/name"))
+        };
+        match self {
+            Undo::Delete(objects) => f.write_str(&objects.iter().map(object).collect::<Vec<_>>().join(", ")),
+            Undo::Restore(before) => {
+                let kind = before.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
+                write!(f, "{kind} {}", before.name_any())
+            }
+            Undo::Apply(one) => f.write_str(&object(one)),
+            Undo::Restart(namespace, name, _) => write!(f, "{namespace}/{name}, which had to start again"),
+            Undo::Entry(id) => write!(f, "the registration entry {id}"),
+            Undo::Agent(id) => write!(f, "the agent {id}"),
+            Undo::Bundle(domain) => write!(f, "the trust bundle of {domain}"),
         }
     }
 }

@@ -6,6 +6,7 @@ use harness::layout::Layout;
 use harness::progress::Note;
 use harness::{Code, Result, lifecycle, world};
 
+use crate::interrupt;
 use crate::show::Show;
 
 /// Flags of `down`.
@@ -19,6 +20,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let claimed = world::claim(&layout)?;
+    interrupt::in_order();
     let show = Show::start(args.json);
     let result = take_down(&layout, &show.note()).await;
     show.end().await;

@@ -76,7 +76,12 @@ pub async fn run(args: &Args) -> Result<()> {
         }
         let judged = interrupt::or_stop(one_world(args, order, due, &layout, &report, &note)).await;
         if let Err(e) = &judged {
-            report.failure(&layout, e, &note).await;
+            // A signal meanwhile ends the collecting, and the take-down comes next.
+            let collecting = async {
+                report.failure(&layout, e, &note).await;
+                Ok(())
+            };
+            let _ = interrupt::or_stop(collecting).await;
         }
         kept = args.keep.keeps(&judged);
         let left = down::unless(kept, &judged, &layout, &note).await;

@@ -111,7 +111,10 @@ fn main() -> ExitCode {
             return ExitCode::from(1);
         }
     };
-    let outcome = runtime.block_on(run(cli.command));
+    let outcome = match interrupt::listen() {
+        Ok(()) => runtime.block_on(run(cli.command)),
+        Err(e) => Err(e),
+    };
     // Steps that were stopped may still wait in a blocking call for a process that is already being killed.
     runtime.shutdown_background();
     ended(outcome)

@@ -2,7 +2,7 @@
 
 use harness::Result;
 use harness::layout::Layout;
-use harness::world::World;
+use harness::world::{self, World};
 
 use crate::show;
 
@@ -15,7 +15,8 @@ pub struct Args {
 }
 
 pub fn run(args: &Args) -> Result<()> {
-    let world = World::read(&Layout::find()?)?;
+    let layout = Layout::find()?;
+    let world = World::read(&layout)?;
     if args.json {
         return show::json(&world);
     }
@@ -26,6 +27,9 @@ pub fn run(args: &Args) -> Result<()> {
             place.address,
             place.kubeconfig.display()
         );
+    }
+    if let Some(scenario) = scenarios::left_by(&world::file(&layout))? {
+        println!("the scenario {scenario} was killed in the midst of a change; verify puts it back first");
     }
     println!("next: cargo xtask verify, or cargo xtask down");
     Ok(())

@@ -53,6 +53,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let show = Show::start(args.json);
     let note = show.note();
     let work = async {
+        whole(&layout, &note).await?;
         let runner = Runner::prepare(&layout, &note).await?;
         let filter = args.filter.as_deref();
         let due = match filter {
@@ -66,19 +67,33 @@ pub async fn run(args: &Args) -> Result<()> {
         judge(&runner, &world, &due, &run, &note).await
     };
     let judged = interrupt::or_stop(work).await.map_err(|e| match e.code() {
-        Code::Interrupted => e.next(
-            "a scenario may have been in the midst of a change: cargo xtask down, before you trust this world again",
-        ),
+        Code::Interrupted => e.next("cargo xtask verify, which first puts back what a scenario had changed"),
         _ => e,
     });
     if let Err(e) = &judged {
-        report.failure(&layout, e, &note).await;
+        let collecting = async {
+            report.failure(&layout, e, &note).await;
+            Ok(())
+        };
+        let _ = interrupt::or_stop(collecting).await;
     }
     drop(note);
     show.end().await;
     drop(claimed);
     report.close(&judged, true, args.json)?;
     judged
+}
+
+/// Puts back what a killed scenario had changed.
+async fn whole(layout: &Layout, note: &Note) -> Result<()> {
+    let world = world::file(layout);
+    if let Some(scenario) = scenarios::left_by(&world)? {
+        note.tell(format!(
+            "the scenario {scenario} was killed in the midst of a change: it is put back first"
+        ));
+        scenarios::put_back(&world).await?;
+    }
+    Ok(())
 }
 
 /// Those set-ups and their scenarios, if this is their world and it has what they need.

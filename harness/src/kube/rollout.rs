@@ -17,13 +17,15 @@ use super::fault::watch_words;
 use super::pod::{self, Trouble};
 use super::watch::{self, Seen, Watched};
 use super::why;
+use serde::{Deserialize, Serialize};
+
 use crate::patience::Limit;
 use crate::progress::Note;
 use crate::wait::{Deadline, glance};
 use crate::{Error, Result, patience};
 
 /// What makes pods.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Workload {
     /// `apps/v1` Deployment.
     Deployment,

@@ -4,7 +4,7 @@ mod graph;
 mod run;
 
 pub use graph::{Graph, Node};
-pub use run::Timing;
+pub use run::{Timing, all_ended};
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,6 +1,7 @@
 //! Runs a plan as wide as its graph allows; the first failure stops the rest.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
@@ -35,7 +36,7 @@ impl<C: Clone + Send + 'static> Plan<C> {
         self.graph()?;
         let zero = Instant::now();
         let (mut waiting, mut done, mut timings) = (self.steps, BTreeSet::new(), Vec::new());
-        let mut running = JoinSet::new();
+        let mut running = Running::default();
         loop {
             let (ready, blocked): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|s| s.node.needs.iter().all(|n| done.contains(n)));
@@ -45,13 +46,35 @@ impl<C: Clone + Send + 'static> Plan<C> {
                 note.started(&step.node.lane, &step.node.what, last.get(&step.node.id).copied());
                 // What it asks of anybody is written down under its name.
                 let span = tracing::debug_span!("step", message = %step.node.id);
-                running.spawn(timed(step, cx.clone(), note, zero).instrument(span));
+                running.0.spawn(timed(step, cx.clone(), note, zero).instrument(span));
             }
-            let Some(joined) = running.join_next().await else { return Ok(timings) };
+            let Some(joined) = running.0.join_next().await else { return Ok(timings) };
             let timing = joined.unwrap_or_else(|e| Err(Error::internal(format!("a step panicked: {e}"))))?;
             done.insert(timing.id.clone());
             timings.push(timing);
         }
+    }
+}
+
+/// Steps at work. However their plan ends, they are told to stop; that they have stopped is [`all_ended`].
+#[derive(Default)]
+struct Running(JoinSet<Result<Timing>>);
+
+/// Steps that were told to stop, and of which some may still be at their last await.
+static STOPPED: Mutex<Vec<JoinSet<Result<Timing>>>> = Mutex::new(Vec::new());
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.abort_all();
+        STOPPED.lock().unwrap_or_else(PoisonError::into_inner).push(std::mem::take(&mut self.0));
+    }
+}
+
+/// Waits until no step of a plan that has ended is at work any more.
+pub async fn all_ended() {
+    let stopped = std::mem::take(&mut *STOPPED.lock().unwrap_or_else(PoisonError::into_inner));
+    for mut steps in stopped {
+        steps.shutdown().await;
     }
 }
 
@@ -132,6 +155,25 @@ mod tests {
         assert_eq!(e.code(), Code::SetupFailed);
         assert_eq!(e.to_string(), "step bad failed: it broke\n  next: look");
         assert!(seen.is_empty());
+    }
+
+    #[tokio::test]
+    async fn when_a_stopped_plan_has_ended_no_step_does_anything_more() {
+        let log = Log::default();
+        let mut plan = Plan::default();
+        plan.add(Step::new("works", "", "works", |log: Log, _| async move {
+            log.lock().unwrap().push("begun".to_owned());
+            std::future::pending().await
+        }));
+        let (note, last) = (Note::silent(), BTreeMap::new());
+        let run = plan.run(log.clone(), &note, &last);
+        tokio::select! {
+            _ = run => panic!("it never ends"),
+            () = wait::pause_for(Duration::from_millis(50)) => {}
+        }
+        assert_eq!(*log.lock().unwrap(), ["begun"]);
+        all_ended().await;
+        assert_eq!(Arc::strong_count(&log), 1, "a step still has what it works on");
     }
 
     #[tokio::test(start_paused = true)]

@@ -8,8 +8,9 @@ use proof::evidence::{Control, Evidence};
 use proof::topology::Topology;
 
 use crate::fixture::Fixture;
+use crate::scenarios;
 use crate::trial::Trial;
-use crate::{Withdrawn, scenarios};
+use crate::trust::Granted;
 
 scenarios! {
     "bundle-taken-away", owes bundle => without_the_peers_bundle_the_same_call_is_refused {},
@@ -31,17 +32,21 @@ fn federates_with(topology: &Topology) -> Vec<Claim> {
 }
 
 async fn without_the_peers_bundle_the_same_call_is_refused(fixture: &mut Fixture<'_>) -> Result<()> {
-    let withdrawn = fixture.mesh.take_bundles_away().await?;
-    refused_meanwhile(fixture, withdrawn, Control::PeerBundleTakenAway).await
+    let granted = fixture.mesh.relationships().await?;
+    fixture.will_put_back(&granted)?;
+    fixture.mesh.take_bundles_away(&granted).await?;
+    refused_meanwhile(fixture, &granted, Control::PeerBundleTakenAway).await
 }
 
 async fn without_federates_with_the_same_call_is_refused(fixture: &mut Fixture<'_>) -> Result<()> {
-    let withdrawn = fixture.mesh.take_federates_with_away().await?;
-    refused_meanwhile(fixture, withdrawn, Control::FederatesWithAbsent).await
+    let granted = fixture.mesh.registrations().await?;
+    fixture.will_put_back(&granted)?;
+    fixture.mesh.take_federates_with_away(&granted).await?;
+    refused_meanwhile(fixture, &granted, Control::FederatesWithAbsent).await
 }
 
 /// The call is refused while trust is withdrawn, and answered, by the right ones, after it was put back.
-async fn refused_meanwhile(fixture: &mut Fixture<'_>, withdrawn: Withdrawn, control: Control) -> Result<()> {
+async fn refused_meanwhile(fixture: &mut Fixture<'_>, granted: &Granted, control: Control) -> Result<()> {
     let Fixture { mesh, seen, .. } = fixture;
     let observed = async {
         mesh.sidecars_believe_in(1).await?;
@@ -53,7 +58,7 @@ async fn refused_meanwhile(fixture: &mut Fixture<'_>, withdrawn: Withdrawn, cont
     }
     .await;
     // Put back whatever was seen: the scenarios after this one need the world as it was.
-    mesh.put_back(withdrawn).await?;
+    mesh.put_back(granted).await?;
     mesh.sidecars_believe_in(mesh.clusters().len()).await?;
     observed?;
     mesh.gateways(seen)?;
