@@ -10,6 +10,7 @@ use std::fs::File;
 use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tracing::{Event, Level, Subscriber};
@@ -67,8 +68,9 @@ impl Filter {
         let shown = Targets::new()
             .with_targets(OURS.map(|ours| (ours, level)))
             .with_target(PROGRESS, LevelFilter::OFF);
-        let kept =
-            Targets::new().with_default(Level::WARN).with_targets(OURS.map(|ours| (ours, Level::DEBUG)));
+        // kube's client tells as an error what a wait expects, a server that is not up yet; `kube::asked` has it all.
+        let kept = Targets::new().with_default(Level::WARN).with_target("kube_client", LevelFilter::OFF);
+        let kept = kept.with_targets(OURS.map(|ours| (ours, Level::DEBUG)));
         let shows = verbosity > 0 || own.is_some();
         Ok(Self { shown: shows.then(|| with_own(shown)), kept: Some(with_own(kept)) })
     }
@@ -100,6 +102,11 @@ fn parsed(text: &str) -> Result<Directives> {
         }
     }
     Ok((default, targets))
+}
+
+/// A time, as lines have it.
+pub(crate) fn ms(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// Where lines go.

@@ -9,6 +9,8 @@ use std::time::Duration;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
+use crate::log;
+
 /// Something happened to a step of the set-up, or to the build of an artifact.
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
@@ -108,7 +110,8 @@ impl Note {
 
     /// The work is done.
     pub fn finished(&self, took: Duration) {
-        tracing::info!(step = &*self.id, seconds = took.as_secs_f64(), "ends");
+        let ms = log::ms(took);
+        tracing::info!(step = &*self.id, ms, "ends");
         self.send(Event::Finished { id: self.id.to_string(), seconds: took.as_secs_f64() });
     }
 

@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::patience::{self, Limit};
 use crate::progress::Note;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, log};
 
 /// The answer to one look.
 #[derive(Debug)]
@@ -47,7 +47,8 @@ where
         let began = Instant::now();
         match deadline.bounds(glance(patience::ATTEMPT.stretched(), look())).await.flatten() {
             Some(Look::Ready(value)) => {
-                tracing::debug!(what, seconds = deadline.taken().as_secs_f64(), "waited for");
+                let ms = log::ms(deadline.taken());
+                tracing::debug!(ms, "waited for {what}");
                 return Ok(value);
             }
             Some(Look::Never(error)) => return Err(error),

@@ -18,7 +18,7 @@ use std::time::Instant;
 use crate::error::Context as _;
 use crate::patience::Limit;
 use crate::wait::{Deadline, glance};
-use crate::{Code, Error, Result, patience};
+use crate::{Code, Error, Result, log, patience};
 
 /// A command that has not been started.
 #[derive(Clone, Debug)]
@@ -124,7 +124,7 @@ impl Cmd {
 
     /// Runs it and hands back whatever it said and returned.
     pub async fn output(self) -> Result<Output> {
-        let (shown, log) = (self.to_string(), self.log.clone());
+        let (shown, written) = (self.to_string(), self.log.clone());
         let (deadline, began) = (Deadline::after(self.limit), Instant::now());
         let child = self.start()?;
         let (handle, pid) = (child.0.clone(), child.pid());
@@ -139,21 +139,17 @@ impl Cmd {
             let out = joined.or_fail(Code::Internal, || format!("waiting for `{shown}`"))?;
             child.forget();
             let out = out.or_fail(Code::CommandFailed, || format!("cannot wait for `{shown}`"))?;
-            tracing::info!(
-                pid,
-                status = out.status,
-                seconds = began.elapsed().as_secs_f64(),
-                "ended `{shown}`"
-            );
+            let ms = log::ms(began.elapsed());
+            tracing::info!(pid, status = out.status, ms, "ended `{}`", begin_of(&shown));
             return Ok(out);
         }
         // Killed with its group, it hands over what it had said; unless somebody left the group and holds the pipe.
         drop(child);
-        let killed = match &log {
+        let killed = match &written {
             Some(_) => None,
             None => glance(patience::PAUSE * 10, waiting).await.and_then(|joined| joined.ok()?.ok()),
         };
-        let words = match (&log, &killed) {
+        let words = match (&written, &killed) {
             (Some(path), _) => logged(path),
             (None, Some(out)) => tail(&[out.stdout.as_str(), &out.stderr].concat()),
             (None, None) => String::new(),
@@ -193,7 +189,7 @@ impl Cmd {
         match expr.start() {
             Ok(handle) => {
                 let child = Child(Arc::new(handle), true);
-                tracing::debug!(pid = child.pid(), "started `{shown}`");
+                tracing::debug!(pid = child.pid(), "started `{}`", begin_of(&shown));
                 Ok(child)
             }
             Err(e) => {
@@ -285,6 +281,11 @@ fn open_log(path: &Path) -> Result<File> {
             .or_fail(Code::CacheUnusable, || format!("cannot create {}", dir.display()))?;
     }
     File::create(path).or_fail(Code::CacheUnusable, || format!("cannot write the log {}", path.display()))
+}
+
+/// As much of a command as tells it from others that run beside it.
+fn begin_of(shown: &str) -> String {
+    shown.chars().take(60).collect()
 }
 
 fn exit_of(status: std::process::ExitStatus) -> i32 {

@@ -9,7 +9,7 @@ use kube::client::Body;
 use percent_encoding::percent_decode_str;
 use tower::{BoxError, Layer, Service};
 
-use crate::{patience, wait};
+use crate::{log, patience, wait};
 
 /// Watches the requests of one client.
 #[derive(Clone)]
@@ -58,7 +58,7 @@ where
                 Some(answer) => answer.map_err(Into::into),
                 None => Err(format!("no answer to {method} {path} in {} s", limit.as_secs()).into()),
             };
-            let ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+            let ms = log::ms(began.elapsed());
             match &answer {
                 Ok(answer) => {
                     let status = answer.status().as_u16();

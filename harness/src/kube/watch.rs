@@ -85,7 +85,7 @@ async fn follow<S, T>(
             Some(Some(Err(fault))) => seen.learn(watch_words(&fault)),
             Some(Some(Ok(state))) => match judge(state) {
                 Ok(found) => {
-                    tracing::debug!(what, "waited for");
+                    tracing::debug!("waited for {what}");
                     return Ok(found);
                 }
                 Err(why) => seen.learn(why),
