@@ -5,9 +5,11 @@
 //! where it stopped.
 
 mod build;
+mod compilers;
 pub mod debian;
 pub mod go;
 pub mod images;
+mod modes;
 pub mod node;
 mod node_system;
 pub mod oci;
