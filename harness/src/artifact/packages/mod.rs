@@ -82,6 +82,18 @@ impl Packages {
         Ok(planned.collect())
     }
 
+    /// Which artifacts of Debian's packages are not made yet.
+    ///
+    /// # Errors
+    /// As [`Packages::plan`].
+    pub fn lacks_of_debian(&self) -> Result<Vec<&'static str>> {
+        let keys = self.keys()?;
+        let debian =
+            ARTIFACTS.iter().filter(|one| matches!(one.recipe, Recipe::Debian(_) | Recipe::Layer(_)));
+        let lacks = |name| keys.get(name).is_some_and(|inputs| self.cache.find(name, inputs).is_none());
+        Ok(debian.map(|one| one.name).filter(|name| lacks(name)).collect())
+    }
+
     /// Whether [`Packages::obtain`] would find everything made.
     ///
     /// # Errors

@@ -7,7 +7,7 @@ use crate::cmd::Cmd;
 use crate::doctor::measured::Program;
 
 /// Programs that a run starts, or that a user may wonder about.
-const NAMES: [&str; 6] = ["cc", "go", "ip", "kind", "nsenter", "unshare"];
+const NAMES: [&str; 7] = ["cc", "docker", "go", "ip", "kind", "nsenter", "unshare"];
 
 pub async fn look() -> BTreeMap<&'static str, Program> {
     let mut programs: BTreeMap<_, _> = NAMES
@@ -18,6 +18,11 @@ pub async fn look() -> BTreeMap<&'static str, Program> {
         // GOTOOLCHAIN=local: the Go that is here, not one that it would download.
         let said = Cmd::new(&go.path).arg("version").env("GOTOOLCHAIN", "local").run().await;
         go.version = said.ok().and_then(|out| out.stdout.lines().next().map(str::to_owned));
+    }
+    if let Some(docker) = programs.get_mut("docker") {
+        // Podman has a program of this name, which says its own.
+        let said = Cmd::new(&docker.path).arg("--version").run().await;
+        docker.version = said.ok().and_then(|out| out.stdout.lines().next().map(str::to_owned));
     }
     programs
 }
