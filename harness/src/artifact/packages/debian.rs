@@ -108,14 +108,16 @@ pub fn names(recipes: &Path, set: &str) -> Result<Vec<String>> {
 pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
 /// What apt is configured for on this machine: a line for each place, with its release as it was written, its release's
-/// own name, and the component.
+/// own name, and the component. Twice: only a place whose lists were fetched once says its release's own name, and only
+/// without that name is a place told whose lists never were.
 ///
 /// # Errors
 /// What apt says.
 pub async fn targets() -> Result<String> {
     let format = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)";
     let list = Cmd::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]);
-    Ok(list.run().await?.stdout)
+    let (named, written) = futures::try_join!(list.clone().run(), list.arg("--no-release-info").run())?;
+    Ok(named.stdout + &written.stdout)
 }
 
 /// The lines of a sources.list for one release; empty where the machine has none.
@@ -188,7 +190,7 @@ mod tests {
     fn only_the_release_that_is_pinned_is_taken_from_the_machines_sources() {
         let targets = "http://mirror.test/debian/|bookworm||main\nhttp://mirror.test/debian/|bookworm|bookworm|main\n\
             http://mirror.test/security/|oldstable-security|bookworm-security|main\n\
-            http://vendor.test/apt|cloud-bookworm||main\nhttp://mirror.test/debian/|bookworm||contrib\n";
+            http://vendor.test/apt|cloud-bookworm||main\nhttp://mirror.test/debian/|bookworm|$(CODENAME)|contrib\n";
         let lines = sources(targets, "bookworm");
         let lines: Vec<_> =
             lines.lines().map(|l| l.rsplit("] ").next().unwrap().trim_start_matches("deb ")).collect();

@@ -1,6 +1,6 @@
 //! The cache folder: whether it can be written, holds programs that run, and has room.
 
-use super::{Check, Finding, GIB, Used, Wanted, engine_data, gib, used};
+use super::{Check, Finding, GIB, Used, Wanted, engine_data, gib, sudo, used};
 use crate::artifact::source::Choice;
 use crate::doctor::measured::Measured;
 
@@ -34,7 +34,7 @@ fn programs_run(m: &Measured) -> Option<Finding> {
     let why = m.cache.not_executable.as_ref()?;
     let on = m.cache.file_system.as_ref();
     let place = on.map_or_else(|| m.cache.path.display().to_string(), ToString::to_string);
-    let remount = on.map(|on| format!("sudo mount -o remount,exec {}, or ", on.mounted_at.display()));
+    let remount = on.map(|on| format!("{}mount -o remount,exec {}, or ", sudo(m), on.mounted_at.display()));
     Some(Check::new("cache-programs", format!("{place}: {why}"), "programs can be run there").fail(
         format!("no program that lies in the cache can be run: it is on {place}"),
         format!("{}export VOUCHSAFE_CACHE=<a folder elsewhere>", remount.unwrap_or_default()),
@@ -84,7 +84,7 @@ mod tests {
         let finding = found(&m, &wanted(), "cache-programs");
         assert_eq!(finding.level, Fail);
         assert!(finding.finding.ends_with("it is on tmpfs at /mnt/c"), "{finding}");
-        assert!(finding.cure.is_some_and(|cure| cure.starts_with("sudo mount -o remount,exec /mnt/c, or")));
+        assert!(finding.cure.is_some_and(|cure| cure.starts_with("mount -o remount,exec /mnt/c, or")));
     }
 
     #[test]

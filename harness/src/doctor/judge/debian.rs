@@ -1,6 +1,6 @@
 //! The one release of Debian that packages come from, on whatever Debian-like system this is.
 
-use super::{Check, Finding};
+use super::{Check, Finding, sudo};
 use crate::artifact::packages::debian::KEYRING;
 use crate::doctor::measured::{Debian, Measured};
 
@@ -11,16 +11,18 @@ const ORIGIN: &str = "http://deb.debian.org/debian";
 pub fn release(m: &Measured) -> Option<Finding> {
     let Debian { release, configured, mirror, system, keyring, .. } = m.debian.as_ref()?;
     let system = system.as_deref().unwrap_or("this system");
-    let keys = if *keyring { "" } else { "sudo apt-get install -y debian-archive-keyring && " };
+    let sudo = sudo(m);
+    let keys =
+        if *keyring { String::new() } else { format!("{sudo}apt-get install -y debian-archive-keyring && ") };
     let needed = format!("a source for {release}, and Debian's keys");
     let check = |seen: &str| Check::new("apt-release", format!("{system}: {seen}"), needed);
     if !configured {
         let uri = mirror.as_deref().unwrap_or(ORIGIN);
         // With a priority below zero the system itself never takes a package from there.
         let cure = format!(
-            "{keys}echo 'deb [signed-by={KEYRING}] {uri} {release} main' | sudo tee /etc/apt/sources.list.d/{release}.list && \
-             printf 'Package: *\\nPin: release n={release}\\nPin-Priority: -1\\n' | sudo tee /etc/apt/preferences.d/{release} && \
-             sudo apt-get update"
+            "{keys}echo 'deb [signed-by={KEYRING}] {uri} {release} main' | {sudo}tee /etc/apt/sources.list.d/{release}.list && \
+             printf 'Package: *\\nPin: release n={release}\\nPin-Priority: -1\\n' | {sudo}tee /etc/apt/preferences.d/{release} && \
+             {sudo}apt-get update"
         );
         return Some(
             check("no source").fail(format!("apt here has no {release}, whose packages are unpacked"), cure),
@@ -28,7 +30,7 @@ pub fn release(m: &Measured) -> Option<Finding> {
     }
     // A Debian has them by itself, in one place or another.
     if !keyring && mirror.is_none() {
-        let cure = "sudo apt-get install -y debian-archive-keyring";
+        let cure = format!("{sudo}apt-get install -y debian-archive-keyring");
         return Some(
             check("no keys").fail(format!("apt here has {release} and not the keys that sign it"), cure),
         );
@@ -45,6 +47,7 @@ mod tests {
 
     fn on(change: impl FnOnce(&mut Debian)) -> Finding {
         let mut m = machine();
+        m.rights.root = false;
         change(m.debian.as_mut().unwrap());
         release(&m).unwrap()
     }
@@ -62,6 +65,7 @@ mod tests {
             )),
             "{cure}"
         );
+        assert_eq!(cure.matches("sudo ").count(), 3, "{cure}");
         assert!(cure.contains("Pin: release n=bookworm\\nPin-Priority: -1"), "{cure}");
     }
 

@@ -73,6 +73,11 @@ impl Check {
     }
 }
 
+/// What a line to paste begins with: root needs it not, and in a container often has it not.
+fn sudo(m: &Measured) -> &'static str {
+    if m.rights.root { "" } else { "sudo " }
+}
+
 const GIB: u64 = 1 << 30;
 
 /// What an engine's folder grows to: a node image, and for each cluster its images and what it writes (1.7 and

@@ -128,10 +128,8 @@ fn network(m: &Measured) -> Option<Finding> {
     Some(match m.machine.no_network.as_ref()? {
         None => Check::new("kernel-network", "all there", needed)
             .ok("the kernel has what nodes are connected with"),
-        Some(why) => Check::new("kernel-network", why, needed).fail(
-            "a private engine's network cannot be made with this kernel",
-            "sudo modprobe -a veth bridge",
-        ),
+        Some(why) => Check::new("kernel-network", why, needed)
+            .fail("a private engine's network cannot be made with this kernel", "modprobe -a veth bridge"),
     })
 }
 
