@@ -110,7 +110,7 @@ fn sight(m: &Measured, facts: &Facts) -> Option<Finding> {
             format!("the engine does not see this machine's {path}: it is another machine's, or outside this container"),
             format!(
                 "export VOUCHSAFE_CACHE=<a folder that the engine has at the same path>; \
-                 in a container: docker run -v {path}:{path} …"
+                 in a container: docker run -v {path}:{path} …; as root: --engine private"
             ),
         ),
     })
