@@ -18,8 +18,12 @@ pub struct Measured {
     pub rights: Rights,
     /// The cache folder.
     pub cache: Cache,
+    /// What the packages source unpacks and the cache does not hold yet, by the artifacts' names.
+    pub missing: Vec<&'static str>,
     /// Where Debian packages come from; `None` where there is no apt, and where none is wanted any more.
     pub debian: Option<Debian>,
+    /// Why pip cannot be asked: `Some(None)` when it can, `None` where nothing is wanted of it any more.
+    pub no_pip: Option<Option<String>>,
     /// Programs on `PATH` that matter, by name.
     pub programs: BTreeMap<&'static str, Program>,
     /// The Go that the recipes of the packages source ask for, as `1.26.6`.
@@ -121,8 +125,6 @@ pub struct Debian {
     pub system: Option<String>,
     /// Whether Debian's keys are there.
     pub keyring: bool,
-    /// What is made of its packages and not in the cache yet.
-    pub missing: Vec<&'static str>,
 }
 
 /// A program.

