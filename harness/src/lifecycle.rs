@@ -7,7 +7,7 @@ use crate::artifact::cache::remove;
 use crate::clock::{Clock, Span};
 use crate::cmd::orphans;
 use crate::component::{self, Making, Order};
-use crate::doctor::{self, Wanted};
+use crate::doctor::{self, Finding, Level, Wanted};
 use crate::engine::images::Forgotten;
 use crate::engine::{self, Engine};
 use crate::error::Context as _;
@@ -24,7 +24,9 @@ use crate::{Code, Error, Result};
 /// # Errors
 /// [`Code::Busy`] when a world was kept; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
-    check([&order], layout, note).await?;
+    for warning in check([&order], layout, note).await?.iter().filter(|f| f.level == Level::Warn) {
+        note.tell(warning.line());
+    }
     orphans::kill_lost();
     let steps = component::plan(&order.setup);
     let graph = steps.graph()?;
@@ -39,7 +41,7 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
 }
 
 /// Takes away what a killed run left, and asks whether this machine is fit for each of these worlds: of several, before
-/// the first is made.
+/// the first is made. Returns what was found, of which a run's user wants to know the warnings.
 ///
 /// # Errors
 /// [`Code::Busy`] when a world was kept; what [`doctor::verdict`] says of the first world that cannot be made here.
@@ -47,15 +49,18 @@ pub async fn check<'a>(
     orders: impl IntoIterator<Item = &'a Order>,
     layout: &Layout,
     note: &Note,
-) -> Result<()> {
+) -> Result<Vec<Finding>> {
     // Before all else: after any other failure the caller takes down what is there.
     make_room(layout, note).await?;
     layout.probe()?;
+    let mut all = Vec::new();
     for Order { engine, source, setup, .. } in orders {
         let wanted = Wanted { engine: *engine, source: source.clone(), topology: setup.topology.clone() };
-        doctor::verdict(&doctor::examine(&wanted, layout).await)?;
+        let findings = doctor::examine(&wanted, layout).await;
+        doctor::verdict(&findings)?;
+        all.extend(findings);
     }
-    Ok(())
+    Ok(all)
 }
 
 /// Makes sure that no run made anything that was not taken away.

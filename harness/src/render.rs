@@ -123,3 +123,7 @@ mod tests {
         assert!(e.to_string().starts_with("topology.yaml:2:1 is malformed: unknown field `unknown`"), "{e}");
     }
 }
+
+#[cfg(test)]
+#[path = "render_names_tests.rs"]
+mod names;

@@ -81,6 +81,18 @@ pub fn surroundings(cmd: Cmd, engine: &Engine, network: &str) -> Cmd {
     for name in ["HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"] {
         cmd = cmd.env_remove(name).env_remove(name.to_lowercase());
     }
+    // With the user's own, the docker program that kind calls would speak TLS to our socket, or look for an image of
+    // another platform.
+    for name in [
+        "DOCKER_API_VERSION",
+        "DOCKER_CONTENT_TRUST",
+        "DOCKER_CONTEXT",
+        "DOCKER_DEFAULT_PLATFORM",
+        "DOCKER_TLS",
+        "DOCKER_TLS_VERIFY",
+    ] {
+        cmd = cmd.env_remove(name);
+    }
     engine.env().into_iter().fold(cmd, |cmd, (key, value)| cmd.env(key, value))
 }
 

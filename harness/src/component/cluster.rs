@@ -25,8 +25,7 @@ use crate::progress::Note;
 use crate::setup::Setup;
 use crate::{Code, Result, kube, patience, render, world};
 
-/// The name of our network in the engine.
-pub(super) const NETWORK: &str = "vouchsafe";
+pub(super) use crate::cluster::network::NAME as NETWORK;
 
 /// What stands before the first node.
 pub(super) fn ground(plan: &mut Plan<Cx>) {
@@ -112,7 +111,10 @@ async fn network(cx: Cx, _note: Note) -> Result<()> {
     for site in cx.sites() {
         kind::refuse_foreign(cx.engine()?, [&site.cluster.name]).await?;
     }
-    cx.set_network(cx.engine()?.create_network(NETWORK, cx.world().as_str()).await?)
+    let network = cx.engine()?.create_network(NETWORK, cx.world().as_str()).await?;
+    // `doctor` could only foresee it.
+    cluster::network::apart(network.subnet, &cx.order.setup.topology)?;
+    cx.set_network(network)
 }
 
 async fn nodes(cx: Cx, note: Note) -> Result<()> {

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use ipnet::Ipv4Net;
 
 use crate::engine::kernel::Setting;
+pub use crate::engine::system::Asked;
 use crate::ledger::Thing;
 
 /// All of it.
@@ -17,6 +18,12 @@ pub struct Measured {
     pub rights: Rights,
     /// The cache folder.
     pub cache: Cache,
+    /// What the packages source unpacks and the cache does not hold yet, by the artifacts' names.
+    pub missing: Vec<&'static str>,
+    /// Where Debian packages come from; `None` where there is no apt, and where none is wanted any more.
+    pub debian: Option<Debian>,
+    /// Why pip cannot be asked: `Some(None)` when it can, `None` where nothing is wanted of it any more.
+    pub no_pip: Option<Option<String>>,
     /// Programs on `PATH` that matter, by name.
     pub programs: BTreeMap<&'static str, Program>,
     /// The Go that the recipes of the packages source ask for, as `1.26.6`.
@@ -44,6 +51,10 @@ pub struct Machine {
     pub memory: Option<u64>,
     /// 1 or 2.
     pub cgroup: Option<u8>,
+    /// Controllers of control groups, by name.
+    pub controllers: Option<Vec<String>>,
+    /// Why a network namespace with a pair of interfaces and a bridge cannot be made: `Some(None)` when it can.
+    pub no_network: Option<Option<String>>,
     /// Kernel settings that are lower than two clusters need.
     pub too_low: Vec<Setting>,
     /// Whether the kernel has overlayfs.
@@ -72,10 +83,48 @@ pub struct Cache {
     pub path: PathBuf,
     /// The reason why it cannot be written, if so.
     pub unwritable: Option<String>,
+    /// The reason why a program that lies there cannot be run, if so.
+    pub not_executable: Option<String>,
+    /// The reason why no overlay can be mounted where a private engine keeps its data: `Some(None)` when it can.
+    pub no_overlay: Option<Option<String>>,
+    /// What it lies on.
+    pub file_system: Option<FileSystem>,
+    /// What the private engine's data lie on.
+    pub engine_file_system: Option<FileSystem>,
     /// Bytes free where it lies.
     pub free: Option<u64>,
     /// How many artifacts it holds.
     pub artifacts: usize,
+}
+
+/// A file system that is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FileSystem {
+    /// As the kernel names it: `ext4`, `tmpfs`, `overlay`.
+    pub kind: String,
+    /// Where.
+    pub mounted_at: PathBuf,
+}
+
+impl std::fmt::Display for FileSystem {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} at {}", self.kind, self.mounted_at.display())
+    }
+}
+
+/// What apt is configured for.
+#[derive(Clone, Debug)]
+pub struct Debian {
+    /// The release that the lock pins.
+    pub release: String,
+    /// Whether apt has a source for it.
+    pub configured: bool,
+    /// Where this machine's own packages come from, if it is a Debian.
+    pub mirror: Option<String>,
+    /// What this system calls itself: `Ubuntu 24.04.1 LTS`.
+    pub system: Option<String>,
+    /// Whether Debian's keys are there.
+    pub keyring: bool,
 }
 
 /// A program.
@@ -92,8 +141,13 @@ pub struct Program {
 pub enum DockerEngine {
     /// It answers.
     Answers(Box<Facts>),
-    /// It does not, for this reason.
-    Silent(String),
+    /// It does not.
+    Silent {
+        /// Which one was asked; `None` when that could not be found out.
+        asked: Option<Asked>,
+        /// The reason.
+        why: String,
+    },
 }
 
 /// A container, running or not.
@@ -122,6 +176,14 @@ pub struct Facts {
     pub root: String,
     /// Whether images lie in containerd's store (`io.containerd.snapshotter.v1`).
     pub containerd_store: bool,
+    /// How images are kept: `overlay2`, `vfs`.
+    pub driver: String,
+    /// Whether it is Podman, which answers as Docker does.
+    pub podman: bool,
+    /// Why it does not see a file of the cache folder: `Some(None)` when it does.
+    pub blind: Option<Option<String>>,
+    /// Where it takes the subnets of new networks from, with their prefix length, if that is configured.
+    pub pools: Vec<(Ipv4Net, u8)>,
     /// Whether it runs without root.
     pub rootless: bool,
     /// Seconds that its clock is ahead of ours.

@@ -86,6 +86,15 @@ fn code_of(finding: &Finding) -> Code {
     }
 }
 
+impl Finding {
+    /// Everything on one line, for somebody who runs something else.
+    pub fn line(&self) -> String {
+        let Self { check, finding, measured, needed, .. } = self;
+        let cure = self.cure.as_ref().map(|cure| format!("; cure: {cure}")).unwrap_or_default();
+        format!("doctor warns of {check}: {finding} (measured {measured}, needed {needed}){cure}")
+    }
+}
+
 impl fmt::Display for Finding {
     /// One line, and two more when there is something to do.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,6 +146,14 @@ mod tests {
         }
         let names = Finding { check: "names", ..finding(Level::Fail) };
         assert_eq!(verdict(&[names]).unwrap_err().code(), Code::ForeignCluster);
+    }
+
+    #[test]
+    fn a_warning_is_told_on_one_line() {
+        assert_eq!(
+            finding(Level::Warn).line(),
+            "doctor warns of memory: too little memory (measured 1 GiB, needed at least 4 GiB); cure: close something"
+        );
     }
 
     #[test]

@@ -15,7 +15,7 @@ pub mod private;
 pub mod processes;
 pub mod routes;
 pub mod sweep;
-mod system;
+pub(crate) mod system;
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

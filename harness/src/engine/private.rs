@@ -169,6 +169,8 @@ fn daemon(state: &Path, programs: &Programs, block: Block) -> Cmd {
         .args(["tini", "-g", "--", "sh", "-ec", &prepare, "prepare", "dockerd"])
         .args(["--data-root".into(), data(state).into_os_string()])
         .args(["--exec-root=/run/docker", "--pidfile=/run/docker.pid", "--host", &host(state)])
+        // Named, for where it cannot be dockerd would take one that copies every layer, in silence.
+        .arg("--storage-driver=overlay2")
         .args(["--bridge=none", "--exec-opt=native.cgroupdriver=cgroupfs", "--log-level=warn"])
         .args(["--cgroup-parent", &format!("/{}", Marks::of(state).cgroup)])
         .args(["--default-address-pool", &format!("base={},size=24", block.pool())])

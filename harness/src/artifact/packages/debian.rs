@@ -33,17 +33,13 @@ impl Apt {
     /// # Errors
     /// [`Code::NotFit`] when apt is not configured for that release; otherwise what apt says.
     pub async fn prepare(dir: &Path, release: &str) -> Result<Self> {
-        let targets = Cmd::new("apt-get")
-            .args(["indextargets", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)", "Created-By: Packages"])
-            .run()
-            .await?;
-        let sources = sources(&targets.stdout, release);
+        let sources = sources(&targets().await?, release);
         if sources.is_empty() {
             return Err(Error::new(
                 Code::NotFit,
                 format!("apt has no source for Debian {release} on this machine"),
             )
-            .next(format!("add {release} to /etc/apt/sources.list.d, or use `--source registry`")));
+            .next("cargo xtask doctor, which knows the line to add; or use `--source registry`"));
         }
         let reach =
             Cmd::new("apt-config").args(["dump", "--format", "%F \"%v\";%n", "Acquire"]).run().await?;
@@ -108,12 +104,30 @@ pub fn names(recipes: &Path, set: &str) -> Result<Vec<String>> {
     Ok(lines.flat_map(str::split_whitespace).map(str::to_owned).collect())
 }
 
-fn sources(targets: &str, release: &str) -> String {
+/// Where Debian's keys are, if they are installed.
+pub const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
+
+/// What apt is configured for on this machine: a line for each place, with its release as it was written, its release's
+/// own name, and the component. Twice: only a place whose lists were fetched once says its release's own name, and only
+/// without that name is a place told whose lists never were.
+///
+/// # Errors
+/// What apt says.
+pub async fn targets() -> Result<String> {
+    let format = "$(REPO_URI)|$(RELEASE)|$(CODENAME)|$(COMPONENT)";
+    let list = Cmd::new("apt-get").args(["indextargets", "--format", format, "Created-By: Packages"]);
+    let (named, written) = futures::try_join!(list.clone().run(), list.arg("--no-release-info").run())?;
+    Ok(named.stdout + &written.stdout)
+}
+
+/// The lines of a sources.list for one release; empty where the machine has none.
+pub fn sources(targets: &str, release: &str) -> String {
     let wanted = [release.to_owned(), format!("{release}-updates"), format!("{release}-security")];
-    let keyring = "/usr/share/keyrings/debian-archive-keyring.gpg";
-    let signed = if Path::new(keyring).exists() { format!("[signed-by={keyring}] ") } else { String::new() };
-    let lines = targets.lines().filter_map(|line| match line.split(' ').collect::<Vec<_>>()[..] {
-        [uri, suite, "main"] if wanted.iter().any(|w| w == suite) => {
+    let signed = if Path::new(KEYRING).exists() { format!("[signed-by={KEYRING}] ") } else { String::new() };
+    let lines = targets.lines().filter_map(|line| match line.split('|').collect::<Vec<_>>()[..] {
+        // `oldstable` may be meant by another name in its sources, and is bookworm all the same.
+        [uri, written, own, "main"] => {
+            let suite = wanted.iter().find(|w| *w == written || *w == own)?;
             Some(format!("deb {signed}{uri} {suite} main\n"))
         }
         _ => None,
@@ -123,6 +137,17 @@ fn sources(targets: &str, release: &str) -> String {
     lines.sort();
     lines.dedup();
     lines.concat()
+}
+
+/// Where this machine gets its own packages from, which has other releases too.
+pub fn mirror(targets: &str) -> Option<String> {
+    let main = targets.lines().filter_map(|line| match line.split('|').collect::<Vec<_>>()[..] {
+        [uri, suite, _, "main"] if !suite.contains('-') && uri.trim_end_matches('/').ends_with("/debian") => {
+            Some(uri)
+        }
+        _ => None,
+    });
+    main.map(str::to_owned).next()
 }
 
 /// Everything private but for how a mirror is reached (proxies, retries, credentials), which is the machine's.
@@ -163,9 +188,9 @@ mod tests {
 
     #[test]
     fn only_the_release_that_is_pinned_is_taken_from_the_machines_sources() {
-        let targets = "http://mirror.test/debian/ bookworm main\nhttp://mirror.test/debian/ bookworm main\n\
-            http://mirror.test/security/ bookworm-security main\nhttp://vendor.test/apt cloud-bookworm main\n\
-            http://mirror.test/debian/ bookworm contrib\n";
+        let targets = "http://mirror.test/debian/|bookworm||main\nhttp://mirror.test/debian/|bookworm|bookworm|main\n\
+            http://mirror.test/security/|oldstable-security|bookworm-security|main\n\
+            http://vendor.test/apt|cloud-bookworm||main\nhttp://mirror.test/debian/|bookworm|$(CODENAME)|contrib\n";
         let lines = sources(targets, "bookworm");
         let lines: Vec<_> =
             lines.lines().map(|l| l.rsplit("] ").next().unwrap().trim_start_matches("deb ")).collect();
@@ -177,6 +202,8 @@ mod tests {
             ]
         );
         assert_eq!(sources(targets, "trixie"), "");
+        assert_eq!(mirror(targets).as_deref(), Some("http://mirror.test/debian/"));
+        assert_eq!(mirror("http://archive.test/ubuntu/|noble|noble|main\n"), None);
     }
 
     #[test]

@@ -2,8 +2,10 @@
 //! `go.mod`: it pins the module, carries the replace lines that a depending module does not inherit, and its
 //! `tool` lines name the packages. Go's checksum database and the committed `go.sum` are the check.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::compilers;
 use crate::artifact::cache::files_below;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
@@ -49,16 +51,34 @@ pub struct Go {
     pub recipes: PathBuf,
 }
 
+/// How modules are reached is the machine's to say, be it in the environment or by `go env -w`.
+const REACH: [&str; 8] =
+    ["GOAUTH", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "GOVCS"];
+
 impl Go {
-    fn command(&self, recipe: &str) -> Cmd {
-        Cmd::new("go")
-            .dir(self.recipes.join(recipe))
-            .env("GOMODCACHE", self.cache.join("mod"))
-            .env("GOCACHE", self.cache.join("build"))
-            .env("GOWORK", "off")
-            // Neither the commit of our checkout nor its place may get into what is built.
-            .env("GOFLAGS", "-buildvcs=false -trimpath -mod=readonly")
-            .limit(patience::BUILD)
+    async fn command(&self, recipe: &str) -> Result<Cmd> {
+        let go = || {
+            compilers::neutral(Cmd::new("go"))
+                .dir(self.recipes.join(recipe))
+                .env("GOMODCACHE", self.cache.join("mod"))
+                .env("GOCACHE", self.cache.join("build"))
+                .env("GOWORK", "off")
+                // The Go that `doctor` has judged is the one that builds; none is fetched in its place.
+                .env("GOTOOLCHAIN", "local")
+                // Neither the commit of our checkout nor its place may get into what is built.
+                .env("GOFLAGS", "-buildvcs=false -trimpath -mod=readonly")
+                .limit(patience::BUILD)
+        };
+        let said = go().args(["env", "-json"]).args(REACH).run().await?.stdout;
+        let reach: BTreeMap<String, String> = serde_json::from_str(&said)
+            .or_fail(Code::BuildFailed, || "`go env` did not say how modules are reached".to_owned())?;
+        // `go env -w GOARCH=…` is as good as a variable, so its file is not read, and the compiler is the one that
+        // `doctor` looked for.
+        let go = go().env("GOENV", "off").env("CC", "cc");
+        Ok(reach
+            .into_iter()
+            .filter(|(_, value)| !value.is_empty())
+            .fold(go, |go, (name, value)| go.env(name, value)))
     }
 
     /// Fetches exactly the modules that the program needs, which `go build` would do one after another.
@@ -66,8 +86,8 @@ impl Go {
     /// # Errors
     /// [`Code::CommandFailed`] with Go's words: no connection, a sum that differs.
     pub async fn fetch(&self, program: &Program) -> Result<()> {
-        let list =
-            self.command(program.recipe).args(["list", "-deps", "-tags", program.tags, program.package]);
+        let list = self.command(program.recipe).await?;
+        let list = list.args(["list", "-deps", "-tags", program.tags, program.package]);
         list.env("CGO_ENABLED", cgo(program)).run().await.map(drop)
     }
 
@@ -88,8 +108,8 @@ impl Go {
         let ldflags = format!("-s -w {}", flags.replace("{version}", version.trim_start_matches('v')));
         let mut out = to.as_os_str().to_owned();
         out.push("/");
-        let build =
-            self.command(program.recipe).args(["build", "-tags", program.tags, "-ldflags", &ldflags, "-o"]);
+        let build = self.command(program.recipe).await?;
+        let build = build.args(["build", "-tags", program.tags, "-ldflags", &ldflags, "-o"]);
         build.arg(out).arg(program.package).env("CGO_ENABLED", cgo(program)).log_to(log).run().await?;
         if let Some((from, name)) = program.rename {
             std::fs::rename(to.join(from), to.join(name))
@@ -104,8 +124,9 @@ impl Go {
     /// [`Code::CommandFailed`] with Go's words; [`Code::BuildFailed`] when the module has no such path.
     pub async fn copy(&self, files: &Files, to: &Path) -> Result<()> {
         let (module, _) = pinned(&self.recipes, files.recipe)?;
-        self.command(files.recipe).args(["mod", "download", &module]).run().await?;
-        let found = self.command(files.recipe).args(["list", "-m", "-f", "{{.Dir}}", &module]).run().await?;
+        let go = self.command(files.recipe).await?;
+        go.clone().args(["mod", "download", &module]).run().await?;
+        let found = go.args(["list", "-m", "-f", "{{.Dir}}", &module]).run().await?;
         let from = Path::new(found.stdout.trim()).join(files.path);
         copy(&from, to).or_fail(Code::BuildFailed, || format!("cannot take {} out of {module}", files.path))
     }

@@ -5,9 +5,11 @@
 //! where it stopped.
 
 mod build;
+mod compilers;
 pub mod debian;
 pub mod go;
 pub mod images;
+mod modes;
 pub mod node;
 mod node_system;
 pub mod oci;
@@ -78,6 +80,19 @@ impl Packages {
             })
         });
         Ok(planned.collect())
+    }
+
+    /// Which artifacts are not made yet of those that Debian's packages or pip's are unpacked for.
+    ///
+    /// # Errors
+    /// As [`Packages::plan`].
+    pub fn lacks_unpacked(&self) -> Result<Vec<&'static str>> {
+        let keys = self.keys()?;
+        let unpacked = ARTIFACTS
+            .iter()
+            .filter(|one| matches!(one.recipe, Recipe::Debian(_) | Recipe::Layer(_) | Recipe::Envoy));
+        let lacks = |name| keys.get(name).is_some_and(|inputs| self.cache.find(name, inputs).is_none());
+        Ok(unpacked.map(|one| one.name).filter(|name| lacks(name)).collect())
     }
 
     /// Whether [`Packages::obtain`] would find everything made.

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::modes;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
 use crate::progress::Note;
@@ -38,8 +39,8 @@ pub async fn fill(root: &Path, archives: &[PathBuf], store: &Path) -> Result<()>
         .or_fail(Code::CacheUnusable, || "cannot write containerd's settings".to_owned())?;
 
     let log = run.path().join("log");
-    let containerd =
-        Cmd::new(root.join("usr/bin/containerd")).arg("--config").arg(&settings).log_to(&log).start()?;
+    let containerd = modes::program(root.join("usr/bin/containerd"));
+    let containerd = containerd.arg("--config").arg(&settings).log_to(&log).start()?;
     let ctr = |words: &[&str]| {
         Cmd::new(root.join("usr/bin/ctr"))
             .arg("--address")

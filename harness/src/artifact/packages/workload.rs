@@ -6,6 +6,7 @@ use std::path::Path;
 
 use cargo_lock::{Lockfile, Package};
 
+use super::compilers;
 use crate::artifact::cache::Inputs;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
@@ -52,14 +53,13 @@ fn reached<'a>(lock: &'a Lockfile, root: &str) -> Option<Vec<&'a Package>> {
 /// [`Code::CommandFailed`] with the log's last lines.
 pub async fn build(repo: &Path, scratch: &Path, to: &Path, log: &Path) -> Result<()> {
     // A target named outright keeps the static C library away from build scripts, which could not load with it.
-    Cmd::new("cargo")
+    compilers::neutral(Cmd::new("cargo"))
         .args(["build", "--locked", "--release", "--package", "workloads", "--bins", "--target", TARGET])
         .dir(repo)
         .env("CARGO_TARGET_DIR", scratch)
         .env("CARGO_TARGET_X86_64_UNKNOWN_LINUX_GNU_RUSTFLAGS", "-Ctarget-feature=+crt-static")
         .env("CARGO_PROFILE_RELEASE_STRIP", "true")
         .env("CARGO_PROFILE_RELEASE_PANIC", "abort")
-        .env_remove("RUSTFLAGS")
         .log_to(log)
         .limit(patience::BUILD)
         .run()
@@ -77,7 +77,7 @@ pub async fn build(repo: &Path, scratch: &Path, to: &Path, log: &Path) -> Result
 /// # Errors
 /// [`Code::CommandFailed`] with the log's last lines.
 pub async fn nextest(version: &str, scratch: &Path, to: &Path, log: &Path) -> Result<()> {
-    Cmd::new("cargo")
+    compilers::neutral(Cmd::new("cargo"))
         .args(["install", "cargo-nextest", "--version", version, "--locked", "--no-default-features"])
         .args(["--features", "default-no-update", "--no-track", "--debug", "--root"])
         .arg(to)

@@ -1,33 +1,54 @@
-//! The container engine: the one that is there, or what a private one needs.
+//! The container engine that is there already.
 
-use super::{Check, Finding, Used, Wanted, engine_data, gib, used};
-use crate::doctor::measured::{Facts, Measured};
+use super::{Check, Finding, Used, Wanted, engine_data, gib, private, used};
+use crate::doctor::measured::{Asked, DockerEngine, Facts, Measured};
+use crate::engine::system;
 
 /// Below this, kind's node images and `docker exec` with streams are not to be relied on (Debian bookworm's is the
 /// oldest that a run has shown).
 const OLDEST: (u64, u64) = (20, 10);
 /// A certificate of SPIRE is valid from some seconds before its issue; a larger skew makes it "not yet valid".
 const SKEW: u64 = 5;
-/// Bits of linux/capability.h: what laying a network and mounting images takes.
-const NET_ADMIN: u64 = 1 << 12;
-const SYS_ADMIN: u64 = 1 << 21;
-const SYS_RESOURCE: u64 = 1 << 24;
 
 pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     match used(m, wanted) {
-        Used::System(facts) => system(facts, wanted),
-        Used::Private => private(m),
-        Used::None(why) => vec![
-            Check::new("engine", why, "an engine that answers").fail(
-                "no Docker engine answers",
-                "start Docker and check `docker context ls` and DOCKER_HOST, or run as root with --engine private",
-            ),
-        ],
+        Used::System(facts) => there(m, facts, wanted),
+        Used::Private => private::judge(m, wanted),
+        Used::None(why) => vec![silent(m, why)],
     }
 }
 
-fn system(facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
-    let mut findings = vec![version(facts), mode(facts), image_store(facts)];
+fn silent(m: &Measured, why: &str) -> Finding {
+    let asked = match &m.engine {
+        DockerEngine::Silent { asked, .. } => asked.as_ref(),
+        DockerEngine::Answers(_) => None,
+    };
+    if let Some((Asked { host, .. }, refusal)) =
+        asked.and_then(|asked| Some((asked, system::refusal(asked)?)))
+    {
+        let check = Check::new("engine", host.clone(), "a socket, or tcp without TLS");
+        return check.fail(refusal.what, refusal.cure);
+    }
+    Check::new("engine", why, "an engine that answers").fail(
+        "no Docker engine answers",
+        "start Docker and check `docker context ls` and DOCKER_HOST, or run as root with --engine private",
+    )
+}
+
+fn there(m: &Measured, facts: &Facts, wanted: &Wanted) -> Vec<Finding> {
+    if facts.podman {
+        let check = Check::new("engine", format!("Podman {}", facts.version), "a Docker engine");
+        let cure =
+            "export DOCKER_HOST=unix:///var/run/docker.sock with Docker started, or --engine private as root";
+        return vec![
+            check.fail(
+                "Podman answers in Docker's place, and no run has shown that it can do all of it",
+                cure,
+            ),
+        ];
+    }
+    let mut findings = vec![version(facts), mode(facts), program(m), image_store(facts)];
+    findings.extend(sight(m, facts));
     findings.extend(data(facts, wanted));
     findings.extend(skew(facts));
     findings
@@ -58,7 +79,50 @@ fn mode(facts: &Facts) -> Finding {
     check("root").ok("an engine with full rights")
 }
 
+/// kind speaks to the engine by the docker program alone.
+fn program(m: &Measured) -> Finding {
+    let needed = "docker on PATH";
+    let Some(docker) = m.programs.get("docker") else {
+        let cure = "install docker-cli (Debian 13: apt-get install docker-cli; before: docker.io), or put it on PATH";
+        return Check::new("docker-program", "absent", needed)
+            .fail("the engine answers, but kind calls the program `docker`, and there is none", cure);
+    };
+    let said = docker.version.as_deref().unwrap_or("of unknown version");
+    let check = Check::new("docker-program", format!("{} ({said})", docker.path.display()), needed);
+    if said.to_lowercase().contains("podman") {
+        return check.fail(
+            "the program `docker` is Podman's stand-in, which would call another engine",
+            "apt-get remove podman-docker, and install docker-cli or docker.io",
+        );
+    }
+    check.ok("the program that kind speaks to the engine with")
+}
+
+/// An engine of another machine, or one that was started beside this container, mounts an empty folder where a file of
+/// ours should be (moby#13121).
+fn sight(m: &Measured, facts: &Facts) -> Option<Finding> {
+    let path = m.cache.path.display();
+    let needed = format!("it can mount what lies in {path}");
+    Some(match facts.blind.as_ref()? {
+        None => Check::new("engine-sight", "it sees a file of the cache", needed)
+            .ok("images are mounted into nodes from the cache"),
+        Some(why) => Check::new("engine-sight", why, needed).fail(
+            format!("the engine does not see this machine's {path}: it is another machine's, or outside this container"),
+            format!(
+                "export VOUCHSAFE_CACHE=<a folder that the engine has at the same path>; \
+                 in a container: docker run -v {path}:{path} …; as root: --engine private"
+            ),
+        ),
+    })
+}
+
 fn image_store(facts: &Facts) -> Finding {
+    if facts.driver == "vfs" {
+        let check = Check::new("image-store", "vfs", "overlay2, or another that shares layers");
+        let cure =
+            "set \"storage-driver\": \"overlay2\" in /etc/docker/daemon.json, on a file system that has it";
+        return check.warn("the engine copies every layer for each node: gigabytes, and minutes", cure);
+    }
     let seen = if facts.containerd_store { "containerd's" } else { "Docker's own" };
     // `kind load` fails on the first (kind#3795: content digest not found); our stream is of one platform.
     Check::new("image-store", seen, "any")
@@ -93,87 +157,11 @@ fn skew(facts: &Facts) -> Option<Finding> {
     })
 }
 
-fn private(m: &Measured) -> Vec<Finding> {
-    let mut findings = vec![root(m), debian(m), capabilities(m), programs(m)];
-    findings.extend(overlay(m));
-    findings
-}
-
-fn root(m: &Measured) -> Finding {
-    let check = Check::new("root", if m.rights.root { "root" } else { "an ordinary user" }, "root");
-    if m.rights.root {
-        return check.ok("no Docker engine is used; a private one can be started");
-    }
-    check.fail(
-        "no Docker engine answers, and a private one needs root",
-        "start Docker, or: sudo -E cargo xtask e2e",
-    )
-}
-
-fn debian(m: &Measured) -> Finding {
-    let check = Check::new(
-        "debian",
-        if m.rights.debian { "yes" } else { "no" },
-        "apt-get, dpkg-deb, /etc/debian_version",
-    );
-    if m.rights.debian {
-        return check.ok("the private engine comes out of Debian packages, and nothing is installed");
-    }
-    check.fail(
-        "a private engine comes out of Debian packages, and this is no Debian-like system",
-        "install and start Docker",
-    )
-}
-
-fn capabilities(m: &Measured) -> Finding {
-    let has = |set: Option<u64>, bit| set.is_none_or(|set| set & bit != 0);
-    let lacks_admin = !has(m.rights.effective, NET_ADMIN) || !has(m.rights.effective, SYS_ADMIN);
-    let lacks_resource = !has(m.rights.bounding, SYS_RESOURCE);
-    let seen = match (lacks_admin, lacks_resource) {
-        (true, _) => "CAP_NET_ADMIN or CAP_SYS_ADMIN missing",
-        (false, true) => "all but CAP_SYS_RESOURCE",
-        (false, false) => "all",
-    };
-    let check = Check::new("capabilities", seen, "CAP_NET_ADMIN and CAP_SYS_ADMIN");
-    if lacks_admin {
-        return check.fail(
-            "this root may not make networks and mounts",
-            "run outside the container, or start Docker",
-        );
-    }
-    check.ok(if lacks_resource {
-        "CAP_SYS_RESOURCE is missing; the private engine runs containers through a wrapper that does without it"
-    } else {
-        "all that a private engine needs"
-    })
-}
-
-fn programs(m: &Measured) -> Finding {
-    let missing: Vec<_> =
-        ["ip", "nsenter", "unshare"].into_iter().filter(|p| !m.programs.contains_key(p)).collect();
-    let seen = if missing.is_empty() { "all there".to_owned() } else { format!("no {}", missing.join(", ")) };
-    let check = Check::new("programs", seen, "ip, nsenter, unshare");
-    if missing.is_empty() {
-        return check.ok("the programs that a private engine's network is made with");
-    }
-    check.fail("a private engine's network cannot be made", "apt-get install iproute2 util-linux")
-}
-
-fn overlay(m: &Measured) -> Option<Finding> {
-    let check =
-        Check::new("overlayfs", if m.machine.overlay? { "in the kernel" } else { "absent" }, "in the kernel");
-    Some(if m.machine.overlay == Some(true) {
-        check.ok("images need not be copied for each node")
-    } else {
-        check.fail("the kernel has no overlayfs", "modprobe overlay")
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::fit::{found, machine, wanted, with_engine};
     use crate::doctor::Level::{Fail, Ok, Warn};
-    use crate::doctor::measured::DockerEngine;
+    use crate::doctor::verdict;
     use crate::engine::Choice;
 
     use super::*;
@@ -221,25 +209,52 @@ mod tests {
     }
 
     #[test]
-    fn a_private_engine_needs_root_debian_rights_programs_and_overlayfs() {
-        let fails = |change: fn(&mut Measured), check: &str| {
-            let mut m = machine();
-            change(&mut m);
-            assert_eq!(found(&m, &wanted(), check).level, Fail, "{check}");
-        };
-        fails(|m| m.rights.root = false, "root");
-        fails(|m| m.rights.debian = false, "debian");
-        fails(|m| m.rights.effective = Some(!NET_ADMIN), "capabilities");
-        fails(|m| drop(m.programs.remove("nsenter")), "programs");
-        fails(|m| m.machine.overlay = Some(false), "overlayfs");
+    fn a_transport_that_is_not_spoken_is_named_with_a_tunnel() {
+        let mut m = machine();
+        m.variables.insert("DOCKER_HOST", "ssh://build1".into());
+        let asked = Some(Asked { host: "ssh://build1".into(), tls: false });
+        m.engine = DockerEngine::Silent { asked, why: "unsupported".into() };
+        let finding = found(&m, &wanted(), "engine");
+        assert_eq!((finding.level, &*finding.measured), (Fail, "ssh://build1"));
+        assert!(finding.cure.as_deref().is_some_and(|cure| cure.contains("ssh -fnNT -L")), "{finding}");
+        let e = verdict(&[finding]).unwrap_err();
+        assert_eq!(e.code().exit(), 3);
+        assert!(e.what().contains("by ssh (ssh://build1), a transport that is not spoken"), "{e}");
     }
 
     #[test]
-    fn a_missing_resource_capability_is_worked_around() {
-        let mut m = machine();
-        m.rights.bounding = Some(!SYS_RESOURCE);
-        let finding = found(&m, &wanted(), "capabilities");
-        assert_eq!(finding.level, Ok);
-        assert!(finding.finding.contains("wrapper"), "{finding}");
+    fn podman_is_called_podman_and_not_an_old_docker() {
+        let m = with(|f| (f.podman, f.version) = (true, "4.3.1".into()));
+        let finding = found(&m, &wanted(), "engine");
+        assert_eq!((finding.level, &*finding.measured), (Fail, "Podman 4.3.1"));
+    }
+
+    #[test]
+    fn kind_needs_the_docker_program_and_not_podman_s() {
+        let mut m = with(|_| ());
+        assert_eq!(found(&m, &wanted(), "docker-program").level, Ok);
+        m.programs.get_mut("docker").unwrap().version = Some("podman version 4.3.1".into());
+        assert!(found(&m, &wanted(), "docker-program").finding.contains("Podman's stand-in"));
+        m.programs.remove("docker");
+        let finding = found(&m, &wanted(), "docker-program");
+        assert_eq!((finding.level, &*finding.measured), (Fail, "absent"));
+    }
+
+    #[test]
+    fn an_engine_that_does_not_see_the_cache_is_refused() {
+        let blind = |seen| found(&with(|f| f.blind = Some(seen)), &wanted(), "engine-sight");
+        assert_eq!(blind(None).level, Ok);
+        let finding = blind(Some("bind source path does not exist: /cache/.probe1".into()));
+        assert_eq!(finding.level, Fail);
+        assert!(finding.finding.starts_with("the engine does not see this machine's /cache"), "{finding}");
+        assert!(
+            finding.cure.as_deref().is_some_and(|cure| cure.contains("docker run -v /cache:/cache")),
+            "{finding}"
+        );
+    }
+
+    #[test]
+    fn an_engine_that_copies_layers_is_warned_about() {
+        assert_eq!(found(&with(|f| f.driver = "vfs".into()), &wanted(), "image-store").level, Warn);
     }
 }

@@ -5,7 +5,9 @@ use std::path::PathBuf;
 
 use super::judge;
 use crate::artifact::source::{self, Choice};
-use crate::doctor::measured::{Cache, DockerEngine, Facts, Machine, Measured, Program, Rights};
+use crate::doctor::measured::{
+    Cache, Debian, DockerEngine, Facts, FileSystem, Machine, Measured, Program, Rights,
+};
 use crate::doctor::{Finding, Level, Wanted};
 use crate::engine;
 use proof::topology::{Cluster, Topology};
@@ -14,7 +16,7 @@ use proof::topology::{Cluster, Topology};
 pub fn machine() -> Measured {
     let program = |name| (name, Program { path: PathBuf::from("/usr/bin").join(name), version: None });
     let mut programs: std::collections::BTreeMap<_, _> =
-        ["cc", "go", "ip", "nsenter", "unshare"].map(program).into();
+        ["cc", "docker", "go", "ip", "nsenter", "unshare"].map(program).into();
     programs.entry("go").and_modify(|go| go.version = Some("go version go1.26.8 linux/amd64".into()));
     Measured {
         machine: Machine {
@@ -23,16 +25,36 @@ pub fn machine() -> Measured {
             cores: 4,
             memory: Some(16 << 30),
             cgroup: Some(2),
+            controllers: Some(["cpu", "cpuset", "memory", "pids"].map(str::to_owned).into()),
+            no_network: Some(None),
             too_low: Vec::new(),
             overlay: Some(true),
             clock: 1_795_219_200,
         },
         rights: Rights { root: true, effective: Some(u64::MAX), bounding: Some(u64::MAX), debian: true },
-        cache: Cache { path: "/cache".into(), unwritable: None, free: Some(100 << 30), artifacts: 0 },
+        cache: Cache {
+            path: "/cache".into(),
+            unwritable: None,
+            not_executable: None,
+            no_overlay: Some(None),
+            file_system: Some(FileSystem { kind: "ext4".into(), mounted_at: "/".into() }),
+            engine_file_system: Some(FileSystem { kind: "ext4".into(), mounted_at: "/".into() }),
+            free: Some(100 << 30),
+            artifacts: 0,
+        },
+        missing: vec!["debian-base", "debian-engine", "debian-node", "envoy"],
+        no_pip: Some(None),
+        debian: Some(Debian {
+            release: "bookworm".into(),
+            configured: true,
+            mirror: Some("http://mirror.test/debian/".into()),
+            system: Some("Debian GNU/Linux 12 (bookworm)".into()),
+            keyring: true,
+        }),
         programs,
         go_needed: Some("1.26.0".into()),
         variables: Default::default(),
-        engine: DockerEngine::Silent("no such file: docker.sock".into()),
+        engine: DockerEngine::Silent { asked: None, why: "no such file: docker.sock".into() },
         routes: vec![("192.0.2.0/24".parse().unwrap(), "eth0".into())],
         ledger: Ok(Vec::new()),
     }
@@ -46,6 +68,8 @@ pub fn with_engine() -> Facts {
         cores: Some(4),
         free: Some(100 << 30),
         root: "/var/lib/docker".into(),
+        driver: "overlay2".into(),
+        blind: Some(None),
         clock_ahead: Some(0),
         networks: vec![("bridge".into(), "172.17.0.0/16".parse().unwrap())],
         ..Facts::default()

@@ -1,7 +1,11 @@
 //! Every check, as a pure function over what was measured.
 
+mod addresses;
+mod cache;
+mod debian;
 mod engine;
 mod machine;
+mod private;
 mod source;
 mod world;
 
@@ -13,6 +17,7 @@ use crate::engine::Choice;
 pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     let mut findings = machine::judge(m, wanted);
     findings.extend(engine::judge(m, wanted));
+    findings.extend(cache::judge(m, wanted));
     findings.extend(source::judge(m, wanted));
     findings.extend(world::judge(m, wanted));
     findings
@@ -34,8 +39,8 @@ fn used<'a>(m: &'a Measured, wanted: &Wanted) -> Used<'a> {
     match (&m.engine, wanted.engine) {
         (_, Choice::Private) => Used::Private,
         (DockerEngine::Answers(facts), _) => Used::System(facts),
-        (DockerEngine::Silent(_), Choice::Auto) if !named => Used::Private,
-        (DockerEngine::Silent(why), _) => Used::None(why),
+        (DockerEngine::Silent { .. }, Choice::Auto) if !named => Used::Private,
+        (DockerEngine::Silent { why, .. }, _) => Used::None(why),
     }
 }
 
@@ -66,6 +71,11 @@ impl Check {
     fn end(self, level: Level, finding: String, cure: Option<String>) -> Finding {
         Finding { check: self.name, level, finding, measured: self.measured, needed: self.needed, cure }
     }
+}
+
+/// What a line to paste begins with: root needs it not, and in a container often has it not.
+fn sudo(m: &Measured) -> &'static str {
+    if m.rights.root { "" } else { "sudo " }
 }
 
 const GIB: u64 = 1 << 30;

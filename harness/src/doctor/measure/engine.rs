@@ -3,31 +3,41 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use bollard::models::{ContainerSummary, Network, SystemInfo};
-use bollard::query_parameters::{ListContainersOptionsBuilder, ListNetworksOptions};
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::{
+    ContainerCreateBody, ContainerSummary, HostConfig, Mount, MountType, Network, SystemInfo,
+    SystemInfoDefaultAddressPools,
+};
+use bollard::query_parameters::{CreateContainerOptions, ListContainersOptionsBuilder, ListNetworksOptions};
 
-use crate::doctor::measured::{Container, DockerEngine, Facts};
+use crate::doctor::measured::{Cache, Container, DockerEngine, Facts};
 use crate::engine::Engine;
 use crate::engine::objects::{KIND, OWNER};
+use crate::engine::system;
 use crate::error::Context as _;
-use crate::{Code, Error, Result, engine, patience, wait};
+use crate::{Code, Result, engine, patience, wait};
 
-pub async fn look() -> DockerEngine {
-    match wait::within("an answer of the Docker engine", patience::ATTEMPT, facts()).await {
+pub async fn look(cache: &Cache) -> DockerEngine {
+    match wait::within("an answer of the Docker engine", patience::ATTEMPT, facts(cache)).await {
         Ok(facts) => DockerEngine::Answers(Box::new(facts)),
-        // The first line is the reason; what follows is advice, which is the judge's to give.
-        Err(e) => DockerEngine::Silent(e.to_string().lines().next().unwrap_or_default().to_owned()),
+        Err(e) => DockerEngine::Silent {
+            asked: system::asked().ok(),
+            // The first line is the reason; what follows is advice, which is the judge's to give.
+            why: e.to_string().lines().next().unwrap_or_default().to_owned(),
+        },
     }
 }
 
-async fn facts() -> Result<Facts> {
+async fn facts(cache: &Cache) -> Result<Facts> {
     let fail = || "no Docker engine answers".to_owned();
     // No choice but this one can end in an engine that does not run yet.
-    let found = Engine::find(engine::Choice::System).await?.ok_or_else(|| Error::internal(fail()))?;
+    let found = Engine::find(engine::Choice::System).await?.ok_or_else(|| crate::Error::internal(fail()))?;
     let docker = found.docker();
     let all = ListContainersOptionsBuilder::new().all(true).build();
-    let (info, containers, networks) = futures::try_join!(
+    let (info, version, containers, networks) = futures::try_join!(
         docker.info(),
+        docker.version(),
         docker.list_containers(Some(all)),
         docker.list_networks(None::<ListNetworksOptions>)
     )
@@ -37,7 +47,37 @@ async fn facts() -> Result<Facts> {
         networks.iter().filter(|network| is_ours(network)).filter_map(|n| n.name.as_deref()).collect();
     facts.containers = containers.into_iter().map(|summary| container(summary, &ours)).collect();
     facts.networks = networks.into_iter().flat_map(subnets).collect();
+    let parts = version.components.unwrap_or_default();
+    facts.podman = parts.iter().any(|part| part.name.contains("Podman"));
+    facts.blind = match cache.unwritable {
+        Some(_) => None,
+        None => blind(docker, &cache.path).await,
+    };
     Ok(facts)
+}
+
+/// Asks for a container that mounts a file of the cache folder and is of no image. The engine looks for the file first
+/// (moby, daemon/container.go: verifyContainerSettings), so that no such image is the answer of one that sees it.
+/// Nothing is made.
+async fn blind(docker: &Docker, cache: &Path) -> Option<Option<String>> {
+    let file = tempfile::Builder::new().prefix(".probe").tempfile_in(cache).ok()?;
+    let mount = Mount {
+        typ: Some(MountType::BIND),
+        source: Some(file.path().display().to_string()),
+        target: Some("/probe".to_owned()),
+        read_only: Some(true),
+        ..Default::default()
+    };
+    let request = ContainerCreateBody {
+        image: Some("vouchsafe.invalid/none".to_owned()),
+        host_config: Some(HostConfig { mounts: Some(vec![mount]), ..Default::default() }),
+        ..Default::default()
+    };
+    match docker.create_container(None::<CreateContainerOptions>, request).await {
+        Err(Error::DockerResponseServerError { status_code: 404, .. }) => Some(None),
+        Err(Error::DockerResponseServerError { message, .. }) => Some(Some(message)),
+        _ => None,
+    }
 }
 
 fn about(info: SystemInfo) -> Facts {
@@ -60,10 +100,16 @@ fn about(info: SystemInfo) -> Facts {
             .flatten()
             .flatten()
             .any(|word| word.contains("io.containerd.snapshotter")),
+        driver: info.driver.unwrap_or_default(),
+        pools: info.default_address_pools.into_iter().flatten().filter_map(pool).collect(),
         rootless: says(&info.security_options, "rootless"),
         clock_ahead: info.system_time.as_deref().and_then(ahead),
         ..Facts::default()
     }
+}
+
+fn pool(pool: SystemInfoDefaultAddressPools) -> Option<(ipnet::Ipv4Net, u8)> {
+    Some((pool.base?.parse().ok()?, u8::try_from(pool.size?).ok()?))
 }
 
 /// Seconds that `time` (RFC 3339) is ahead of this machine's clock.
@@ -125,6 +171,7 @@ mod tests {
     fn what_an_engine_says_is_read() {
         let info = serde_json::from_str(
             r#"{"ServerVersion":"29.1.0","NCPU":4,"MemTotal":8,"DockerRootDir":"/nowhere/docker",
+                "Driver":"overlay2","DefaultAddressPools":[{"Base":"10.10.0.0/16","Size":24},{"Base":"fd00::/80","Size":112}],
                 "DriverStatus":[["driver-type","io.containerd.snapshotter.v1"]],
                 "SecurityOptions":["name=seccomp,profile=builtin","name=rootless"]}"#,
         );
@@ -134,5 +181,6 @@ mod tests {
             ("29.1.0", Some(4), Some(8), None)
         );
         assert!(facts.containerd_store && facts.rootless);
+        assert_eq!((&*facts.driver, facts.pools), ("overlay2", vec![("10.10.0.0/16".parse().unwrap(), 24)]));
     }
 }

@@ -5,20 +5,34 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use ipnet::Ipv4Net;
 
+use crate::cmd::Cmd;
 use crate::doctor::measured::{Machine, Rights};
 use crate::engine::{kernel, routes};
 
-pub fn machine() -> Machine {
+pub fn machine(no_network: Option<Option<String>>) -> Machine {
     Machine {
         os: std::env::consts::OS,
         arch: std::env::consts::ARCH,
         cores: std::thread::available_parallelism().map_or(1, usize::from),
         memory: memory(),
         cgroup: cgroup(),
+        controllers: controllers(),
+        no_network,
         too_low: kernel::too_low(),
         overlay: read("/proc/filesystems").map(|text| has_overlay(&text)),
         clock: SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs().cast_signed()),
     }
+}
+
+/// Makes what a private engine's network is made of, in a namespace that ends at once; nothing is known without the
+/// right to.
+pub async fn no_network() -> Option<Option<String>> {
+    if !rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let links = "link add end0 type veth peer name end1\nlink add bridge0 type bridge\nlink set end0 master bridge0\n";
+    let tried = Cmd::new("unshare").args(["--net", "ip", "-batch", "-"]).stdin(links).run().await;
+    Some(tried.err().map(|e| e.what().lines().skip(1).map(str::trim).collect::<Vec<_>>().join("; ")))
 }
 
 pub fn rights() -> Rights {
@@ -67,6 +81,19 @@ fn cgroup() -> Option<u8> {
     root.exists().then_some(if unified { 2 } else { 1 })
 }
 
+/// Version 2 lists them in one file; of version 1 each that is switched on has a line that ends in 1.
+fn controllers() -> Option<Vec<String>> {
+    let words = |text: String| text.split_whitespace().map(str::to_owned).collect();
+    read("/sys/fs/cgroup/cgroup.controllers")
+        .map(words)
+        .or_else(|| read("/proc/cgroups").map(|text| enabled(&text)))
+}
+
+fn enabled(cgroups: &str) -> Vec<String> {
+    let lines = cgroups.lines().filter(|line| !line.starts_with('#') && line.ends_with("\t1"));
+    lines.filter_map(|line| Some(line.split_whitespace().next()?.to_owned())).collect()
+}
+
 fn has_overlay(filesystems: &str) -> bool {
     filesystems.lines().any(|line| line.trim() == "nodev\toverlay" || line.trim().ends_with("\toverlay"))
 }
@@ -93,6 +120,8 @@ mod tests {
         assert_eq!(available("MemTotal: 10 kB\nMemAvailable:   2048 kB\n"), Some(2 << 20));
         assert!(has_overlay("nodev\tproc\nnodev\toverlay\n"));
         assert!(!has_overlay("nodev\tproc\n\text4\n"));
+        let cgroups = "#subsys_name\thierarchy\tnum_cgroups\tenabled\ncpu\t1\t1\t1\nmemory\t0\t1\t0\n";
+        assert_eq!(enabled(cgroups), ["cpu"]);
         assert_eq!(capabilities("CapEff:\t00000000000000ff\n", "CapEff:"), Some(255));
     }
 

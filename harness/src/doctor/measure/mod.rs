@@ -1,15 +1,16 @@
 //! Looking at the machine: the half of `doctor` that reads, and judges nothing.
 //!
-//! Nothing here fails: what cannot be seen is `None`, or the reason as text. Nothing is changed, but for a probe
-//! file that is written to the cache and removed.
+//! Nothing here fails: what cannot be seen is `None`, or the reason as text. Nothing is changed, but for probes: files
+//! in the cache and namespaces that are gone again when this ends.
 
 mod engine;
 mod machine;
+mod place;
 mod programs;
 
 use std::collections::BTreeMap;
 
-use super::measured::{Cache, Measured};
+use super::measured::Measured;
 use crate::layout::Layout;
 use crate::ledger;
 
@@ -30,28 +31,29 @@ const VARIABLES: [&str; 11] = [
 
 /// Everything that the checks judge.
 pub async fn measure(layout: &Layout) -> Measured {
-    let (engine, programs) = futures::join!(engine::look(), programs::look());
+    // First, for the engine is asked whether it sees what lies there.
+    let cache = place::cache(layout).await;
+    let missing = place::missing(layout);
+    let (engine, programs, debian, no_pip, no_network) = futures::join!(
+        engine::look(&cache),
+        programs::look(),
+        place::debian(layout, &missing),
+        programs::no_pip(&missing),
+        machine::no_network()
+    );
     Measured {
-        machine: machine::machine(),
+        machine: machine::machine(no_network),
         rights: machine::rights(),
-        cache: cache(layout),
+        cache,
+        missing,
+        debian,
+        no_pip,
         programs,
         go_needed: programs::go_needed(&layout.manifests().join("packages")),
         variables: variables(),
         engine,
         routes: machine::routes(),
         ledger: ledger::things(&layout.world()).map_err(|e| e.to_string()),
-    }
-}
-
-fn cache(layout: &Layout) -> Cache {
-    let whole = |name: &str| !name.starts_with('.');
-    let artifacts = std::fs::read_dir(layout.artifacts()).into_iter().flatten().flatten();
-    Cache {
-        path: layout.cache.clone(),
-        unwritable: layout.probe().err().map(|e| e.to_string()),
-        free: machine::free(&layout.cache),
-        artifacts: artifacts.filter(|entry| whole(&entry.file_name().to_string_lossy())).count(),
     }
 }
 
@@ -77,6 +79,7 @@ mod tests {
         let m = measure(&layout).await;
         assert!(m.machine.cores >= 1);
         assert!(m.cache.unwritable.is_none() && m.cache.free.is_some(), "{:?}", m.cache);
+        assert_eq!(std::fs::read_dir(dir.path().join("cache")).unwrap().count(), 0, "no probe stays");
         assert!(m.ledger.is_ok_and(|things| things.is_empty()));
         if cfg!(target_os = "linux") {
             assert!(m.machine.memory.is_some() && m.rights.bounding.is_some());

