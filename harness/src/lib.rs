@@ -27,6 +27,7 @@
 //! | what makes a claim hold | [`proof::verdict`] |
 //! | what was asked of whom | [`log`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
+//! | is a kept world still what was made | [`attach`] |
 //!
 //! # Invariants
 //!
@@ -43,6 +44,7 @@
 //! 8. What judges does no I/O: [`proof`] could not if it wanted to.
 
 pub mod artifact;
+pub mod attach;
 pub mod clock;
 pub mod cluster;
 pub mod cmd;

@@ -98,6 +98,14 @@ pub(crate) async fn put_back_in(mesh: &Mesh) -> Result<()> {
     journal.close()
 }
 
+/// Waits until the world whose file is `world` is at rest after its nodes were started anew.
+///
+/// # Errors
+/// [`Code::TimedOut`] with what is not as it was.
+pub async fn at_rest(world: &Path) -> Result<()> {
+    settled(&Mesh::of(world).await?).await
+}
+
 /// Trust and traffic are as they were, wherever there are any between clusters.
 async fn settled(mesh: &Mesh) -> Result<()> {
     if mesh.clusters().len() < 2 {

@@ -31,7 +31,7 @@ use harness::world::World;
 use harness::{Error, Result};
 use proof::topology::Topology;
 
-pub use disturbance::{left_by, put_back};
+pub use disturbance::{at_rest, left_by, put_back};
 use fixture::Fixture;
 pub use judging::{Failure, Line, Outcome};
 use look::{CLUSTER1, CLUSTER2, Mesh, Nth};

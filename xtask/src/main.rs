@@ -142,7 +142,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Up(args) => up::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Down(args) => down::run(&args).await,
-        Command::Status(args) => status::run(&args),
+        Command::Status(args) => status::run(&args).await,
         Command::Judge(args) => judge::run(&args),
         Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),

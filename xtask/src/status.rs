@@ -1,8 +1,8 @@
 //! `status`: what is up, and the command that reaches it.
 
-use harness::Result;
 use harness::layout::Layout;
 use harness::world::{self, World};
+use harness::{Result, attach};
 
 use crate::show;
 
@@ -14,7 +14,7 @@ pub struct Args {
     json: bool,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let world = World::read(&layout)?;
     if args.json {
@@ -27,6 +27,9 @@ pub fn run(args: &Args) -> Result<()> {
             place.address,
             place.kubeconfig.display()
         );
+    }
+    for changed in attach::changed(&world).await? {
+        println!("{changed}; verify mends it first");
     }
     if let Some(scenario) = scenarios::left_by(&world::file(&layout))? {
         println!("the scenario {scenario} was killed in the midst of a change; verify puts it back first");

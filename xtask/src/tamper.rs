@@ -1,10 +1,9 @@
 //! `tamper`: breaks the world that is up, so that `verify` can be seen red.
 
 use clap::ValueEnum;
-use harness::engine::Engine;
 use harness::layout::Layout;
 use harness::world::{self, World};
-use harness::{Result, tamper};
+use harness::{Result, attach, tamper};
 
 use crate::interrupt;
 use crate::show::Show;
@@ -34,7 +33,6 @@ pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let world = World::read(&layout)?;
     let claimed = world::claim(&layout)?;
-    Engine::attach(&world.engine).await?;
     let fault = match args.fault {
         Fault::WrongAuthority => tamper::Fault::WrongAuthority,
         Fault::IstiodIssued => tamper::Fault::IstiodIssued,
@@ -42,7 +40,13 @@ pub async fn run(args: &Args) -> Result<()> {
         Fault::AroundTheGateway => tamper::Fault::AroundTheGateway,
     };
     let show = Show::start(false);
-    let broken = interrupt::or_stop(tamper::tamper(&world, fault, &show.note())).await;
+    let note = show.note();
+    let broken = interrupt::or_stop(async {
+        attach::attach(&world, &note).await?;
+        tamper::tamper(&world, fault, &note).await
+    })
+    .await;
+    drop(note);
     show.end().await;
     drop(claimed);
     broken?;

@@ -3,12 +3,11 @@
 use std::path::Path;
 use std::time::Instant;
 
-use harness::engine::Engine;
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::setup::{Scenarios, Setup};
 use harness::world::{self, World};
-use harness::{Code, Error, Result};
+use harness::{Code, Error, Result, attach};
 
 use proof::verdict::Outcome;
 use scenarios::Line;
@@ -46,14 +45,12 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     let due = Due::of(&world.name, &world.scenarios, &world.topology)?;
     let claimed = world::claim(&layout)?;
-    // Without it every look would fail by itself, and none would say why.
-    Engine::attach(&world.engine).await?;
     let report = Report::begin(&layout)?;
     report.world(&world)?;
     let show = Show::start(args.json);
     let note = show.note();
     let work = async {
-        whole(&layout, &note).await?;
+        whole(&layout, &world, &note).await?;
         let runner = Runner::prepare(&layout, &note).await?;
         let filter = args.filter.as_deref();
         let due = match filter {
@@ -84,9 +81,13 @@ pub async fn run(args: &Args) -> Result<()> {
     judged
 }
 
-/// Puts back what a killed scenario had changed.
-async fn whole(layout: &Layout, note: &Note) -> Result<()> {
+/// Before anything is judged: the world is what was written down about it, and nothing of a killed scenario is left in it.
+async fn whole(layout: &Layout, world: &World, note: &Note) -> Result<()> {
+    let restarted = attach::attach(world, note).await?;
     let world = world::file(layout);
+    if restarted {
+        scenarios::at_rest(&world).await?;
+    }
     if let Some(scenario) = scenarios::left_by(&world)? {
         note.tell(format!(
             "the scenario {scenario} was killed in the midst of a change: it is put back first"

@@ -5,6 +5,7 @@
 
 pub mod images;
 pub mod kind;
+pub mod kubeconfig;
 pub mod network;
 pub mod nodes;
 pub mod prepared;

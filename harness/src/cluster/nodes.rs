@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
 use futures::StreamExt as _;
 
@@ -29,6 +30,15 @@ pub async fn address(engine: &Engine, node: &str, network: &str) -> Result<IpAdd
     let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
     let address = networks.get(network).and_then(|endpoint| endpoint.ip_address.as_ref()?.parse().ok());
     address.ok_or_else(|| Error::new(Code::ClusterFailed, fail()))
+}
+
+/// The API server's port in a node, as an engine names it.
+pub const API: &str = "6443/tcp";
+
+/// Where the engine publishes the API server's port; nowhere while the node has stopped.
+pub fn api_port(seen: &ContainerInspectResponse) -> Option<u16> {
+    let bindings = seen.network_settings.as_ref()?.ports.as_ref()?.get(API)?.as_ref()?;
+    bindings.first()?.host_port.as_ref()?.parse().ok()
 }
 
 /// What the node's container is doing.

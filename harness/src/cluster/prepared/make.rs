@@ -21,7 +21,7 @@ use crate::cluster::{kind, nodes};
 use crate::engine::Engine;
 use crate::error::Context as _;
 use crate::progress::Note;
-use crate::{Code, Error, Result, render};
+use crate::{Code, Error, Result};
 
 /// Keeps the state of nodes that `fill` makes by kind and fills, and takes the nodes away.
 ///
@@ -100,7 +100,7 @@ async fn keep(wanted: &Wanted<'_>, cluster: &Cluster, kubeconfig: &Path, dir: &P
     std::fs::create_dir_all(var).or_fail(Code::CacheUnusable, fail)?;
     let text = std::fs::read_to_string(kubeconfig).or_fail(Code::CacheUnusable, fail)?;
     std::fs::write(dir.join("kubeconfig"), &text).or_fail(Code::CacheUnusable, fail)?;
-    Ok(Node { address, server: server(&text)?, container: container(&seen)? })
+    Ok(Node { address, container: container(&seen)? })
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
@@ -132,14 +132,6 @@ fn container(seen: &Value) -> Result<ContainerCreateBody> {
     // A copy of the state takes the volume's place.
     body["Volumes"] = json!({});
     serde_json::from_value(body).or_fail(Code::Internal, || "a container as the engine has it".to_owned())
-}
-
-/// Where the kubeconfig says that the API server is.
-fn server(kubeconfig: &str) -> Result<std::net::SocketAddr> {
-    let all = render::documents(kubeconfig, "kind's kubeconfig")?;
-    let url = all.first().and_then(|config| config["clusters"][0]["cluster"]["server"].as_str());
-    let address = url.and_then(|url| url.strip_prefix("https://")?.parse().ok());
-    address.ok_or_else(|| Error::internal("kind's kubeconfig names no API server"))
 }
 
 /// containerd names blobs by their content: what a kept node has already is a name more for the same file. Half of a
@@ -183,13 +175,6 @@ fn forget_oldest(wanted: &Wanted<'_>) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_api_server_is_read_from_the_kubeconfig() {
-        let text = "apiVersion: v1\nkind: Config\nclusters:\n- cluster: {server: https://198.18.0.2:32768}\n";
-        assert_eq!(server(text).unwrap(), "198.18.0.2:32768".parse().unwrap());
-        assert!(server("apiVersion: v1\nkind: Config\n").is_err());
-    }
 
     #[test]
     fn equal_blobs_of_nodes_are_one_file() {

@@ -17,7 +17,7 @@ mod make;
 mod start;
 
 use std::collections::BTreeMap;
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use bollard::models::ContainerCreateBody;
@@ -69,8 +69,6 @@ pub struct Prepared {
 struct Node {
     /// Its address, which its certificates name.
     address: IpAddr,
-    /// Where its kubeconfig says that the API server is.
-    server: SocketAddr,
     /// The container as kind made it.
     container: ContainerCreateBody,
 }

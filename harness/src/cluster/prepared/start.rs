@@ -1,19 +1,18 @@
 //! A node of a world, out of its kept state.
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 
-use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkingConfig};
+use bollard::models::{EndpointIpamConfig, EndpointSettings, NetworkingConfig, PortBinding};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, InspectContainerOptions, StartContainerOptions,
-    UploadToContainerOptionsBuilder,
+    CreateContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
 };
 use proof::topology::Cluster;
 
 use super::{Node, Prepared, SHARED, WRITTEN};
 use crate::cluster::kind::Made;
-use crate::cluster::{kind, nodes};
+use crate::cluster::{kind, kubeconfig, nodes};
 use crate::cmd::Cmd;
 use crate::engine::Engine;
 use crate::engine::objects::Network;
@@ -21,9 +20,6 @@ use crate::error::Context as _;
 use crate::progress::Note;
 use crate::wait::{self, Look};
 use crate::{Code, Error, Result, kube, patience};
-
-/// The API server's port in the node.
-const API: &str = "6443/tcp";
 
 /// Starts the cluster's node and writes its kubeconfig; returns when the API server answers.
 ///
@@ -33,7 +29,7 @@ pub async fn start(
     engine: &Engine,
     prepared: &Prepared,
     cluster: &Cluster,
-    kubeconfig: &Path,
+    file: &Path,
     network: &Network,
     note: &Note,
 ) -> Result<Made> {
@@ -44,7 +40,7 @@ pub async fn start(
     note.say("copying its state");
     let var = scratch.join(&name);
     copy(&dir, &var).await?;
-    kind::write_network(kubeconfig, cluster)?;
+    kind::write_network(file, cluster)?;
 
     note.say("starting it");
     let docker = engine.docker();
@@ -53,6 +49,8 @@ pub async fn start(
     host.binds.get_or_insert_default().push(format!("{}:/var", var.display()));
     // The node's entrypoint asks for this name, and where no name server is reached it waits 5 s for an answer (measured).
     host.extra_hosts = network.gateway().map(|gateway| vec![format!("host.docker.internal:{gateway}")]);
+    let port = api_port(kept.address);
+    host.port_bindings = Some(HashMap::from([(nodes::API.to_owned(), Some(vec![binding(engine, port)]))]));
     body.networking_config = Some(endpoint(&network.name, kept));
     let options = CreateContainerOptionsBuilder::default().name(&name).build();
     docker.create_container(Some(options), body).await.or_fail(Code::ClusterFailed, fail)?;
@@ -67,10 +65,8 @@ pub async fn start(
     started.or_fail(Code::ClusterFailed, fail)?;
 
     let text = std::fs::read_to_string(dir.join("kubeconfig")).or_fail(Code::CacheUnusable, fail)?;
-    let (old, new) =
-        (format!("https://{}", kept.server), format!("https://{}", published(engine, &name).await?));
-    std::fs::write(kubeconfig, text.replace(&old, &new)).or_fail(Code::CacheUnusable, fail)?;
-    let client = kube::connect(kubeconfig).await?;
+    kubeconfig::write(file, &text, SocketAddr::new(engine.address(), port))?;
+    let client = kube::connect(file).await?;
     wait::eventually("the API server", patience::CLUSTER, note, || ready(engine, &name, &client)).await?;
     Ok(Made { address: kept.address })
 }
@@ -86,6 +82,20 @@ async fn copy(dir: &Path, var: &Path) -> Result<()> {
     Ok(())
 }
 
+/// Where the API server's port is published: the same after a restart of the node, and nothing else is in the engine's
+/// network namespace. Nodes differ in the last byte of their addresses.
+fn api_port(node: IpAddr) -> u16 {
+    let last = match node {
+        IpAddr::V4(node) => node.octets()[3],
+        IpAddr::V6(node) => node.octets()[15],
+    };
+    6400 + u16::from(last)
+}
+
+fn binding(engine: &Engine, port: u16) -> PortBinding {
+    PortBinding { host_ip: Some(engine.address().to_string()), host_port: Some(port.to_string()) }
+}
+
 /// The address that its certificates name.
 fn endpoint(network: &str, kept: &Node) -> NetworkingConfig {
     let address = Some(kept.address.to_string());
@@ -94,17 +104,6 @@ fn endpoint(network: &str, kept: &Node) -> NetworkingConfig {
         ..Default::default()
     };
     NetworkingConfig { endpoints_config: Some(HashMap::from([(network.to_owned(), settings)])) }
-}
-
-/// Where the API server's port is reached from here: the engine chose one.
-async fn published(engine: &Engine, node: &str) -> Result<SocketAddr> {
-    let fail = || format!("the node {node} publishes no API server");
-    let seen = engine.docker().inspect_container(node, None::<InspectContainerOptions>).await;
-    let ports = seen.or_fail(Code::ClusterFailed, fail)?.network_settings.and_then(|settings| settings.ports);
-    let bindings = ports.unwrap_or_default().remove(API).flatten().unwrap_or_default();
-    let port = bindings.first().and_then(|binding| binding.host_port.as_ref()?.parse().ok());
-    let port = port.ok_or_else(|| Error::new(Code::ClusterFailed, fail()))?;
-    Ok(SocketAddr::new(engine.address(), port))
 }
 
 async fn ready(engine: &Engine, node: &str, client: &::kube::Client) -> Look<()> {
