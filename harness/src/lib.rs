@@ -27,6 +27,7 @@
 //! | what makes a claim hold | [`proof::verdict`] |
 //! | what was asked of whom | [`log`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
+//! | what is kept of a run, and what never is | [`kept`], [`proof::scrub`] |
 //!
 //! # Invariants
 //!
@@ -49,6 +50,7 @@ pub mod cmd;
 pub mod component;
 pub mod doctor;
 pub mod engine;
+pub mod kept;
 pub mod kube;
 pub mod layout;
 pub mod ledger;
