@@ -142,6 +142,9 @@ impl Packages {
         if let Some(entry) = self.cache.find(name, &inputs) {
             return Ok((name, entry));
         }
+        if self.cache.is_damaged(name, &inputs) {
+            note.tell(format!("{name} in the cache is not as it was made, so it is made again"));
+        }
         let result = self.build(artifact, inputs, &parts, &note).await;
         drop(claim);
         match result {
