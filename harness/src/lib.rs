@@ -28,6 +28,7 @@
 //! | what was asked of whom | [`log`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
 //! | is a kept world still what was made | [`attach`] |
+//! | what is kept of a run, and what never is | [`kept`], [`proof::scrub`] |
 //!
 //! # Invariants
 //!
@@ -51,6 +52,7 @@ pub mod cmd;
 pub mod component;
 pub mod doctor;
 pub mod engine;
+pub mod kept;
 pub mod kube;
 pub mod layout;
 pub mod ledger;

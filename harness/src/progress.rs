@@ -1,11 +1,12 @@
 //! What is going on right now, told to whoever shows it.
 //!
 //! Work never prints: it says what it is waiting for to a [`Note`], and the command decides how a terminal,
-//! a log or a machine reads it.
+//! a log or a machine reads it. No secret is told: each text goes through [`scrub`].
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use proof::scrub;
 use serde::Serialize;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -84,14 +85,14 @@ impl Note {
 
     /// Tells the person, now and to stay; [`Note::say`] is for what the next word may replace.
     pub fn tell(&self, text: impl Into<String>) {
-        let text = text.into();
+        let text = scrub::text(&text.into());
         tracing::info!(step = &*self.id, "{text}");
         self.send(Event::Told { text });
     }
 
     /// What is being waited for, or has just been learned.
     pub fn say(&self, text: impl Into<String>) {
-        let text = text.into();
+        let text = scrub::text(&text.into());
         tracing::debug!(step = &*self.id, "{text}");
         *self.last.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.clone());
         self.send(Event::Note { id: self.id.to_string(), text });
@@ -104,8 +105,9 @@ impl Note {
 
     /// The work began.
     pub fn started(&self, lane: &str, what: &str, last: Option<f64>) {
+        let what = scrub::text(what);
         tracing::info!(step = &*self.id, "begins: {what}");
-        self.send(Event::Started { id: self.id.to_string(), lane: lane.into(), what: what.into(), last });
+        self.send(Event::Started { id: self.id.to_string(), lane: lane.into(), what, last });
     }
 
     /// The work is done.

@@ -1,11 +1,10 @@
 //! From a look to verdicts: visit, observe, keep the evidence, judge what is due, record what came of it.
 
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use harness::error::Context as _;
 use harness::world::World;
-use harness::{Code, Error, Result};
+use harness::{Code, Error, Result, kept};
 use proof::claim::Kind;
 use proof::evidence::Evidence;
 use proof::verdict::{Outcome as Judged, Verdict, judge};
@@ -112,15 +111,11 @@ fn report() -> Result<PathBuf> {
 }
 
 fn write(path: &Path, text: &str) -> Result<()> {
-    std::fs::write(path, text).or_fail(Code::Evidence, || format!("cannot write {}", path.display()))
+    kept::write(path, text).or_fail(Code::Evidence, || format!("cannot write {}", path.display()))
 }
 
-/// One write call, so that lines of several processes do not mix.
 fn append(path: &Path, text: &str) -> Result<()> {
-    let fail = || format!("cannot write {}", path.display());
-    let mut file =
-        std::fs::File::options().create(true).append(true).open(path).or_fail(Code::Evidence, fail)?;
-    file.write_all(text.as_bytes()).or_fail(Code::Evidence, fail)
+    kept::append(path, text).or_fail(Code::Evidence, || format!("cannot write {}", path.display()))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use harness::Result;
 use harness::doctor::{self, Finding, Level, Wanted};
 use harness::layout::Layout;
+use proof::scrub;
 
 use crate::{args, show};
 
@@ -30,7 +31,7 @@ pub async fn run(args: &Args) -> Result<()> {
     if args.json {
         findings.iter().try_for_each(show::json)?;
     } else {
-        findings.iter().for_each(|finding| println!("{finding}"));
+        findings.iter().for_each(|finding| println!("{}", scrub::text(&finding.to_string())));
         println!("\n{}", summary(&findings));
     }
     doctor::verdict(&findings)

@@ -7,7 +7,7 @@ use std::time::Instant;
 
 use harness::Result;
 use harness::artifact::packages::Packages;
-use harness::artifact::prune::prune;
+use harness::artifact::prune;
 use harness::artifact::registry::{Delivery, Mirrors};
 use harness::artifact::source::{self, Obtained};
 use harness::artifact::{Origin, archive};
@@ -37,6 +37,8 @@ enum Command {
     Import(Import),
     /// What the cache holds, source by source. Makes no request.
     List(List),
+    /// Reads everything that the cache holds, and removes what is no longer as it was made.
+    Verify,
     /// Removes from the cache what newer pins of this checkout have superseded.
     Prune,
 }
@@ -132,8 +134,14 @@ pub async fn run(args: &Args) -> Result<()> {
             Ok(())
         }
         Command::List(list) => list::tell(&layout, &list.needs.lock(&layout)?, list.json),
+        Command::Verify => {
+            let damaged = prune::damaged(&layout)?;
+            damaged.iter().for_each(|entry| println!("{:36} was not as it was made", entry.stamp.name));
+            println!("{} damaged artifacts removed; whoever needs one makes it again", damaged.len());
+            Ok(())
+        }
         Command::Prune => {
-            let gone = prune(&layout, &Lock::read(&layout.manifests())?)?;
+            let gone = prune::prune(&layout, &Lock::read(&layout.manifests())?)?;
             for entry in &gone {
                 println!("{:36} {:5} MiB", entry.stamp.name, entry.stamp.size.bytes >> 20);
             }

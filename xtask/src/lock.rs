@@ -48,8 +48,11 @@ pub async fn run(args: &Args) -> Result<()> {
 fn check(layout: &Layout) -> Result<()> {
     let lock = Lock::read(&layout.manifests())?;
     let found = check::contradictions(&lock, &check::recipes(&layout.manifests())?);
-    for name in check::unpinned(&lock) {
-        println!("not pinned by a digest, recorded in each report: {name}");
+    for line in check::unpinned(&lock) {
+        println!("not pinned, recorded in each report: {line}");
+    }
+    if let Some(why) = &lock.packages.node_differs {
+        println!("image node and packages.kubernetes differ: {why}");
     }
     if found.is_empty() {
         println!("manifests/lock.yaml fits together");

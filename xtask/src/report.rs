@@ -1,19 +1,18 @@
 //! The report of a run: a folder below `target/vouchsafe/` to attach to a ticket.
 //!
-//! `verdicts.jsonl` and `evidence/` are written by the scenarios themselves; the rest here. Private keys and
-//! tokens never enter it.
+//! `verdicts.jsonl` and `evidence/` are written by the scenarios themselves; the rest here. Secrets never enter it:
+//! whoever writes into it does so by [`kept`].
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
-use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
-use harness::{Error, Result, log, wait};
+use harness::{Error, Result, kept, log, wait};
 use proof::verdict::Outcome;
 use scenarios::Line;
 use serde_json::Value;
@@ -142,10 +141,9 @@ impl Report {
         let missed = due.never_judged(&lines, &failures);
         let path = self.dir.join("verdicts.jsonl");
         let fail = |e| Error::internal(format!("cannot write {}", path.display())).because(e);
-        let mut file = std::fs::File::options().create(true).append(true).open(&path).map_err(fail)?;
         for line in &missed {
             let text = serde_json::to_string(line).map_err(|e| Error::internal("a verdict").because(e))?;
-            writeln!(file, "{text}").map_err(fail)?;
+            kept::append(&path, &format!("{text}\n")).map_err(fail)?;
             if json {
                 show::json(line)?;
             }
@@ -229,7 +227,7 @@ impl Report {
 
     fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.dir.join(name);
-        std::fs::write(&path, text)
+        kept::write(&path, text)
             .map_err(|e| Error::internal(format!("cannot write {}", path.display())).because(e))
     }
 }

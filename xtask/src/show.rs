@@ -8,6 +8,7 @@ use std::time::Duration;
 use harness::progress::{Event, Events, Note};
 use harness::{Error, Result, log, wait};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use proof::scrub;
 use proof::verdict::Outcome;
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
@@ -60,7 +61,7 @@ impl Show {
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|e| Error::internal("cannot write JSON").because(e))?;
     // A reader that has gone away is no fault of ours.
-    let _ = writeln!(std::io::stdout(), "{text}");
+    let _ = writeln!(std::io::stdout(), "{}", scrub::text(&text));
     Ok(())
 }
 

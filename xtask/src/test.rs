@@ -24,11 +24,20 @@ pub struct Args {
     with_engine: bool,
 }
 
-/// A check, and the tests it consists of if it is nextest's.
+/// A check, the tests it consists of if it is nextest's, and what it says when it could not look.
 struct Check {
     name: &'static str,
     command: Cmd,
     junit: Option<PathBuf>,
+    blind: Option<Blind>,
+}
+
+/// A check that needs what not every machine reaches. What was not looked at is said, and counts neither way.
+struct Blind {
+    /// In the log, when it could not look.
+    says: &'static str,
+    /// For a person.
+    because: &'static str,
 }
 
 /// How many checks and tests passed and failed.
@@ -54,8 +63,16 @@ pub async fn run(args: &Args) -> Result<()> {
 }
 
 async fn all(args: &Args, layout: &Layout) -> Result<Tally> {
-    let nextest = nextest(layout).await?;
-    let mut checks = vec![fmt(), clippy(), tests(&nextest, layout), docs()];
+    let (nextest, [deny, shear]) = programs(layout).await?;
+    let mut checks = vec![
+        fmt(),
+        clippy(),
+        tests(&nextest, layout),
+        docs(),
+        unused(&shear),
+        dependencies(&deny),
+        advisories(&deny),
+    ];
     if args.with_engine {
         checks.push(engine_tests(&nextest, layout));
     }
@@ -67,11 +84,15 @@ async fn all(args: &Args, layout: &Layout) -> Result<Tally> {
     Ok(sum)
 }
 
-/// The pinned test runner: from the cache, built the first time.
-async fn nextest(layout: &Layout) -> Result<PathBuf> {
+/// The pinned test runner and what looks at the dependencies: from the cache, fetched or built the first time.
+async fn programs(layout: &Layout) -> Result<(PathBuf, [PathBuf; 2])> {
     let show = Show::start(false);
+    let packages = Packages::new(layout, &Lock::read(&layout.manifests())?);
+    let note = show.note();
     let obtained =
-        Packages::new(layout, &Lock::read(&layout.manifests())?).obtain_nextest(&show.note()).await;
+        async { Ok((packages.obtain_nextest(&note).await?, packages.obtain_auditors(&note).await?)) };
+    let obtained = obtained.await;
+    drop(note);
     show.end().await;
     obtained
 }
@@ -81,17 +102,18 @@ fn fmt() -> Check {
         name: "format",
         command: cargo().args(["fmt", "--all", "--", "--check", "--files-with-diff"]),
         junit: None,
+        blind: None,
     }
 }
 
 fn clippy() -> Check {
     let args = ["clippy", "--workspace", "--all-targets", "--locked", "--quiet", "--", "-D", "warnings"];
-    Check { name: "lints", command: cargo().args(args), junit: None }
+    Check { name: "lints", command: cargo().args(args), junit: None, blind: None }
 }
 
 fn tests(nextest: &Path, layout: &Layout) -> Check {
     let command = Cmd::new(nextest).args(["nextest", "run", "--workspace", "--locked", "--cargo-quiet"]);
-    Check { name: "tests", command, junit: Some(junit(layout, "default")) }
+    Check { name: "tests", command, junit: Some(junit(layout, "default")), blind: None }
 }
 
 fn engine_tests(nextest: &Path, layout: &Layout) -> Check {
@@ -106,7 +128,12 @@ fn engine_tests(nextest: &Path, layout: &Layout) -> Check {
         "only",
         "--cargo-quiet",
     ];
-    Check { name: "engine", command: Cmd::new(nextest).args(args), junit: Some(junit(layout, "engine")) }
+    Check {
+        name: "engine",
+        command: Cmd::new(nextest).args(args),
+        junit: Some(junit(layout, "engine")),
+        blind: None,
+    }
 }
 
 fn docs() -> Check {
@@ -114,7 +141,33 @@ fn docs() -> Check {
     let flags = "-D warnings -A rustdoc::private-intra-doc-links";
     let command =
         cargo().args(["doc", "--workspace", "--no-deps", "--document-private-items", "--locked", "--quiet"]);
-    Check { name: "documentation", command: command.env("RUSTDOCFLAGS", flags), junit: None }
+    Check { name: "documentation", command: command.env("RUSTDOCFLAGS", flags), junit: None, blind: None }
+}
+
+/// Dependencies that nobody uses.
+fn unused(shear: &Path) -> Check {
+    let command = Cmd::new(shear).args(["shear", "--locked", "--color", "never"]);
+    Check { name: "unused", command, junit: None, blind: None }
+}
+
+/// Licences, crates that are there twice, and where they are from: `.config/deny.toml`.
+fn dependencies(deny: &Path) -> Check {
+    let words = ["--hide-inclusion-graph", "-D", "unmatched-skip", "licenses", "bans", "sources"];
+    Check { name: "dependencies", command: denied(deny).args(words), junit: None, blind: None }
+}
+
+/// What is known against them. It is known at GitHub.
+fn advisories(deny: &Path) -> Check {
+    let blind = Blind {
+        says: "failed to fetch advisory database",
+        because: "github.com/RustSec/advisory-db could not be fetched, so no crate was compared with it",
+    };
+    let command = denied(deny).args(["--hide-inclusion-graph", "advisories"]);
+    Check { name: "advisories", command, junit: None, blind: Some(blind) }
+}
+
+fn denied(deny: &Path) -> Cmd {
+    Cmd::new(deny).args(["--locked", "--color", "never", "--config", ".config/deny.toml", "check"])
 }
 
 impl Check {
@@ -130,6 +183,11 @@ impl Check {
         let command = self.command.env("RUST_BACKTRACE", "0");
         let command = command.dir(&layout.repo).limit(patience::BUILD);
         let passed = command.log_to(&log).output().await?.status == 0;
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        if let Some(blind) = self.blind.filter(|blind| !passed && said.contains(blind.says)) {
+            eprintln!("{:<14} NOT LOOKED AT: {}", self.name, blind.because);
+            return Ok(Tally::default());
+        }
         let tally = self.junit.as_deref().and_then(count).unwrap_or_default().with(passed);
         let verdict = if tally.failed == 0 { "ok" } else { "FAILED" };
         eprintln!(
@@ -140,7 +198,7 @@ impl Check {
             tally.failed
         );
         if tally.failed > 0 {
-            eprintln!("{}", std::fs::read_to_string(&log).unwrap_or_default());
+            eprintln!("{said}");
         }
         Ok(tally)
     }
@@ -195,6 +253,20 @@ mod tests {
         // The runner itself failed although no test did, by a leak for instance.
         assert_eq!(some.with(false), Tally { passed: 7, failed: 1 });
         assert_eq!(Tally { passed: 7, failed: 2 }.with(false), Tally { passed: 7, failed: 2 });
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_looked_at_counts_neither_way() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().into(), repo: dir.path().into() };
+        let told = async |script: &str| {
+            let blind = Blind { says: "failed to fetch", because: "it is far away" };
+            let command = Cmd::new("sh").args(["-c", script]);
+            Check { name: "far", command, junit: None, blind: Some(blind) }.run(&layout).await.unwrap()
+        };
+        assert_eq!(told("echo 'failed to fetch it'; exit 1").await, Tally::default());
+        assert_eq!(told("echo 'RUSTSEC-1'; exit 1").await, Tally { passed: 0, failed: 1 });
+        assert_eq!(told("echo 'it once failed to fetch'").await, Tally { passed: 1, failed: 0 });
     }
 
     #[test]

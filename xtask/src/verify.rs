@@ -7,7 +7,7 @@ use harness::layout::Layout;
 use harness::progress::Note;
 use harness::setup::{Scenarios, Setup};
 use harness::world::{self, World};
-use harness::{Code, Error, Result, attach};
+use harness::{Code, Error, Result, attach, kept};
 
 use proof::verdict::Outcome;
 use scenarios::Line;
@@ -142,14 +142,17 @@ pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, not
         note.started("", what, None);
         let name = format!("{}-{id}", world.name);
         let filter = expression(modules, run.filter);
-        let log = run.report.dir.join(format!("{name}.log"));
-        let running = runner.scenarios(run.layout, run.report, &filter, width, &log);
+        let made = run.layout.repo.join("target/nextest/e2e");
+        let log = kept::written(made.join("log"), run.report.dir.join(format!("{name}.log")));
+        let running = runner.scenarios(run.layout, run.report, &filter, width, log.aside());
         passed = run
             .report
             .told_while(running, run.json, &note)
             .await
             .map(|now| now && matches!(passed, Ok(true)));
-        keep_junit(run.layout, run.report, &name);
+        drop(log);
+        // nextest writes it anew each time; it is not there when no scenario was selected.
+        drop(kept::written(made.join("junit.xml"), run.report.dir.join(format!("trials-{name}.xml"))));
         note.finished(began.elapsed());
     }
     // Also after a runner that died: what it left unjudged is named.
@@ -168,13 +171,6 @@ pub struct Run<'a> {
     pub filter: Option<&'a str>,
     /// Whether each verdict is told as JSON.
     pub json: bool,
-}
-
-/// nextest writes its JUnit file below `target/`, anew each time.
-fn keep_junit(layout: &Layout, report: &Report, id: &str) {
-    let made = layout.repo.join("target/nextest/e2e/junit.xml");
-    // Missing when no scenario was selected.
-    let _ = std::fs::rename(made, report.dir.join(format!("trials-{id}.xml")));
 }
 
 /// A world's own verdict. Broken weighs more than unjudged; both are told.

@@ -2,9 +2,14 @@
 //!
 //! Every error carries a [`Code`]: its name is what `cargo xtask explain` takes, its exit status tells a
 //! nightly job whether the machine, the set-up or a claim is to blame. Those three never look alike.
+//!
+//! Errors quote what others said: commands with their arguments, addresses, logs. No secret in it is told: each text
+//! goes through [`scrub`].
 
 use std::error::Error as StdError;
 use std::fmt;
+
+use crate::scrub;
 
 /// The result of anything in the harness that can fail.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -26,7 +31,7 @@ impl Error {
     /// A failure of kind `code`; `what` is a sentence fragment without a final stop.
     pub fn new(code: Code, what: impl Into<String>) -> Self {
         let next = code.cure().map(str::to_owned);
-        Self(Box::new(Inner { code, what: what.into(), seen: None, next, source: None }))
+        Self(Box::new(Inner { code, what: scrub::text(&what.into()), seen: None, next, source: None }))
     }
 
     /// Shorthand for a defect of our own, exit code 1.
@@ -37,14 +42,14 @@ impl Error {
     /// What was last observed, for waits and refusals.
     #[must_use]
     pub fn seen(mut self, seen: impl Into<String>) -> Self {
-        self.0.seen = Some(seen.into());
+        self.0.seen = Some(scrub::text(&seen.into()));
         self
     }
 
     /// What to run or change next, an imperative, where that is more than the kind's own cure.
     #[must_use]
     pub fn next(mut self, next: impl Into<String>) -> Self {
-        self.0.next = Some(next.into());
+        self.0.next = Some(scrub::text(&next.into()));
         self
     }
 
@@ -73,6 +78,15 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The whole at once: a cause is somebody else's text, and a secret may go over several.
+        let mut told = String::new();
+        self.tell(&mut told)?;
+        f.write_str(&scrub::text(&told))
+    }
+}
+
+impl Error {
+    fn tell(&self, f: &mut impl fmt::Write) -> fmt::Result {
         f.write_str(&self.0.what)?;
         let mut cause = self.0.source.as_deref().map(|e| e as &(dyn StdError + 'static));
         while let Some(e) = cause {
@@ -177,6 +191,29 @@ mod tests {
         assert_eq!(
             outer.to_string(),
             "step images failed: cannot write the stamp: disk on fire\n  next: free space"
+        );
+    }
+
+    #[test]
+    fn no_secret_is_told() {
+        let token = "0f8fad5b-d9cb-469f-a165-70867728950e";
+        let io = std::io::Error::other("https://bot:hunter2@proxy.example/go: refused");
+        let e =
+            Error::new(Code::CommandFailed, format!("`spire-agent run -joinToken {token}` exited with 1"))
+                .because(io)
+                .seen(format!("Token: {token}"))
+                .next(format!("run it again with -joinToken {token} -v"));
+        let (told, debug) = (e.to_string(), format!("{e:?}"));
+        for secret in [token, "hunter2"] {
+            assert!(
+                !told.contains(secret) && !debug.contains(secret) && !e.what().contains(secret),
+                "{told}"
+            );
+        }
+        assert!(!e.advice().unwrap().contains(token), "{e}");
+        assert!(
+            told.contains("`spire-agent run -joinToken [removed]` exited with 1: https://[removed]@proxy"),
+            "{told}"
         );
     }
 

@@ -12,12 +12,14 @@
 //! | what was observed | [`evidence`] |
 //! | what does a run owe | [`claim`] |
 //! | what makes a claim hold | [`verdict`] |
+//! | what never leaves: secrets in anything that is kept or shown | [`scrub`] |
 
 pub mod claim;
 pub mod envoy;
 pub mod error;
 pub mod evidence;
 pub mod identity;
+pub mod scrub;
 pub mod topology;
 pub mod verdict;
 

@@ -3,11 +3,17 @@
 //! An artifact is made in a hidden sibling folder and renamed when it is whole, so half of one is never seen.
 //! The hash covers everything that goes in, also the hashes of the artifacts it is made of: what did not
 //! change is not built again, and what depends on a change is.
+//!
+//! An artifact is used only as it was made. Its stamp has a hash over the content of every file, and a [print](Print)
+//! of what the file system says of them: size, time of the last change and inode. Gigabytes are not hashed each time:
+//! the print is compared whenever an artifact is looked for, which costs nothing beside listing its files, and only
+//! when it differs is the content hashed again. A write to a file changes its print, whoever made it; a disk that
+//! returns other bytes does not, and is what [`Cache::damage`] looks for with `images verify`.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::fs::{File, TryLockError};
 use std::io::Write as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
@@ -15,12 +21,12 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
+use super::print::{self, Print, STAMP};
+pub use super::print::{Size, files_below, hex};
 use crate::error::Context as _;
 use crate::progress::Note;
 use crate::wait::{self, Look};
 use crate::{Code, Error, Result, patience};
-
-const STAMP: &str = "stamp.json";
 
 /// The store below one folder.
 #[derive(Clone, Debug)]
@@ -50,20 +56,14 @@ pub struct Stamp {
     pub inputs: Inputs,
     /// How long it took, in seconds.
     pub seconds: f64,
-    /// How much it is, which is how a folder that somebody tidied is noticed.
+    /// How much it is.
     #[serde(rename = "extent")]
     pub size: Size,
+    /// What is in it. None was written by an older program: whatever is there when it is first looked for counts.
+    #[serde(default)]
+    pub print: Option<Print>,
     /// What its builder wanted remembered: versions, digests.
     pub about: Value,
-}
-
-/// How much lies in a folder.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Size {
-    /// Files and symlinks.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
 }
 
 impl Inputs {
@@ -109,11 +109,34 @@ impl Cache {
     /// The artifact, if it is there and whole.
     pub fn find(&self, name: &str, inputs: &Inputs) -> Option<Cached> {
         let dir = self.place(name, inputs);
-        let stamp: Stamp = serde_json::from_slice(&std::fs::read(dir.join(STAMP)).ok()?).ok()?;
-        let whole = stamp.name == name
-            && stamp.inputs == *inputs
-            && size(&dir).is_ok_and(|found| found == stamp.size);
-        whole.then_some(Cached { dir, stamp })
+        let stamp = Stamp::read(&dir).filter(|stamp| stamp.name == name && stamp.inputs == *inputs)?;
+        let mut entry = Cached { dir, stamp };
+        entry.is_as_made().then_some(entry)
+    }
+
+    /// Whether what lies in that folder of the store is what was made.
+    pub fn is_as_made(&self, folder: &Path) -> bool {
+        let dir = self.root.join(folder);
+        Stamp::read(&dir).is_some_and(|stamp| Cached { dir, stamp }.is_as_made())
+    }
+
+    /// Whether an artifact that was not [found](Cache::find) is there all the same, and not as it was made.
+    pub fn is_damaged(&self, name: &str, inputs: &Inputs) -> bool {
+        self.place(name, inputs).join(STAMP).exists()
+    }
+
+    /// Reads everything that is there, and names what is not as it was made.
+    pub fn damage(&self) -> Vec<Cached> {
+        let as_made = |entry: &Cached| {
+            let content = entry.stamp.print.as_ref().map(|print| &print.content);
+            let (size, _) = print::look(&entry.dir).ok()?;
+            let same = size == entry.stamp.size
+                && content.is_none_or(|made| print::content(&entry.dir).is_ok_and(|is| is == *made));
+            same.then_some(())
+        };
+        let mut damaged = self.entries();
+        damaged.retain(|entry| as_made(entry).is_none());
+        damaged
     }
 
     /// Everything that has a stamp, of whatever inputs it was made.
@@ -121,10 +144,7 @@ impl Cache {
         let folders = std::fs::read_dir(&self.root).into_iter().flatten().flatten();
         let shown = folders.filter(|folder| !folder.file_name().to_string_lossy().starts_with('.'));
         shown
-            .filter_map(|folder| {
-                let stamp = serde_json::from_slice(&std::fs::read(folder.path().join(STAMP)).ok()?).ok()?;
-                Some(Cached { dir: folder.path(), stamp })
-            })
+            .filter_map(|folder| Some(Cached { stamp: Stamp::read(&folder.path())?, dir: folder.path() }))
             .collect()
     }
 
@@ -201,6 +221,43 @@ impl Cache {
     }
 }
 
+impl Cached {
+    /// Whether what lies there is what was made.
+    fn is_as_made(&mut self) -> bool {
+        let Ok((size, seen)) = print::look(&self.dir) else { return false };
+        if size != self.stamp.size {
+            return false;
+        }
+        if self.stamp.print.as_ref().is_some_and(|print| print.seen == seen) {
+            return true;
+        }
+        let Ok(content) = print::content(&self.dir) else { return false };
+        if self.stamp.print.as_ref().is_some_and(|print| print.content != content) {
+            return false;
+        }
+        // Copied, or restored: the same bytes in other files. Next time the look will do.
+        self.stamp.print = Some(Print { content, seen });
+        // A store that cannot be written is read once more the next time.
+        let _ = self.stamp.write(&self.dir);
+        true
+    }
+}
+
+impl Stamp {
+    fn read(dir: &Path) -> Option<Self> {
+        serde_json::from_slice(&std::fs::read(dir.join(STAMP)).ok()?).ok()
+    }
+
+    /// Whole or not at all: others may read it.
+    fn write(&self, dir: &Path) -> std::io::Result<()> {
+        let readable = std::fs::Permissions::from_mode(0o644);
+        let mut file =
+            tempfile::Builder::new().permissions(readable).tempfile_in(dir.parent().unwrap_or(dir))?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.persist(dir.join(STAMP)).map(drop).map_err(|e| e.error)
+    }
+}
+
 /// An artifact in the making. Dropped unfinished, it is what the next build of that name clears away.
 #[derive(Debug)]
 pub struct Draft {
@@ -222,51 +279,21 @@ impl Draft {
     }
 
     fn publish(&self, took: Duration, about: Value) -> std::io::Result<Cached> {
+        let content = print::content(&self.dir)?;
+        let (size, seen) = print::look(&self.dir)?;
         let stamp = Stamp {
             name: self.name.clone(),
             inputs: self.inputs.clone(),
             seconds: took.as_secs_f64(),
-            size: size(&self.dir)?,
+            size,
+            print: Some(Print { content, seen }),
             about,
         };
-        std::fs::write(self.dir.join(STAMP), serde_json::to_vec_pretty(&stamp)?)?;
+        stamp.write(&self.dir)?;
         remove(&self.place)?;
         std::fs::rename(&self.dir, &self.place)?;
         Ok(Cached { dir: self.place.clone(), stamp })
     }
-}
-
-/// Every file and symlink below `dir`, relative to it, in order.
-pub fn files_below(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut found = Vec::new();
-    let mut folders = vec![PathBuf::new()];
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(dir.join(&folder))? {
-            let entry = entry?;
-            let path = folder.join(entry.file_name());
-            if entry.file_type()?.is_dir() { folders.push(path) } else { found.push(path) }
-        }
-    }
-    found.sort();
-    Ok(found)
-}
-
-/// The size of what lies below `dir`, without its stamp.
-fn size(dir: &Path) -> std::io::Result<Size> {
-    let mut size = Size::default();
-    for file in files_below(dir)?.iter().filter(|file| *file != Path::new(STAMP)) {
-        size.files += 1;
-        size.bytes += std::fs::symlink_metadata(dir.join(file))?.len();
-    }
-    Ok(size)
-}
-
-/// Bytes as hex digits.
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::with_capacity(bytes.len() * 2), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// Removes a folder; that it is gone already is what was wanted.

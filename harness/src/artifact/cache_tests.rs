@@ -63,6 +63,48 @@ fn a_damaged_artifact_is_made_again() {
     assert!(cache.find("thing", &inputs("v1")).is_some());
 }
 
+#[test]
+fn a_flipped_bit_is_noticed_when_it_is_used() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let file = make(&cache, "v1").dir.join("bin/thing");
+    std::fs::write(&file, "v0").unwrap();
+    assert!(cache.find("thing", &inputs("v1")).is_none());
+    assert!(cache.is_damaged("thing", &inputs("v1")) && !cache.is_damaged("thing", &inputs("v2")));
+    // Data that became a program.
+    let file = make(&cache, "v1").dir.join("bin/thing");
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    assert!(cache.find("thing", &inputs("v1")).is_none());
+}
+
+/// The disk returns other bytes than were written, and the file system knows nothing of it: who reads it all sees it.
+#[test]
+fn a_bit_that_flipped_by_itself_is_found_by_reading_everything() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let file = make(&cache, "v1").dir.join("bin/thing");
+    let written = file.metadata().unwrap().modified().unwrap();
+    std::fs::write(&file, "v0").unwrap();
+    File::options().write(true).open(&file).unwrap().set_modified(written).unwrap();
+    assert!(cache.find("thing", &inputs("v1")).is_some(), "nothing tells it apart");
+    let damaged: Vec<_> = cache.damage().into_iter().map(|entry| entry.stamp.name).collect();
+    assert_eq!(damaged, ["thing"]);
+}
+
+#[test]
+fn the_same_bytes_in_another_file_are_as_good() {
+    let dir = tempfile::tempdir().unwrap();
+    let cache = Cache::new(dir.path());
+    let made = make(&cache, "v1");
+    let (file, copy) = (made.dir.join("bin/thing"), dir.path().join("copy"));
+    std::fs::copy(&file, &copy).unwrap();
+    std::fs::rename(&copy, &file).unwrap();
+    let again = cache.find("thing", &inputs("v1")).unwrap();
+    assert_ne!(again.stamp.print, made.stamp.print, "the next look is a quick one");
+    assert_eq!(cache.find("thing", &inputs("v1")).unwrap().stamp.print, again.stamp.print);
+    assert!(cache.damage().is_empty());
+}
+
 #[tokio::test]
 async fn a_cache_that_cannot_be_written_says_so_with_the_cure() {
     let dir = tempfile::tempdir().unwrap();

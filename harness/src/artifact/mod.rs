@@ -5,6 +5,7 @@ pub mod archive;
 pub mod cache;
 pub mod download;
 pub mod packages;
+pub mod print;
 pub mod prune;
 pub mod registry;
 mod retry;

@@ -27,6 +27,19 @@ pub fn prune(layout: &Layout, lock: &Lock) -> Result<Vec<Cached>> {
     superseded(&Cache::new(layout.artifacts()), &used)
 }
 
+/// Reads all of the cache and removes what is no longer as it was made, and says what that was.
+///
+/// # Errors
+/// As [`prune`].
+pub fn damaged(layout: &Layout) -> Result<Vec<Cached>> {
+    let _claimed = world::claim(layout)?;
+    lifecycle::nothing_is_up(layout)?;
+    let cache = Cache::new(layout.artifacts());
+    let gone = cache.damage();
+    gone.iter().try_for_each(|entry| cache.remove(entry))?;
+    Ok(gone)
+}
+
 fn superseded(cache: &Cache, used: &[Cached]) -> Result<Vec<Cached>> {
     let names: BTreeSet<&str> = used.iter().map(|entry| entry.stamp.name.as_str()).collect();
     let folders: BTreeSet<&PathBuf> = used.iter().map(|entry| &entry.dir).collect();

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 
 use super::archive;
 use super::packages::Packages;
-use super::registry::{Delivery, Mirrors, Registry};
-use super::{Artifacts, Image};
+use super::registry::{Delivery, Mirrors, Registry, architecture};
+use super::{Artifacts, Image, Origin};
 use crate::layout::Layout;
 use crate::lock::Lock;
 use crate::progress::Note;
@@ -73,6 +73,15 @@ pub async fn obtain(
         }
         _ => e,
     })?;
+    if decided.name == REGISTRY || delivery.artifacts.origin == Origin::Upstream {
+        if let Some(line) = unpinned(lock) {
+            note.tell(line);
+        }
+    } else if matches!(choice, Choice::Archive(_)) {
+        note.tell(
+            "the archive was built from packages by whoever made it: it is whole, and no pin says more of it",
+        );
+    }
     // An archive may have been made for other set-ups.
     for role in lock.images.keys().filter(|role| *role != "node") {
         delivery.artifacts.image(role)?;
@@ -82,6 +91,22 @@ pub async fn obtain(
         digests: delivery.digests,
         from: decided.name,
         why: decided.why,
+    })
+}
+
+/// What a run over upstream's images has to say each time, where it cannot be sure of all of them.
+fn unpinned(lock: &Lock) -> Option<String> {
+    let open = lock.unpinned(architecture());
+    let (names, mut reasons): (Vec<_>, Vec<_>) = open.into_iter().unzip();
+    reasons.sort_unstable();
+    reasons.dedup();
+    let all = lock.images.len() + lock.downloads.len();
+    let (some, named, why) = (names.len(), names.join(", "), reasons.join("; "));
+    (some > 0).then(|| {
+        format!(
+            "{some} of {all} images and downloads are pinned by nothing, so they are what their servers sent, as the \
+             report has it: {named}. Why: {why}. cargo xtask lock update pins them"
+        )
     })
 }
 
@@ -125,4 +150,24 @@ async fn decide(registry: &Registry<'_>, packages: &Packages) -> Result<Chosen> 
         None => Chosen::registry("it answers"),
         Some(why) => Chosen::packages(why),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_pinned_is_said_with_its_reason() {
+        let mut lock = Lock::read(Path::new("../manifests")).unwrap();
+        let line = unpinned(&lock).unwrap();
+        assert!(line.contains("image pilot") && line.contains("download spire-crds"), "{line}");
+        assert!(lock.reasons.values().all(|why| line.contains(why)), "{line}");
+        let digest = Some("sha256:0".to_owned());
+        lock.images.values_mut().for_each(|pin| pin.digest.clone_from(&digest));
+        let hashes = lock.downloads.values_mut().flat_map(|download| download.sha256.values_mut());
+        hashes.for_each(|hash| hash.clone_from(&digest));
+        assert_eq!(unpinned(&lock), None);
+    }
 }

@@ -257,6 +257,8 @@ impl Drop for Child {
 /// The last lines of a long text, bounded so that an error stays readable.
 pub fn tail(text: &str) -> String {
     const LINES: usize = 15;
+    // Before it is cut: half of a key is no longer known for one.
+    let text = &proof::scrub::text(text);
     let lines: Vec<_> = text.trim_end().lines().collect();
     let mut out = String::new();
     if lines.len() > LINES {

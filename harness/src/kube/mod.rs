@@ -28,7 +28,6 @@ pub mod object;
 pub mod pod;
 pub mod pods;
 pub mod rollout;
-pub mod scrub;
 pub mod snapshot;
 pub mod watch;
 mod why;

@@ -9,12 +9,13 @@ use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::{Event, Pod};
 use kube::api::{Api, ListParams, LogParams};
 use kube::{Client, ResourceExt as _};
+use proof::scrub;
 use serde_json::Value;
 
 use super::conditions::Standing;
-use super::{AT_ONCE, fault, logs, object, pod, scrub, why};
+use super::{AT_ONCE, fault, logs, object, pod, why};
 use crate::error::Context as _;
-use crate::{Code, Error, Result, patience, wait};
+use crate::{Code, Error, Result, kept, patience, wait};
 
 const EVENTS: usize = 50;
 const LOG_LINES: i64 = 2000;
@@ -114,7 +115,7 @@ async fn events(client: &Client, ns: &str, file: PathBuf) -> Result<()> {
             e.count.unwrap_or(1)
         )
     });
-    write(&file, &scrub::text(&last.collect::<String>()))
+    write(&file, &last.collect::<String>())
 }
 
 async fn objects(
@@ -151,7 +152,7 @@ struct LogFile {
 impl LogFile {
     async fn fetch(self, client: &Client) -> Result<()> {
         let text = logs::logs(client, &self.namespace, &self.pod, &self.params).await?;
-        write(&self.file, &scrub::text(&text))
+        write(&self.file, &text)
     }
 }
 
@@ -193,9 +194,6 @@ fn write_objects(file: &Path, mut values: Vec<Value>) -> Result<()> {
 }
 
 fn write(file: &Path, text: &str) -> Result<()> {
-    let put = || {
-        file.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-        std::fs::write(file, text)
-    };
-    put().map_err(|e| Error::new(Code::Evidence, format!("cannot write {}", file.display())).because(e))
+    kept::write(file, text)
+        .map_err(|e| Error::new(Code::Evidence, format!("cannot write {}", file.display())).because(e))
 }

@@ -40,7 +40,12 @@ struct Bench {
 impl Bench {
     async fn new() -> Self {
         let mut lock = Lock::read(Path::new("../manifests")).unwrap();
-        let pin = |reference: &str| ImagePin { reference: reference.into(), digest: None, extra: false };
+        let pin = |reference: &str| ImagePin {
+            reference: reference.into(),
+            digest: None,
+            unpinned: None,
+            extra: false,
+        };
         lock.images = [("node".into(), pin(NODE)), ("spire-server".into(), pin(SERVER))].into();
         let hashes = lock.downloads.values_mut().flat_map(|download| download.sha256.values_mut());
         hashes.for_each(|hash| *hash = None);
@@ -258,6 +263,8 @@ async fn what_packages_built_comes_back_the_same() {
     let mut bench = Bench::new().await;
     bench.lock = lock;
     bench.lock.images.values_mut().for_each(|pin| pin.digest = None);
+    let hashes = bench.lock.downloads.values_mut().flat_map(|download| download.sha256.values_mut());
+    hashes.for_each(|hash| *hash = None);
     let registry = Registry::start(bench.store(), None, "").await;
     artifacts::push(&registry, &built, &bench.lock.image("node").unwrap().reference).await;
     bench.downloads = artifacts::downloads(&built).await;

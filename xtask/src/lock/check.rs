@@ -67,10 +67,18 @@ pub fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
             format!("{a} is {} and {b} is {}", x.unwrap_or("missing"), y.unwrap_or("missing"))
         })
         .collect();
-    // Upstream's node images follow Kubernetes' releases by weeks, so only the minor version is the same.
     let (node, own) = (image("node").1.unwrap_or_default(), plain(&packages.kubernetes));
-    if minor(node) != minor(own) {
-        found.push(format!("image node is {node} and packages.kubernetes is {own}: another minor version"));
+    match &packages.node_differs {
+        _ if minor(node) != minor(own) => {
+            found.push(format!("image node is {node} and packages.kubernetes is {own}: another minor version"));
+        }
+        None if node != own => found.push(format!(
+            "image node is {node} and packages.kubernetes is {own}: the sources deliver different Kubernetes; make \
+             them one, or say why they cannot be: node_differs"
+        )),
+        Some(_) if node == own => found
+            .push(format!("image node and packages.kubernetes are both {own}, and node_differs says why they are not")),
+        _ => {}
     }
     let elsewhere = |(name, d): (&String, &Download)| {
         let named = d.url.contains(plain(&d.version));
@@ -80,15 +88,10 @@ pub fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
     found
 }
 
-/// What is recorded and not verified.
+/// What is recorded and not verified, and why.
 pub fn unpinned(lock: &Lock) -> Vec<String> {
-    let images = lock.images.iter().filter(|(_, pin)| pin.digest.is_none());
-    let images = images.map(|(role, pin)| format!("image {role} ({})", pin.reference));
-    let files = lock.downloads.iter().flat_map(|(name, d)| {
-        let open = d.sha256.iter().filter(|(_, hash)| hash.is_none());
-        open.map(move |(architecture, _)| format!("download {name} ({architecture})"))
-    });
-    images.chain(files).collect()
+    let both: BTreeMap<_, _> = ["amd64", "arm64"].into_iter().flat_map(|on| lock.unpinned(on)).collect();
+    both.into_iter().map(|(name, why)| format!("{name}: {why}")).collect()
 }
 
 /// As a Go module Prometheus 3.11.3 is 0.311.3.
@@ -158,6 +161,13 @@ mod tests {
             found.contains("image node is 1.1 and") && found.contains("another minor version"),
             "{found}"
         );
+        let found = after(|lock, _| lock.packages.node_differs = None);
+        assert!(found.contains("the sources deliver different Kubernetes"), "{found}");
+        let found = after(|lock, _| {
+            let own = lock.packages.kubernetes.clone();
+            lock.images.get_mut("node").unwrap().reference = format!("kindest/node:{own}");
+        });
+        assert!(found.contains("and node_differs says why they are not"), "{found}");
         let found = after(|lock, _| drop(lock.images.remove("pilot")));
         assert!(found.contains("image pilot is missing"), "{found}");
     }

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use harness::artifact::registry::Now;
 use harness::lock::Lock;
-use harness::{Code, Error, Result, render};
+use harness::{Code, Error, Result};
 
 /// Writes `now` into the lock file and returns a line for each pin that changed.
 ///
@@ -39,6 +39,13 @@ fn pinned(text: &str, now: &Now) -> Result<(String, Vec<String>)> {
             set("downloads:", name, architecture, hash)?;
         }
     }
+    // What is pinned has no reason not to be.
+    for line in lines.iter_mut().filter(|line| !line.contains(": null")) {
+        if let (Some(start), Some(end)) = (line.find(", unpinned: "), line.rfind(" }")) {
+            let reason = line[start + 2..end].split([',', '}']).next().unwrap_or_default().trim_end().len();
+            line.replace_range(start..start + 2 + reason, "");
+        }
+    }
     let text = lines.join("\n") + "\n";
     verify(&text, now)?;
     Ok((text, changed))
@@ -64,7 +71,7 @@ fn replaced(line: &str, key: &str, value: &str) -> Option<(String, String)> {
 
 /// Reads the new text as every command will.
 fn verify(text: &str, now: &Now) -> Result<()> {
-    let lock: Lock = render::parse(text, Code::Lock, "manifests/lock.yaml with new pins")?;
+    let lock = Lock::parse(text, "manifests/lock.yaml with new pins")?;
     let image = |(role, digest): (&String, &String)| lock.images[role].digest.as_ref() == Some(digest);
     let download = |(name, hashes): (&String, &std::collections::BTreeMap<String, String>)| {
         hashes
@@ -121,6 +128,7 @@ mod tests {
             "{differ:?}"
         );
         assert_eq!(old.lines().count(), new.lines().count());
+        assert!(differ[1].starts_with("pilot: ") && !differ[1].contains("unpinned"), "{differ:?}");
         assert_eq!(pinned(&new, &now()).unwrap(), (new, Vec::new()));
     }
 

@@ -8,8 +8,17 @@ const LONGEST: usize = 400;
 
 /// Every rule over one file.
 pub fn all(file: &File) -> Vec<Offence> {
-    const RULES: [fn(&File) -> Vec<Offence>; 8] =
-        [opening, length, one_place, proof_touches_nothing, exemptions, versions, actions, machine_paths];
+    const RULES: [fn(&File) -> Vec<Offence>; 9] = [
+        opening,
+        length,
+        one_place,
+        reports,
+        proof_touches_nothing,
+        exemptions,
+        versions,
+        actions,
+        machine_paths,
+    ];
     RULES.iter().flat_map(|rule| rule(file)).collect()
 }
 
@@ -55,6 +64,26 @@ fn one_place(file: &File) -> Vec<Offence> {
                 })
                 .map(move |(_, _, advice)| Offence::at(file, i, *advice))
         })
+        .collect()
+}
+
+/// What writes into a report's folder does so where secrets are taken out.
+fn reports(file: &File) -> Vec<Offence> {
+    const WRITERS: [&str; 5] = [
+        "scenarios/src/",
+        "harness/src/kube/",
+        "xtask/src/report",
+        "xtask/src/verify.rs",
+        "xtask/src/e2e.rs",
+    ];
+    const WAYS: [&str; 6] =
+        ["fs::write", "fs::copy", "fs::rename", "File::create", "File::options", "OpenOptions"];
+    if !file.is("rs") || !WRITERS.iter().any(|writer| file.path.starts_with(writer)) {
+        return Vec::new();
+    }
+    file.code()
+        .filter(|(_, line)| WAYS.iter().any(|way| line.contains(way)))
+        .map(|(i, _)| Offence::at(file, i, "write what is kept with harness::kept, which takes secrets out"))
         .collect()
 }
 
@@ -192,6 +221,7 @@ fn each_rule_objects_to_its_sample() {
     objects("harness/src/a.rs", "//! x\nstd::process::Command::new(\"x\");\n", "harness::cmd");
     objects("harness/src/a.rs", "//! x\ntokio::time::sleep(d).await;\n", "harness::wait");
     objects("harness/src/a.rs", "//! x\n#[allow(unused)]\n", "#[expect(");
+    objects("scenarios/src/a.rs", "//! x\nstd::fs::write(path, text);\n", "harness::kept");
     objects(
         "harness/src/a.rs",
         "//! x\n#[expect(clippy::disallowed_methods, reason = \"\")]\n",

@@ -4,7 +4,8 @@
 //! judge` reads it back, years later and with no cluster, and comes to the same verdicts. So it carries the
 //! moment of collection, by which validity is judged, and everything that a verdict compares with.
 //!
-//! Private keys and tokens cannot get in: certificates are [`crate::identity::Pem`], which holds nothing else.
+//! Private keys and tokens cannot get in: certificates are [`crate::identity::Pem`], which holds nothing else, and
+//! what is stored goes through [`scrub`], which leaves certificates alone.
 //!
 //! Absent evidence is `null` or an empty list. It never makes a claim hold or break: see [`crate::verdict`].
 
@@ -26,7 +27,7 @@ use crate::envoy::Held;
 use crate::error::Context;
 use crate::identity::Certificate;
 use crate::topology::{Cluster, ClusterName};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, scrub};
 
 /// The version of the document's form; grows with every change that an old reader would misread. Since version 2 a
 /// document says what it owed, and handshakes come with what both proxies held around them; since version 3 it has the
@@ -117,12 +118,14 @@ impl Evidence {
         Ok(evidence)
     }
 
-    /// The document as stored.
+    /// The document as stored, without secrets.
     ///
     /// # Errors
     /// [`Code::Internal`]: every part of it can be written.
     pub fn to_json(&self) -> Result<String> {
-        serde_json::to_string_pretty(self).or_fail(Code::Internal, || "the evidence cannot be written".into())
+        let text = serde_json::to_string_pretty(self);
+        let text = text.or_fail(Code::Internal, || "the evidence cannot be written".into())?;
+        Ok(scrub::text(&text))
     }
 
     /// The cluster of that name.

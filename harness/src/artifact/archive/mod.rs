@@ -2,8 +2,10 @@
 //!
 //! It is a tar file of whole folders of the [cache](super::cache), so that a machine which has read it has the
 //! same cache as the one that wrote it. Its first member, `manifest.json`, names every other member with its
-//! SHA-256: what is truncated or altered is refused by name before any of it can be used.
+//! SHA-256: what is truncated or altered is refused by name before any of it can be used, and so is what the lock pins
+//! otherwise ([`pinned`]).
 
+mod pinned;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -20,6 +22,7 @@ use super::cache::{Cache, hex};
 use super::registry::Delivery;
 use crate::error::Context as _;
 use crate::layout::Layout;
+use crate::lock::Lock;
 use crate::progress::Note;
 use crate::{Code, Error, Result};
 
@@ -52,15 +55,16 @@ pub async fn export(
 /// Checks all of `file`, puts what the cache lacks into it, and delivers from there. Makes no outside request.
 ///
 /// # Errors
-/// [`Code::DigestMismatch`] naming the member that is truncated, altered, missing or unknown;
+/// [`Code::DigestMismatch`] naming the member that is truncated, altered, missing or unknown, or what the lock pins
+/// otherwise;
 /// [`Code::ArtifactUnavailable`] when it is no archive of ours or was made with another lock file;
 /// [`Code::CacheUnusable`].
 pub async fn import(file: &Path, layout: &Layout, note: &Note) -> Result<(Delivery, Size)> {
     let root = layout.artifacts();
     let _claim = Cache::new(&root).claim("archive", note).await?;
-    let lock = lock_hash(layout)?;
+    let (lock, pins) = (lock_hash(layout)?, Lock::read(&layout.manifests())?);
     let (file, note) = (file.to_owned(), note.clone());
-    let reading = tokio::task::spawn_blocking(move || read::read(&file, &root, &lock, &note)).await;
+    let reading = tokio::task::spawn_blocking(move || read::read(&file, &root, &lock, &pins, &note)).await;
     reading.or_fail(Code::Internal, || "reading an archive".to_owned())?
 }
 
@@ -89,6 +93,28 @@ enum Member {
 }
 
 impl Manifest {
+    /// A member that an export never writes, and why it is none: one that would be more than a file for everybody to
+    /// read, or lead to where the archive has nothing to say.
+    fn unsafe_member(&self) -> Option<(&Path, &'static str)> {
+        let links: Vec<&Path> = self
+            .members
+            .iter()
+            .filter(|(_, m)| matches!(m, Member::Link { .. }))
+            .map(|(path, _)| path.as_path())
+            .collect();
+        self.members.iter().find_map(|(path, member)| {
+            let why = match member {
+                Member::File { mode, .. } if mode & !0o755 != 0 => {
+                    "its mode gives more than an artifact needs"
+                }
+                Member::Link { to } if !stays_inside(path, to) => "it leads out of its folder",
+                _ if path.ancestors().skip(1).any(|above| links.contains(&above)) => "it lies behind a link",
+                _ => return None,
+            };
+            Some((path.as_path(), why))
+        })
+    }
+
     fn size(&self) -> Size {
         let bytes = self.members.values().map(|member| match member {
             Member::File { bytes, .. } => *bytes,
@@ -121,6 +147,16 @@ fn folder(relative: &Path) -> Option<&Path> {
     let plain = |component: Component<'_>| matches!(component, Component::Normal(_));
     let first = relative.components().next()?;
     relative.components().all(plain).then_some(Path::new(first.as_os_str()))
+}
+
+/// Whether a link at `path` ends in the same folder of the cache, whatever other links there are: it goes up first, and
+/// then only down.
+fn stays_inside(path: &Path, to: &Path) -> bool {
+    // Below the artifact's own folder.
+    let deep = path.components().count().saturating_sub(2);
+    let up = to.components().take_while(|part| matches!(part, Component::ParentDir)).count();
+    let down = to.components().skip(up).all(|part| matches!(part, Component::Normal(_)));
+    to != Path::new("") && to.is_relative() && down && up <= deep
 }
 
 fn unreadable(what: &Path) -> impl FnOnce() -> String {

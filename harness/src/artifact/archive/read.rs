@@ -8,16 +8,24 @@ use std::path::{Path, PathBuf};
 
 use sha2::{Digest as _, Sha256};
 
-use super::super::cache::hex;
+use super::super::cache::{Cache, hex};
 use super::{
-    FORMAT, MANIFEST, MANIFEST_LIMIT, Manifest, Member, Size, folder, refuse, unreadable, with_paths,
+    Artifacts, FORMAT, MANIFEST, MANIFEST_LIMIT, Manifest, Member, Size, folder, pinned, refuse, unreadable,
+    with_paths,
 };
 use crate::artifact::registry::Delivery;
 use crate::error::Context as _;
+use crate::lock::Lock;
 use crate::progress::Note;
 use crate::{Code, Error, Result};
 
-pub(super) fn read(file: &Path, root: &Path, lock: &str, note: &Note) -> Result<(Delivery, Size)> {
+pub(super) fn read(
+    file: &Path,
+    root: &Path,
+    lock: &str,
+    pins: &Lock,
+    note: &Note,
+) -> Result<(Delivery, Size)> {
     let opened = File::open(file).or_fail(Code::ArtifactUnavailable, unreadable(file))?;
     let mut tar = tar::Archive::new(BufReader::with_capacity(1 << 20, opened));
     let mut entries = tar.entries().or_fail(Code::ArtifactUnavailable, unreadable(file))?;
@@ -32,6 +40,8 @@ pub(super) fn read(file: &Path, root: &Path, lock: &str, note: &Note) -> Result<
     for entry in entries {
         reading.member(entry, note)?;
     }
+    reading.is_complete()?;
+    pinned::check(&reading.places()?, pins)?;
     reading.finish(note)?;
     let artifacts = with_paths(&manifest.artifacts, |path| Ok(root.join(path)))?;
     Ok((Delivery { artifacts, digests: manifest.digests.clone() }, manifest.size()))
@@ -50,6 +60,10 @@ fn manifest<R: Read>(file: &Path, entries: &mut tar::Entries<'_, R>) -> Result<M
         let found =
             format!("{} has format {} and this program reads {FORMAT}", file.display(), manifest.format);
         return Err(refuse(Code::ArtifactUnavailable, found));
+    }
+    if let Some((path, why)) = manifest.unsafe_member() {
+        let what = format!("{}: its member {} is none that an export writes", file.display(), path.display());
+        return Err(refuse(Code::DigestMismatch, what).seen(why));
     }
     // Nothing outside the folders that it brings can be meant by it.
     let brought: BTreeSet<_> = manifest.members.keys().filter_map(|path| folder(path)).collect();
@@ -91,6 +105,9 @@ impl<'a> Reading<'a> {
                 held.remove(folder);
             }
         }
+        // What was damaged since is put back.
+        let cache = Cache::new(root);
+        held.retain(|folder| cache.is_as_made(folder));
         Ok(Self { file, root, aside, manifest, held, seen: BTreeSet::new() })
     }
 
@@ -108,7 +125,14 @@ impl<'a> Reading<'a> {
         if !self.seen.insert(path.clone()) {
             return Err(self.altered(&path, "it is there twice"));
         }
+        let kind = entry.header().entry_type();
         match member {
+            Member::Link { .. } if kind != tar::EntryType::Symlink => {
+                return Err(self.altered(&path, "it is no symlink"));
+            }
+            Member::File { .. } if kind != tar::EntryType::Regular => {
+                return Err(self.altered(&path, "it is no plain file"));
+            }
             Member::Link { to } => {
                 let found = entry.link_name().ok().flatten();
                 if found.as_deref() != Some(to) {
@@ -164,11 +188,23 @@ impl<'a> Reading<'a> {
         Ok(file)
     }
 
+    fn is_complete(&self) -> Result<()> {
+        match self.manifest.members.keys().find(|path| !self.seen.contains(*path)) {
+            Some(missing) => Err(self.altered(missing, "it is missing: the file is truncated")),
+            None => Ok(()),
+        }
+    }
+
+    /// Where everything lies now.
+    fn places(&self) -> Result<Artifacts> {
+        with_paths(&self.manifest.artifacts, |path| {
+            let held = folder(path).is_some_and(|folder| self.held.contains(folder));
+            Ok(if held { self.root.join(path) } else { self.aside.0.join(path) })
+        })
+    }
+
     /// Everything was right: links last, so that no file was written through one, then whole folders into place.
     fn finish(self, note: &Note) -> Result<()> {
-        if let Some(missing) = self.manifest.members.keys().find(|path| !self.seen.contains(*path)) {
-            return Err(self.altered(missing, "it is missing: the file is truncated"));
-        }
         let unusable = || format!("cannot write to the cache {}", self.root.display());
         let place = || -> std::io::Result<()> {
             for (path, member) in &self.manifest.members {

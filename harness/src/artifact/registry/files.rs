@@ -8,7 +8,9 @@ use flate2::read::GzDecoder;
 use serde_json::{Value, json};
 
 use super::{Mirrors, architecture};
+use crate::artifact::cache::hex;
 use crate::artifact::download::download;
+use crate::artifact::print;
 use crate::error::Context as _;
 use crate::lock::{Download, Lock};
 use crate::progress::Note;
@@ -25,6 +27,9 @@ enum Shape {
     /// A `.tar.gz` of a source tree, one folder of which holds manifests.
     FolderIn(&'static str),
 }
+
+/// What the server sent, where it was unpacked.
+const SERVED: &str = "served";
 
 const KNOWN: [(&str, Shape); 4] = [
     ("kind", Shape::Program),
@@ -51,7 +56,7 @@ pub(super) fn is_tool(name: &str) -> bool {
 }
 
 /// The hash for this machine's architecture.
-pub(super) fn pinned(pin: &Download) -> Option<&str> {
+pub(in crate::artifact) fn pinned(pin: &Download) -> Option<&str> {
     let hash = pin.sha256.get(architecture()).or_else(|| pin.sha256.get("any"));
     hash.and_then(Option::as_deref)
 }
@@ -68,7 +73,8 @@ pub(super) fn address(pin: &Download, architecture: &str, mirrors: &Mirrors) -> 
     }
 }
 
-/// Downloads `name` into `dir`, where it is `dir/<name>` afterwards, and says what was served.
+/// Downloads `name` into `dir`, where it is `dir/<name>` afterwards, and says what was served. An archive that it came
+/// out of stays beside it: the lock pins that one's hash.
 pub(super) async fn fetch(
     name: &str,
     pin: &Download,
@@ -77,7 +83,7 @@ pub(super) async fn fetch(
     note: &Note,
 ) -> Result<Value> {
     let url = address(pin, architecture(), mirrors);
-    let served = dir.join("served");
+    let served = dir.join(SERVED);
     let sha256 = download(&url, &served, pinned(pin), note).await?;
     let (shape, target) = (shape(name).unwrap_or(&Shape::Manifest), dir.join(name));
     let unpacking = tokio::task::spawn_blocking(move || unpack(shape, &served, &target));
@@ -95,7 +101,6 @@ fn unpack(shape: &Shape, served: &Path, target: &Path) -> std::io::Result<()> {
         Shape::Program | Shape::Manifest => std::fs::rename(served, target)?,
         Shape::ProgramIn(path) => {
             take(served, |member| (member == Path::new(path)).then(|| target.to_owned()))?;
-            std::fs::remove_file(served)?;
         }
         Shape::FolderIn(folder) => {
             std::fs::create_dir(target)?;
@@ -107,13 +112,38 @@ fn unpack(shape: &Shape, served: &Path, target: &Path) -> std::io::Result<()> {
                     manifest.components().count() == 1 && manifest.extension().is_some_and(|e| e == "yaml");
                 plain.then(|| target.join(manifest))
             })?;
-            std::fs::remove_file(served)?;
         }
     }
     if matches!(shape, Shape::Program | Shape::ProgramIn(_)) {
         std::fs::set_permissions(target, Permissions::from_mode(0o755))?;
     }
     Ok(())
+}
+
+/// Whether what lies in `dir` is the download that the lock pins: by its hash, or unpacked from what has that hash.
+///
+/// # Errors
+/// The file system's, and what [`unpack`] says of a file that is no archive.
+pub(in crate::artifact) fn is_pinned(name: &str, pin: &Download, dir: &Path) -> std::io::Result<bool> {
+    let Some(expected) = pinned(pin) else { return Ok(true) };
+    let is = |file: &Path| {
+        Ok::<_, std::io::Error>(hex(&print::hash(File::open(file)?)?) == expected.to_ascii_lowercase())
+    };
+    let (shape, here, served) = (shape(name).unwrap_or(&Shape::Manifest), dir.join(name), dir.join(SERVED));
+    let unpacked = tempfile::tempdir()?;
+    let again = unpacked.path().join(name);
+    match shape {
+        Shape::Program | Shape::Manifest => is(&here),
+        _ if !is(&served)? => Ok(false),
+        Shape::ProgramIn(_) => {
+            unpack(shape, &served, &again)?;
+            Ok(print::hash(File::open(here)?)? == print::hash(File::open(again)?)?)
+        }
+        Shape::FolderIn(_) => {
+            unpack(shape, &served, &again)?;
+            Ok(print::content(&here)? == print::content(&again)?)
+        }
+    }
 }
 
 /// Unpacks the members for which `to` has a place; none at all is an error.
@@ -162,7 +192,7 @@ mod tests {
         unpack(shape("spire-crds").unwrap(), &served, &target).unwrap();
         let found: Vec<_> = std::fs::read_dir(&target).unwrap().map(|e| e.unwrap().file_name()).collect();
         assert_eq!(found, ["ids.yaml"]);
-        assert!(!served.exists());
+        assert!(served.exists(), "its hash is what is pinned");
     }
 
     #[test]

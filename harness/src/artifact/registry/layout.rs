@@ -1,12 +1,12 @@
 //! An image as one tar file: the OCI layout that containerd imports, with the `manifest.json` that
 //! `docker load` reads. `docker save` writes the same two since version 25.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::{BufWriter, Read, Write};
 use std::path::Path;
 
-use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest};
+use oci_client::manifest::{OCI_IMAGE_MEDIA_TYPE, OciImageManifest, OciManifest};
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
@@ -14,14 +14,19 @@ use super::reference::parse;
 use crate::artifact::Origin;
 use crate::artifact::cache::hex;
 use crate::artifact::packages::oci;
+use crate::artifact::print;
 use crate::error::Context as _;
 use crate::{Code, Error, Result};
 
 /// The layout's own version, which is part of the format and no pin of ours.
 const LAYOUT: &str = concat!(r#"{"imageLayoutVersion":"1.0"#, r#".0"}"#);
 
+/// What the registry answered with for the name, beside the archive: its index, or the manifest where there is none. The
+/// lock pins its digest, and it names everything else.
+pub(in crate::artifact) const SERVED: &str = "served.json";
+
 /// The name and the manifest that an archive is written for.
-pub(super) struct Descriptor {
+pub(in crate::artifact) struct Descriptor {
     pub reference: String,
     pub manifest: Vec<u8>,
 }
@@ -50,7 +55,7 @@ pub(super) fn origin(blobs: &Path, image: &OciImageManifest) -> Result<Origin> {
 }
 
 /// Writes `archive` from the blobs in `blobs`.
-pub(super) fn write(
+pub(in crate::artifact) fn write(
     archive: &Path,
     named: &Descriptor,
     image: &OciImageManifest,
@@ -72,6 +77,63 @@ pub(super) fn write(
         tar.into_inner()?.flush()
     };
     write().or_fail(Code::CacheUnusable, fail)
+}
+
+/// Whether `archive` is what [`write()`] would have written for the image that the registry called `digest`, of which
+/// `served` is what it answered with: then every byte of it follows from that digest.
+///
+/// # Errors
+/// A sentence fragment that says what is not.
+pub(in crate::artifact) fn follows(
+    archive: &Path,
+    reference: &str,
+    digest: &str,
+    served: &[u8],
+) -> std::result::Result<(), String> {
+    let other = |what: &str| format!("{what} is not what {digest} names");
+    if format!("sha256:{}", hex(&Sha256::digest(served))) != digest {
+        return Err(other(SERVED));
+    }
+    let named = match serde_json::from_slice(served).map_err(|_| other(SERVED))? {
+        OciManifest::Image(_) => vec![digest.to_owned()],
+        OciManifest::ImageIndex(index) => index.manifests.into_iter().map(|entry| entry.digest).collect(),
+    };
+    let mut tar = tar::Archive::new(File::open(archive).map_err(|e| e.to_string())?);
+    let (mut found, mut manifests) = (BTreeMap::new(), Vec::new());
+    for entry in tar.entries().map_err(|e| e.to_string())? {
+        let mut entry = entry.map_err(|e| e.to_string())?;
+        let path = entry.path().map_err(|e| e.to_string())?.display().to_string();
+        let is_named =
+            named.iter().any(|digest| path.strip_prefix("blobs/sha256/") == digest.strip_prefix("sha256:"));
+        let hash = if is_named {
+            let mut bytes = Vec::new();
+            entry.read_to_end(&mut bytes).map_err(|e| e.to_string())?;
+            let hash = hex(&Sha256::digest(&bytes));
+            manifests.push(bytes);
+            hash
+        } else {
+            hex(&print::hash(&mut entry).map_err(|e| e.to_string())?)
+        };
+        if found.insert(path.clone(), hash).is_some() {
+            return Err(format!("{path} is in it twice"));
+        }
+    }
+    let [bytes] = <[Vec<u8>; 1]>::try_from(manifests).map_err(|_| other("its manifest"))?;
+    let image: OciImageManifest = serde_json::from_slice(&bytes).map_err(|_| other("its manifest"))?;
+    let parts = Parts::of(&Descriptor { reference: reference.to_owned(), manifest: bytes }, &image)
+        .map_err(|e| e.to_string())?;
+    let own =
+        [("oci-layout", LAYOUT.as_bytes()), ("index.json", &parts.index), ("manifest.json", &parts.docker)];
+    let mut expected: BTreeMap<String, String> =
+        own.iter().map(|(name, bytes)| ((*name).to_owned(), hex(&Sha256::digest(bytes)))).collect();
+    let blobs =
+        parts.blobs.into_iter().chain(parts.manifest.strip_prefix("blobs/sha256/").map(str::to_owned));
+    expected.extend(blobs.map(|blob| (format!("blobs/sha256/{blob}"), blob)));
+    let odd = expected.iter().find(|(path, hash)| found.get(*path) != Some(hash)).map(|(path, _)| path);
+    match odd.or_else(|| found.keys().find(|path| !expected.contains_key(*path))) {
+        Some(path) => Err(other(path)),
+        None => Ok(()),
+    }
 }
 
 struct Parts {

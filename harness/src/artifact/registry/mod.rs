@@ -6,8 +6,8 @@
 //! [cache](super::cache), an archive for each image, from which nodes are filled as with every other source.
 
 mod faults;
-mod files;
-mod layout;
+pub(super) mod files;
+pub(super) mod layout;
 mod now;
 mod probe;
 pub mod pull;
@@ -139,6 +139,9 @@ impl<'a> Registry<'a> {
         if let Some(entry) = self.cache.find(&artifact, &inputs) {
             return Ok((item, entry));
         }
+        if self.cache.is_damaged(&artifact, &inputs) {
+            note.tell(format!("{artifact} in the cache is not as it was made, so it is fetched again"));
+        }
         let began = Instant::now();
         note.started("", &item.what(self.lock), self.cache.last_seconds(&artifact));
         let draft = self.cache.begin(&artifact, inputs)?;
@@ -241,7 +244,7 @@ impl<'a> Item<'a> {
 }
 
 /// This machine's, as image indexes and download addresses name it.
-pub(super) fn architecture() -> &'static str {
+pub(crate) fn architecture() -> &'static str {
     match std::env::consts::ARCH {
         "x86_64" => "amd64",
         "aarch64" => "arm64",

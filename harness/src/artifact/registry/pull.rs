@@ -100,6 +100,9 @@ impl Registries {
             top => top?,
         };
         let digest = top.digest.clone();
+        let served = archive.with_file_name(layout::SERVED);
+        std::fs::write(&served, &top.bytes)
+            .or_fail(Code::CacheUnusable, || format!("cannot write {}", served.display()))?;
         let (bytes, manifest) = self.for_this_machine(&from, top, note).await?;
         let blobs: Vec<&OciDescriptor> = std::iter::once(&manifest.config).chain(&manifest.layers).collect();
         let meter = Meter::new(note, u64::try_from(blobs.iter().map(|blob| blob.size).sum::<i64>()).ok());

@@ -1,7 +1,11 @@
 //! The failure bundle: complete as far as it can be, honest about the rest, and without secrets.
 
+use proof::scrub::samples::planted;
+
 use super::super::snapshot::{Wanted, snapshot};
 use super::*;
+use crate::artifact::cache::files_below;
+use crate::{Error, kept};
 
 #[tokio::test]
 async fn what_cannot_be_had_is_listed_and_stops_nothing_else() {
@@ -51,4 +55,65 @@ async fn what_cannot_be_had_is_listed_and_stops_nothing_else() {
     let secrets: Value = serde_json::from_str(&read("secret.json")).unwrap();
     assert_eq!(secrets.as_array().unwrap().len(), 1, "only of the namespaces asked for");
     assert_eq!(secrets[0]["data"]["token"], "[removed]");
+}
+
+/// One of each kind of secret in every place that is collected, and in an error: none is in any file.
+#[tokio::test]
+async fn what_was_planted_is_in_no_file() {
+    let texts: Vec<_> = planted().into_iter().map(|(text, _)| text).collect();
+    let variables: Vec<_> = texts.iter().map(|text| json!({"name": "X", "value": text})).collect();
+    let pod = json!({"metadata": {"name": "planted", "annotations": {"a": texts.join("\n")}},
+        "spec": {"containers": [{"name": "c", "args": texts, "env": variables}]},
+        "status": {"conditions": [{"type": "PodScheduled", "status": "False", "message": texts.join("\n")}],
+            "containerStatuses": [{"name": "c", "ready": false, "restartCount": 1, "image": "i", "imageID": "",
+                "state": {"waiting": {"reason": "CrashLoopBackOff", "message": texts.join("\n")}}}]}});
+    let told = json!({"metadata": {}, "involvedObject": {"kind": "Pod", "name": "planted"}, "type": "Warning",
+        "reason": "Failed", "message": texts.join("\n"), "count": 1, "lastTimestamp": "2026-11-21T00:00:00Z"});
+    let config = json!({"metadata": {"name": "planted", "namespace": "sample"}, "data": {"all": texts.join("\n"),
+        "json": json!(texts).to_string()}});
+    let (lines, all) = (texts.clone(), texts.join("\n"));
+    let (client, _) = server(move |asked| match asked.line.as_str() {
+        l if l.contains("/log?") => Answer::Lines(lines.clone()),
+        l if l.contains("/events") => Answer::list(std::slice::from_ref(&told)),
+        l if l.contains("/pods") => Answer::list(std::slice::from_ref(&pod)),
+        l if l.contains("/configmaps") => Answer::list(std::slice::from_ref(&config)),
+        _ => Answer::refusal(403, "Forbidden", &all),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let kinds = [("v1", "ConfigMap"), ("v1", "Secret")];
+    let missing = snapshot(&client, dir.path(), Wanted { namespaces: &["sample"], kinds: &kinds }).await;
+    kept::write(&dir.path().join("failure.txt"), &missing.join("\n")).unwrap();
+    for text in &texts {
+        let cause = std::io::Error::other(text.clone());
+        let e = Error::new(Code::CommandFailed, format!("`sh -c '{text}'` exited with 1")).because(cause);
+        kept::append(
+            &dir.path().join("failures.jsonl"),
+            &(json!({"error": format!("{e}")}).to_string() + "\n"),
+        )
+        .unwrap();
+    }
+
+    let files = files_below(dir.path()).unwrap();
+    let names: Vec<_> = files.iter().map(|file| file.display().to_string()).collect();
+    assert_eq!(
+        names,
+        [
+            "configmap.json",
+            "failure.txt",
+            "failures.jsonl",
+            "sample/events.txt",
+            "sample/logs/planted.c.log",
+            "sample/logs/planted.c.previous.log",
+            "sample/pods.json",
+            "sample/pods.txt"
+        ]
+    );
+    let mut found = Vec::new();
+    for file in files {
+        let text = std::fs::read_to_string(dir.path().join(&file)).unwrap();
+        assert!(text.contains("[removed]"), "{} has nothing of it: {text}", file.display());
+        let left = planted().into_iter().filter(|(_, secret)| text.contains(secret));
+        found.extend(left.map(|(text, secret)| format!("{}: {secret} of {text}", file.display())));
+    }
+    assert!(found.is_empty(), "\n{}", found.join("\n"));
 }

@@ -105,7 +105,7 @@ async fn as_listed(fixture: &mut Fixture<'_>, agent: &Agent) -> Result<()> {
     let alias = entries.into_iter().find(|entry| entry.spiffe_id.to_string() == node);
     fixture.shows(
         NAME_IS_AN_ENTRY,
-        Must::have([agent.token.clone()]),
+        Must::have([format!("spiffe://{domain}/spire/agent/join_token/{}", agent.token)]),
         alias.map_or_else(|| "no such entry".to_owned(), |entry| entry.parent_id.to_string()),
     );
     Ok(())
