@@ -29,20 +29,9 @@ pub(super) fn keys(text: &str) -> Cow<'_, str> {
     if !text.contains("PRIVATE KEY") {
         return Cow::Borrowed(text);
     }
-    // A quote inside is the end of one string and the beginning of another: then JSON would not survive the whole.
-    let whole = WHOLE.replace_all(text, |found: &Captures<'_>| match found[0].contains('"') {
-        true => lines(&found[0]),
-        false => REMOVED.to_owned(),
-    });
+    let whole = WHOLE.replace_all(text, REMOVED);
     let cut = CUT.replace_all(&whole, REMOVED).into_owned();
     Cow::Owned(REST.replace_all(&cut, REMOVED).into_owned())
-}
-
-/// A key of which each line is a string of its own.
-fn lines(block: &str) -> String {
-    static LINE: LazyLock<Regex> =
-        LazyLock::new(|| rule(r"-----(?:BEGIN|END) [A-Z0-9 ]*PRIVATE KEY[A-Z ]*-----|[A-Za-z0-9+/]{16,}=*"));
-    LINE.replace_all(block, REMOVED).into_owned()
 }
 
 /// Removes what carries its secret in a form of its own: tokens, credentials in addresses, private parts of JWKs.
