@@ -103,7 +103,10 @@ pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
     }
     let dir = layout.world();
     let mut left = Vec::new();
-    for thing in ledger::things(&dir)?.into_iter().rev() {
+    // An image cannot go before the containers that use it.
+    let (images, others): (Vec<_>, Vec<_>) =
+        ledger::things(&dir)?.into_iter().rev().partition(|thing| matches!(thing, Thing::Image { .. }));
+    for thing in others.into_iter().chain(images) {
         if let Err(e) = take_away(&thing, note).await {
             left.push(e.to_string());
         }

@@ -105,7 +105,8 @@ fn address(seen: &ContainerInspectResponse) -> Option<IpAddr> {
 /// # Errors
 /// As [`all`]; [`Code::ClusterFailed`] with the engine's words.
 pub(super) async fn mend(engine: &Engine, world: &World, note: &Note) -> Result<()> {
-    for change in found(engine, world, note).await? {
+    let changed: Vec<_> = all(engine, world).await?.iter().flat_map(Node::changed).collect();
+    for change in changed {
         let (name, docker) = (nodes::name(change.cluster()), engine.docker());
         let fail = || format!("cannot start the node {name} again");
         match change {
@@ -114,23 +115,21 @@ pub(super) async fn mend(engine: &Engine, world: &World, note: &Note) -> Result<
                 started.or_fail(Code::ClusterFailed, fail)?;
             }
             Changed::Paused(_) => docker.unpause_container(&name).await.or_fail(Code::ClusterFailed, fail)?,
-            Changed::Address { .. } | Changed::Server { .. } => {}
+            // Below, when all of them run.
+            Changed::Address { .. } | Changed::Server { .. } => continue,
         }
+        note.tell(format!("{change}: it runs again"));
     }
     readdress(engine, world, note).await?;
     // A node that was started just now has another port, too.
     for node in all(engine, world).await? {
         if let Some(server) = node.server.filter(|server| *server != node.told) {
             kubeconfig::point_at(&node.was.kubeconfig, server)?;
+            let change = Changed::Server { cluster: node.cluster.clone(), was: node.told, is: server };
+            note.tell(format!("{change}: its kubeconfig says so now"));
         }
     }
     Ok(())
-}
-
-async fn found(engine: &Engine, world: &World, note: &Note) -> Result<Vec<Changed>> {
-    let changed: Vec<_> = all(engine, world).await?.iter().flat_map(Node::changed).collect();
-    changed.iter().for_each(|change| note.tell(format!("{change}: mended")));
-    Ok(changed)
 }
 
 /// Two may have each other's address, so all of them leave the network before one comes back. A node is started anew, for
