@@ -102,17 +102,10 @@ fn overlap(a: &Ipv4Net, b: &Ipv4Net) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fit::{found, machine, wanted, with_engine};
+    use super::super::fit::{found, machine, wanted, with};
     use crate::doctor::Level::{Fail, Ok, Warn};
-    use crate::doctor::measured::DockerEngine;
 
     use super::*;
-
-    fn with(change: impl FnOnce(&mut Facts)) -> Measured {
-        let mut facts = with_engine();
-        change(&mut facts);
-        Measured { engine: DockerEngine::Answers(Box::new(facts)), ..machine() }
-    }
 
     fn net(text: &str) -> Ipv4Net {
         text.parse().unwrap()

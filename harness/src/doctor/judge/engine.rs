@@ -159,18 +159,12 @@ fn skew(facts: &Facts) -> Option<Finding> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::fit::{found, machine, wanted, with_engine};
+    use super::super::fit::{found, machine, wanted, with};
     use crate::doctor::Level::{Fail, Ok, Warn};
     use crate::doctor::verdict;
     use crate::engine::Choice;
 
     use super::*;
-
-    fn with(change: impl FnOnce(&mut Facts)) -> Measured {
-        let mut facts = with_engine();
-        change(&mut facts);
-        Measured { engine: DockerEngine::Answers(Box::new(facts)), ..machine() }
-    }
 
     #[test]
     fn the_engine_that_was_asked_for_must_answer() {

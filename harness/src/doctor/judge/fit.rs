@@ -60,6 +60,13 @@ pub fn machine() -> Measured {
     }
 }
 
+/// The machine with a Docker engine, of which something is otherwise.
+pub fn with(change: impl FnOnce(&mut Facts)) -> Measured {
+    let mut facts = with_engine();
+    change(&mut facts);
+    Measured { engine: DockerEngine::Answers(Box::new(facts)), ..machine() }
+}
+
 /// An engine in order.
 pub fn with_engine() -> Facts {
     Facts {

@@ -60,18 +60,10 @@ fn kind(m: &Measured) -> Option<Finding> {
 mod tests {
     use std::path::PathBuf;
 
-    use super::super::fit::{found, machine, wanted, with_engine};
+    use super::super::fit::{found, machine, wanted, with};
     use crate::doctor::Level::{Fail, Ok, Warn};
-    use crate::doctor::measured::{Container, DockerEngine, Program};
+    use crate::doctor::measured::{Container, Program};
     use crate::ledger::Thing;
-
-    use super::*;
-
-    fn with(change: impl FnOnce(&mut Facts)) -> Measured {
-        let mut facts = with_engine();
-        change(&mut facts);
-        Measured { engine: DockerEngine::Answers(Box::new(facts)), ..machine() }
-    }
 
     #[test]
     fn a_ledger_with_things_in_it_is_shown() {
