@@ -131,9 +131,10 @@ impl Lines {
     }
 
     fn unreadable(&self, line: usize, head: Option<&Head>, why: serde_json::Error) -> Error {
-        let version = head.map_or("an older version", |head| head.version.as_str());
+        let version =
+            head.map_or("an older version".to_owned(), |head| format!("Vouchsafe {}", head.version));
         let what = format!(
-            "line {line} of the {} {} cannot be read (written by Vouchsafe {version}, read by {})",
+            "line {line} of the {} {} cannot be read (written by {version}, read by {})",
             self.what,
             self.path.display(),
             env!("CARGO_PKG_VERSION")
