@@ -3,8 +3,8 @@
 use std::net::{IpAddr, SocketAddr};
 
 use bollard::models::{
-    ContainerInspectResponse, ContainerStateStatusEnum as Status, EndpointIpamConfig, EndpointSettings,
-    NetworkConnectRequest, NetworkDisconnectRequest,
+    ContainerStateStatusEnum as Status, EndpointIpamConfig, EndpointSettings, NetworkConnectRequest,
+    NetworkDisconnectRequest,
 };
 use bollard::query_parameters::{
     InspectContainerOptions, StartContainerOptions, StopContainerOptionsBuilder,
@@ -89,15 +89,10 @@ async fn one<'a>(engine: &Engine, cluster: &'a ClusterName, was: &'a Access) -> 
         was,
         told: kubeconfig::server(&was.kubeconfig)?,
         status: state.status.unwrap_or(Status::EMPTY),
-        address: address(&seen),
+        address: nodes::address_in(&seen, NETWORK),
         server: nodes::api_port(&seen).map(|port| SocketAddr::new(engine.address(), port)),
         since: since.unwrap_or(Timestamp::MIN),
     })
-}
-
-fn address(seen: &ContainerInspectResponse) -> Option<IpAddr> {
-    let networks = seen.network_settings.as_ref()?.networks.as_ref()?;
-    networks.get(NETWORK)?.ip_address.as_ref()?.parse().ok()
 }
 
 /// Puts back what can be put back, and tells each.
@@ -106,6 +101,9 @@ fn address(seen: &ContainerInspectResponse) -> Option<IpAddr> {
 /// As [`all`]; [`Code::ClusterFailed`] with the engine's words.
 pub(super) async fn mend(engine: &Engine, world: &World, note: &Note) -> Result<()> {
     let changed: Vec<_> = all(engine, world).await?.iter().flat_map(Node::changed).collect();
+    if changed.is_empty() {
+        return Ok(());
+    }
     for change in changed {
         let (name, docker) = (nodes::name(change.cluster()), engine.docker());
         let fail = || format!("cannot start the node {name} again");

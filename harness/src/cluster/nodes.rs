@@ -27,9 +27,13 @@ pub async fn address(engine: &Engine, node: &str, network: &str) -> Result<IpAdd
     let fail = || format!("the node {node} has no address on the network `{network}`");
     let seen = engine.docker().inspect_container(node, None::<InspectContainerOptions>).await;
     let seen = seen.or_fail(Code::ClusterFailed, fail)?;
-    let networks = seen.network_settings.and_then(|settings| settings.networks).unwrap_or_default();
-    let address = networks.get(network).and_then(|endpoint| endpoint.ip_address.as_ref()?.parse().ok());
-    address.ok_or_else(|| Error::new(Code::ClusterFailed, fail()))
+    address_in(&seen, network).ok_or_else(|| Error::new(Code::ClusterFailed, fail()))
+}
+
+/// The address on `network` of a node that was looked at; none while it has stopped.
+pub fn address_in(seen: &ContainerInspectResponse, network: &str) -> Option<IpAddr> {
+    let networks = seen.network_settings.as_ref()?.networks.as_ref()?;
+    networks.get(network)?.ip_address.as_ref()?.parse().ok()
 }
 
 /// The API server's port in a node, as an engine names it.

@@ -4,8 +4,8 @@ use super::{Check, Finding, sudo};
 use crate::artifact::packages::debian::KEYRING;
 use crate::doctor::measured::{Debian, Measured};
 
-/// Where Debian itself has its packages, for a machine that knows no mirror of it.
-const ORIGIN: &str = "http://deb.debian.org/debian";
+/// What stands for a mirror in the line to paste, on a machine that knows none: which one is near is for its owner to say.
+const ANY_MIRROR: &str = "<a mirror of https://www.debian.org/mirror/list>";
 
 /// Whether apt can get packages of the pinned release; a failure if not.
 pub fn release(m: &Measured) -> Option<Finding> {
@@ -17,7 +17,7 @@ pub fn release(m: &Measured) -> Option<Finding> {
     let needed = format!("a source for {release}, and Debian's keys");
     let check = |seen: &str| Check::new("apt-release", format!("{system}: {seen}"), needed);
     if !configured {
-        let uri = mirror.as_deref().unwrap_or(ORIGIN);
+        let uri = mirror.as_deref().unwrap_or(ANY_MIRROR);
         // With a priority below zero the system itself never takes a package from there.
         let cure = format!(
             "{keys}echo 'deb [signed-by={KEYRING}] {uri} {release} main' | {sudo}tee /etc/apt/sources.list.d/{release}.list && \
@@ -84,7 +84,7 @@ mod tests {
             cure.starts_with("sudo apt-get install -y debian-archive-keyring && echo 'deb [signed-by="),
             "{cure}"
         );
-        assert!(cure.contains(&format!("{ORIGIN} bookworm main")), "{cure}");
+        assert!(cure.contains(&format!("{ANY_MIRROR} bookworm main")), "{cure}");
         let finding = on(ubuntu);
         assert_eq!((finding.level, &*finding.measured), (Fail, "Ubuntu 24.04.1 LTS: no keys"));
         assert_eq!(on(|d| d.keyring = false).level, Ok, "a Debian has them elsewhere");
