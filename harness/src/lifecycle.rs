@@ -1,6 +1,6 @@
 //! Making a world and taking it away again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::artifact::cache::remove;
@@ -9,6 +9,7 @@ use crate::cmd::orphans;
 use crate::component::{self, Making, Order};
 use crate::doctor::{self, Finding, Level, Wanted};
 use crate::engine::images::Forgotten;
+use crate::engine::objects::{KIND, Object};
 use crate::engine::{self, Engine};
 use crate::error::Context as _;
 use crate::layout::Layout;
@@ -118,6 +119,36 @@ pub async fn down(layout: &Layout, note: &Note) -> Result<()> {
     }
     ledger::close(&dir)?;
     remove(&dir).or_fail(Code::LeftBehind, || format!("cannot remove {}", dir.display()))
+}
+
+/// Every node that the world which is up, or was being made, has by now, with the engine that it is in.
+///
+/// # Errors
+/// [`Code::EngineFailed`] when an engine that was written down does not answer.
+pub async fn nodes(layout: &Layout) -> Result<Vec<(Engine, String)>> {
+    let mut all = Vec::new();
+    for thing in ledger::things(&layout.world())? {
+        let (engine, nodes) = match thing {
+            Thing::PrivateEngine { state, programs } => {
+                let engine = engine::private::attach(&state, &programs).await?;
+                let nodes =
+                    engine.containers(HashMap::from([("label".to_owned(), vec![KIND.to_owned()])])).await?;
+                (engine, nodes)
+            }
+            Thing::Belongings { engine, owner, clusters } => {
+                let engine = Engine::attach(&engine).await?;
+                let own = engine.belongings(&owner, clusters.as_deref()).await?.own;
+                let node = |object: &Object| match object {
+                    Object::Container(name) => Some(name.clone()),
+                    _ => None,
+                };
+                (engine, own.iter().filter_map(node).collect())
+            }
+            Thing::Image { .. } => continue,
+        };
+        all.extend(nodes.into_iter().map(|node| (engine.clone(), node)));
+    }
+    Ok(all)
 }
 
 async fn take_away(thing: &Thing, note: &Note) -> Result<()> {

@@ -6,7 +6,8 @@ use crate::cmd::Output;
 use crate::kube::exec::{exec, exec_fed};
 use crate::{Code, Error, Result};
 
-const NAMESPACE: &str = "spire";
+/// Where the server and its agents run.
+pub const NAMESPACE: &str = "spire";
 const POD: &str = "spire-server-0";
 const CONTAINER: &str = "spire-server";
 const SERVER: &str = "/opt/spire/bin/spire-server";

@@ -17,6 +17,7 @@ mod pods;
 mod probe;
 mod requests;
 mod shows;
+mod snapshot;
 mod tls;
 mod trial;
 pub mod trials;
@@ -39,6 +40,7 @@ use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret,
 pub use owed::Owed;
 use pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, PROXIES, Pods};
 use probe::read_out;
+pub use snapshot::SNAPSHOTS;
 pub use trial::Trial;
 
 /// Where the world that is visited is written down, and where a topology is when none is up yet.

@@ -11,13 +11,13 @@ use proof::claim::{Claim, Kind, Subject, due};
 use proof::evidence::{Evidence, Fact, Must};
 use proof::topology::Topology;
 
-use crate::Mesh;
 use crate::baseline::Baseline;
 use crate::disturbance::put_back_in;
 use crate::fixture::Fixture;
 use crate::judging::{Outcome, failed, observe_and_judge};
 use crate::owed::Owed;
 use crate::shows::Shows;
+use crate::{Mesh, snapshot};
 
 /// The stack of a trial, in bytes: without optimisation the frames of one deep future do not fit into a thread's usual
 /// 2 MiB.
@@ -178,6 +178,7 @@ async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
         let reached = Reached::new("it was still at work; the log says at what");
         let ran =
             wait::within_telling(name, patience::SCENARIO, &reached, (scenario.run)(&mut fixture)).await;
+        snapshot::if_failed(name, &ran, mesh, fixture.seen).await;
         let undone = fixture.undo_all().await;
         let left = before.iter().zip(mesh.clusters()).map(async |(before, cluster)| {
             let subject = Subject::After { scenario: name.to_owned(), cluster: cluster.name.clone() };

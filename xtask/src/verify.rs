@@ -18,6 +18,8 @@ use crate::report::{Report, Tally};
 use crate::runner::{Runner, expression, selects_nothing};
 use crate::show::Show;
 
+/// What is judged first, and changes nothing.
+const CLAIMS: &str = "claims";
 /// For scenarios that change the world.
 const ONE_BY_ONE: [&str; 1] = ["--test-threads=1"];
 /// How many unjudged claims an error names; the report has all.
@@ -130,7 +132,7 @@ fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result
 pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, note: &Note) -> Result<()> {
     let Scenarios { reads, changes } = &world.scenarios;
     let runs = [
-        ("claims", "claims judged", reads, &[] as &[&str]),
+        (CLAIMS, "claims judged", reads, &[] as &[&str]),
         ("controls", "controls judged", changes, &ONE_BY_ONE),
     ];
     let mut passed = Ok(true);
@@ -154,6 +156,11 @@ pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, not
         // nextest writes it anew each time; it is not there when no scenario was selected.
         drop(kept::written(made.join("junit.xml"), run.report.dir.join(format!("trials-{name}.xml"))));
         note.finished(began.elapsed());
+        // The controls are about to change what the claims were judged in.
+        if matches!(passed, Ok(false)) && id == CLAIMS && !changes.is_empty() {
+            let missing = run.report.snapshot(CLAIMS, run.layout, &note).await;
+            missing.iter().for_each(|line| note.say(format!("not collected: {line}")));
+        }
     }
     // Also after a runner that died: what it left unjudged is named.
     let lines = run.report.settle(due, run.json)?;

@@ -9,3 +9,4 @@ pub mod kubeconfig;
 pub mod network;
 pub mod nodes;
 pub mod prepared;
+pub mod snapshot;

@@ -94,15 +94,22 @@ pub async fn start(state: &Path, programs: &Programs, world: &WorldId, note: &No
     }
 }
 
+/// The one that runs in `state`, to be looked at or taken down: where its published ports are reached is not known.
+///
+/// # Errors
+/// [`Code::EngineFailed`] when none answers.
+pub async fn attach(state: &Path, programs: &Path) -> Result<Engine> {
+    let address = std::net::Ipv4Addr::UNSPECIFIED;
+    Engine::attach(&Record::Private { state: state.to_owned(), programs: programs.to_owned(), address }).await
+}
+
 /// Takes away whatever is in `state`: an engine that answers is emptied and stopped in order, so that its images
 /// stay for the next run; of any other the rest is swept up.
 ///
 /// # Errors
 /// [`Code::LeftBehind`] naming each thing that could not be removed.
 pub async fn take_down(state: &Path, programs: &Path, note: &Note) -> Result<()> {
-    let address = std::net::Ipv4Addr::UNSPECIFIED;
-    let record = Record::Private { state: state.to_owned(), programs: programs.to_owned(), address };
-    match Engine::attach(&record).await {
+    match attach(state, programs).await {
         Ok(engine) => engine.stop(note).await,
         Err(_) => sweep::sweep(state, note).await,
     }

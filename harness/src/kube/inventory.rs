@@ -4,12 +4,12 @@
 use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _, stream};
-use kube::api::{Api, DynamicObject, ListParams};
-use kube::discovery::{Discovery, verbs};
+use kube::api::{DynamicObject, ListParams};
 use kube::{Client, ResourceExt as _};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
+use super::kinds::{Kind, listable};
 use super::{AT_ONCE, fault};
 use crate::Result;
 use crate::artifact::cache::hex;
@@ -37,18 +37,11 @@ impl Inventory {
     /// What the API server refuses.
     pub async fn of(client: &Client) -> Result<Self> {
         let failed = |fault: kube::Error| fault::failed("cannot take an inventory", &fault);
-        let found = Discovery::new(client.clone()).run().await.map_err(failed)?;
-        let mut apis = Vec::new();
-        for group in found.groups() {
-            for (resource, capabilities) in group.recommended_resources() {
-                let lists = capabilities.supports_operation(verbs::LIST);
-                if lists && !FLEETING.contains(&resource.kind.as_str()) {
-                    apis.push((Api::<DynamicObject>::all_with(client.clone(), &resource), resource.kind));
-                }
-            }
-        }
-        let listed: Vec<_> = stream::iter(apis)
-            .map(|(api, kind)| async move {
+        let kinds = listable(client).await?;
+        let lasting = kinds.into_iter().filter(|kind| !FLEETING.contains(&kind.resource.kind.as_str()));
+        let listed: Vec<_> = stream::iter(lasting)
+            .map(|Kind { resource, api }| async move {
+                let kind = resource.kind;
                 let all = api.list(&ListParams::default()).await?.items;
                 let free = all.into_iter().filter(|object| object.owner_references().is_empty());
                 Ok::<_, kube::Error>(

@@ -1,50 +1,69 @@
-//! What is collected when something failed, before anything is taken down.
+//! What is collected when something failed, before anything is taken down or changed again.
 
 use std::path::Path;
 use std::time::Instant;
 
 use futures::future::join_all;
+use harness::cluster::snapshot as node;
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::{Code, Error, kube, patience, wait};
+use harness::{Code, Error, kube, lifecycle, patience, wait};
+use scenarios::SNAPSHOTS;
 
 use super::{Report, files};
+
+/// The moment before the take-down.
+const AT_THE_END: &str = "at-the-end";
 
 impl Report {
     /// Collects what a stranger needs to understand the failure, before anything is taken down.
     pub async fn failure(&self, layout: &Layout, error: &Error, note: &Note) {
-        let note = note.of("collect");
         if matches!(error.code(), Code::Busy | Code::Interrupted) {
             return;
         }
-        let began = Instant::now();
-        note.started("", "collect what went on in the clusters", None);
-        let kubeconfigs = files(&layout.world(), "kubeconfig");
-        let collect = join_all(kubeconfigs.iter().map(|path| self.snapshot(path)));
-        let missing =
-            match wait::within("collecting", patience::COLLECT, async { Ok(collect.await.concat()) }).await {
-                Ok(missing) => missing,
-                Err(e) => vec![e.to_string()],
-            };
+        let missing = self.snapshot(AT_THE_END, layout, note).await;
         let text = format!("{error}\n\nnot collected:\n{}\n", missing.join("\n"));
         let _ = self.write("failure.txt", &text);
-        note.finished(began.elapsed());
     }
 
-    async fn snapshot(&self, kubeconfig: &Path) -> Vec<String> {
-        let name = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-        let client = match kube::connect(kubeconfig).await {
-            Ok(client) => client,
-            Err(e) => return vec![format!("{name}: {e}")],
+    /// Everything that there is now in every cluster and every node, below `snapshots/WHEN/`; what could not be had, a line
+    /// each.
+    pub async fn snapshot(&self, when: &str, layout: &Layout, note: &Note) -> Vec<String> {
+        let (note, began) = (note.of("collect"), Instant::now());
+        note.started("", "collect what there is in clusters and nodes", None);
+        let dir = self.dir.join(SNAPSHOTS).join(when);
+        let kubeconfigs = files(&layout.world(), "kubeconfig");
+        let clusters = join_all(kubeconfigs.iter().map(|path| cluster(path, &dir)));
+        let both = async { Ok(tokio::join!(clusters, nodes(layout, &dir))) };
+        let missing = match wait::within("collecting", patience::COLLECT, both).await {
+            Ok((clusters, nodes)) => [clusters.concat(), nodes].concat(),
+            Err(e) => vec![e.to_string()],
         };
-        let wanted = kube::snapshot::Wanted {
-            namespaces: &["spire", "istio-system", "istio-test", "outside", "kube-system"],
-            kinds: &[
-                ("spire.spiffe.io/v1alpha1", "ClusterSPIFFEID"),
-                ("spire.spiffe.io/v1alpha1", "ClusterFederatedTrustDomain"),
-                ("gateway.networking.k8s.io/v1", "Gateway"),
-            ],
-        };
-        kube::snapshot::snapshot(&client, &self.dir.join("clusters").join(name), wanted).await
+        note.finished(began.elapsed());
+        missing
+    }
+}
+
+async fn cluster(kubeconfig: &Path, dir: &Path) -> Vec<String> {
+    let name = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    match kube::connect(kubeconfig).await {
+        Ok(client) => {
+            let missing = kube::snapshot::snapshot(&client, &dir.join(&name)).await;
+            missing.into_iter().map(|line| format!("{name}: {line}")).collect()
+        }
+        Err(e) => vec![format!("{name}: {e}")],
+    }
+}
+
+/// Also of a cluster that kind could not make, and of one whose API server is silent.
+async fn nodes(layout: &Layout, dir: &Path) -> Vec<String> {
+    match lifecycle::nodes(layout).await {
+        Ok(nodes) => {
+            let nodes = nodes.iter().map(async |(engine, name)| {
+                node::snapshot(engine, name, &dir.join("nodes").join(name)).await
+            });
+            join_all(nodes).await.concat()
+        }
+        Err(e) => vec![format!("nodes: {e}").replace('\n', " ")],
     }
 }

@@ -2,10 +2,43 @@
 
 use proof::scrub::samples::planted;
 
-use super::super::snapshot::{Wanted, snapshot};
+use super::super::snapshot::snapshot;
 use super::*;
 use crate::artifact::cache::files_below;
 use crate::{Error, kept};
+
+/// What an API server answers that serves these namespaces and these kinds, `(group, plural, kind)`; none for any other
+/// question.
+fn serves(line: &str, namespaces: &[&str], kinds: &[(&str, &str, &str)]) -> Option<Answer> {
+    let resources = |group: &str| {
+        let of_group = kinds.iter().filter(|(of, ..)| *of == group);
+        let resources: Vec<_> = of_group
+            .map(|(_, plural, kind)| {
+                json!({"name": plural, "singularName": "", "kind": kind, "namespaced": true, "verbs": ["get", "list"]})
+            })
+            .collect();
+        let version = if group.is_empty() { "v1".to_owned() } else { format!("{group}/v1") };
+        Answer::ok(json!({"kind": "APIResourceList", "groupVersion": version, "resources": resources}))
+    };
+    let group = |name: &str| {
+        let version = json!({"groupVersion": format!("{name}/v1"), "version": "v1"});
+        json!({"name": name, "versions": [version], "preferredVersion": version})
+    };
+    match line.split_whitespace().nth(1)? {
+        "/api" => Some(Answer::ok(json!({"versions": ["v1"], "serverAddressByClientCIDRs": []}))),
+        "/apis" => {
+            let groups: Vec<_> =
+                kinds.iter().map(|(of, ..)| *of).filter(|of| !of.is_empty()).map(group).collect();
+            Some(Answer::ok(json!({"kind": "APIGroupList", "groups": groups})))
+        }
+        "/api/v1" => Some(resources("")),
+        path if path.starts_with("/api/v1/namespaces?") => {
+            let named = namespaces.iter().map(|name| json!({"metadata": {"name": name}}));
+            Some(Answer::list(&named.collect::<Vec<_>>()))
+        }
+        path => path.strip_prefix("/apis/")?.strip_suffix("/v1").map(resources),
+    }
+}
 
 #[tokio::test]
 async fn what_cannot_be_had_is_listed_and_stops_nothing_else() {
@@ -15,7 +48,13 @@ async fn what_cannot_be_had_is_listed_and_stops_nothing_else() {
         "spec": {"containers": [{"name": "istio-proxy"}]},
         "status": {"conditions": [{"type": "PodScheduled", "status": "True"}], "containerStatuses": [container]}});
     let secret = |namespace: &str| json!({"metadata": {"name": "remote", "namespace": namespace}, "data": {"token": "c2VjcmV0"}});
+    let kinds = [
+        ("", "secrets", "Secret"),
+        ("", "pods", "Pod"),
+        ("networking.istio.io", "envoyfilters", "EnvoyFilter"),
+    ];
     let (client, _) = server(move |asked| match asked.line.as_str() {
+        l if let Some(answer) = serves(l, &["sample", "kube-public"], &kinds) => answer,
         l if l.contains("previous=true") => {
             Answer::refusal(400, "BadRequest", "previous container not found")
         }
@@ -29,17 +68,22 @@ async fn what_cannot_be_had_is_listed_and_stops_nothing_else() {
             "lastTimestamp": "2026-11-21T00:00:00Z"})])
         }
         l if l.contains("/pods") => Answer::list(std::slice::from_ref(&pod)),
-        l if l.contains("/secrets") => Answer::list(&[secret("sample"), secret("somebody-else")]),
+        l if l.contains("/secrets") => Answer::list(&[secret("sample"), secret("of-no-pod")]),
         _ => Answer::refusal(404, "NotFound", "404 page not found\n"),
     });
     let dir = tempfile::tempdir().unwrap();
-    let kinds = [("v1", "Secret"), ("networking.istio.io/v1", "EnvoyFilter")];
-    let missing = snapshot(&client, dir.path(), Wanted { namespaces: &["sample"], kinds: &kinds }).await;
+    let missing = snapshot(&client, dir.path()).await;
 
+    let (pages, missing): (Vec<_>, Vec<_>) =
+        missing.into_iter().partition(|line| line.contains(": no way to port 15000 of sample/curl-7d: "));
+    let asked: Vec<_> = pages.iter().filter_map(|line| Some(line.split_once(':')?.0)).collect();
+    let of_curl =
+        ["clusters.txt", "config_dump.json", "stats.txt"].map(|page| format!("sample/curl-7d.{page}"));
+    assert_eq!(asked, of_curl);
     assert_eq!(
         missing,
         [
-            "EnvoyFilter (networking.istio.io/v1): cannot list: the API server knows no such kind",
+            "envoyfilters.networking.istio.io: cannot list: the API server knows no such kind",
             "sample/curl-7d.istio-proxy.previous.log: cannot read the log of sample/curl-7d (istio-proxy): \
              previous container not found",
         ]
@@ -52,8 +96,8 @@ async fn what_cannot_be_had_is_listed_and_stops_nothing_else() {
         "2026-11-21T00:00:00Z Warning BackOff Pod/curl-7d: it fell over (x2)\n"
     );
     assert!(!read("sample/pods.json").contains("managedFields"));
-    let secrets: Value = serde_json::from_str(&read("secret.json")).unwrap();
-    assert_eq!(secrets.as_array().unwrap().len(), 1, "only of the namespaces asked for");
+    let secrets: Value = serde_json::from_str(&read("kinds/secrets.json")).unwrap();
+    assert_eq!(secrets.as_array().unwrap().len(), 2, "of whatever namespace");
     assert_eq!(secrets[0]["data"]["token"], "[removed]");
 }
 
@@ -72,7 +116,9 @@ async fn what_was_planted_is_in_no_file() {
     let config = json!({"metadata": {"name": "planted", "namespace": "sample"}, "data": {"all": texts.join("\n"),
         "json": json!(texts).to_string()}});
     let (lines, all) = (texts.clone(), texts.join("\n"));
+    let kinds = [("", "configmaps", "ConfigMap"), ("", "secrets", "Secret")];
     let (client, _) = server(move |asked| match asked.line.as_str() {
+        l if let Some(answer) = serves(l, &["sample"], &kinds) => answer,
         l if l.contains("/log?") => Answer::Lines(lines.clone()),
         l if l.contains("/events") => Answer::list(std::slice::from_ref(&told)),
         l if l.contains("/pods") => Answer::list(std::slice::from_ref(&pod)),
@@ -80,8 +126,7 @@ async fn what_was_planted_is_in_no_file() {
         _ => Answer::refusal(403, "Forbidden", &all),
     });
     let dir = tempfile::tempdir().unwrap();
-    let kinds = [("v1", "ConfigMap"), ("v1", "Secret")];
-    let missing = snapshot(&client, dir.path(), Wanted { namespaces: &["sample"], kinds: &kinds }).await;
+    let missing = snapshot(&client, dir.path()).await;
     kept::write(&dir.path().join("failure.txt"), &missing.join("\n")).unwrap();
     for text in &texts {
         let cause = std::io::Error::other(text.clone());
@@ -98,9 +143,9 @@ async fn what_was_planted_is_in_no_file() {
     assert_eq!(
         names,
         [
-            "configmap.json",
             "failure.txt",
             "failures.jsonl",
+            "kinds/configmaps.json",
             "sample/events.txt",
             "sample/logs/planted.c.log",
             "sample/logs/planted.c.previous.log",

@@ -1,0 +1,68 @@
+//! What programs in pods say about themselves: Envoy's admin interface in every mesh proxy, and the SPIRE server's own
+//! commands.
+
+use std::path::{Path, PathBuf};
+
+use k8s_openapi::api::core::v1::Pod;
+use kube::{Client, ResourceExt as _};
+
+use super::{all_of, write};
+use crate::kube::forward;
+use crate::{Result, spire};
+
+/// The container that Istio injects, and the gateways' own (`pkg/kube/inject` of Istio).
+const PROXY: &str = "istio-proxy";
+/// Envoy's admin port, on loopback inside the pod.
+const ADMIN: u16 = 15000;
+/// What is asked of each: the whole configuration, where Envoy itself removes private keys; endpoints with what became of
+/// connections to them; every counter that was ever counted.
+const PAGES: [(&str, &str); 3] =
+    [("/config_dump", "config_dump.json"), ("/clusters", "clusters.txt"), ("/stats?usedonly", "stats.txt")];
+
+/// What is asked of the SPIRE server: what it trusts, whom it asks, what it issues to whom, and through which agents.
+const COMMANDS: [(&str, &[&str]); 5] = [
+    ("bundle.json", &["bundle", "show", "-format", "spiffe"]),
+    ("bundles-of-peers.txt", &["bundle", "list", "-format", "spiffe"]),
+    ("relationships.txt", &["federation", "list"]),
+    ("entries.txt", &["entry", "show"]),
+    ("agents.txt", &["agent", "list"]),
+];
+
+pub(super) async fn proxies(client: &Client, dir: &Path, pods: &[(String, Pod)]) -> Vec<String> {
+    let running = pods.iter().filter(|(_, pod)| runs_a_proxy(pod));
+    let pages = running.flat_map(|(ns, pod)| {
+        PAGES.map(|(path, file)| {
+            let (pod, file) = (pod.name_any(), format!("{}.{file}", pod.name_any()));
+            let to = dir.join(ns).join("proxies").join(&file);
+            (format!("{ns}/{file}"), page(client, ns, pod, path, to))
+        })
+    });
+    all_of(pages).await
+}
+
+async fn page(client: &Client, ns: &str, pod: String, path: &str, to: PathBuf) -> Result<()> {
+    write(to, forward::get(client, ns, &pod, ADMIN, path).await?).await
+}
+
+/// As a sidecar it may be among the init containers.
+fn runs_a_proxy(pod: &Pod) -> bool {
+    let status = pod.status.clone().unwrap_or_default();
+    let all = status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
+    all.filter(|container| container.name == PROXY)
+        .any(|container| container.state.is_some_and(|state| state.running.is_some()))
+}
+
+pub(super) async fn server(client: &Client, namespaces: &[String], dir: &Path) -> Vec<String> {
+    if !namespaces.iter().any(|ns| ns == spire::NAMESPACE) {
+        return Vec::new();
+    }
+    let dir = dir.join(spire::NAMESPACE).join("server");
+    all_of(COMMANDS.map(|(file, words)| {
+        (format!("spire-server {}", words.join(" ")), said(client, words, dir.join(file)))
+    }))
+    .await
+}
+
+async fn said(client: &Client, words: &[&str], to: PathBuf) -> Result<()> {
+    write(to, spire::command(client, words).await?).await
+}

@@ -1,0 +1,175 @@
+//! A run that is killed or interrupted at any moment leaves nothing that stands in the next one's way. Slow, so run on demand,
+//! while no world is up; each line says when it struck and what came of it.
+//!
+//! `cargo test -p xtask --test stopped -- --ignored --nocapture --test-threads=1`
+#![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
+
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use harness::cmd::{Child, Cmd, Output};
+use harness::layout::Layout;
+use harness::patience::{self, Limit};
+use harness::progress::Note;
+use harness::wait::{Look, eventually, pause_for};
+
+const KILLS: u32 = 20;
+const INTERRUPTS: u32 = 10;
+/// Longer than a run takes until its claims are judged.
+const RUN: Duration = Duration::from_secs(60);
+
+/// Odd ones kill only the command, as `kill -9` or the kernel's out-of-memory killer do; even ones everything that it
+/// started, as a container that is removed.
+#[tokio::test]
+#[ignore = "takes half an hour; no world may be up"]
+async fn after_a_kill_at_any_moment_the_next_run_is_green() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut green = 0;
+    for round in 1..=KILLS {
+        let run = Started::e2e(&dir.path().join(format!("killed-{round}")), &[]);
+        let moment = chance(RUN);
+        pause_for(moment).await;
+        let (all, last) = (round % 2 == 0, run.last_step());
+        run.kill(all).await;
+        let next = xtask(&["e2e"]).await;
+        green += u32::from(next.status == 0);
+        let whom = if all { "all of it" } else { "the command" };
+        println!("{round}: killed {whom} after {moment:.1?} ({last}); the next run: {}", said(&next));
+    }
+    assert_eq!(green, KILLS);
+}
+
+/// The first signal stops it, the second leaves at once: within 5 seconds, with a sentence that says what is left, and
+/// `down` takes that.
+#[tokio::test]
+#[ignore = "takes ten minutes; no world may be up"]
+async fn the_second_signal_leaves_at_once_and_down_takes_the_rest() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut faults = Vec::new();
+    for round in 1..=INTERRUPTS {
+        let log = dir.path().join(format!("interrupted-{round}"));
+        // Impatience makes a set-up fail, which is then collected and taken down.
+        let (run, at) = match round % 3 {
+            0 => (Started::e2e(&log, &[("VOUCHSAFE_PATIENCE", "0.1")]), "collect what there is"),
+            1 => (Started::e2e(&log, &[("VOUCHSAFE_PATIENCE", "0.1")]), "take everything down"),
+            _ => (Started::e2e(&log, &[]), ""),
+        };
+        if at.is_empty() {
+            pause_for(chance(RUN)).await;
+        } else {
+            run.until_it_says(at).await;
+            pause_for(chance(Duration::from_secs(2))).await;
+        }
+        run.signal("INT").await;
+        pause_for(chance(Duration::from_secs(1))).await;
+        let second = Instant::now();
+        run.signal("INT").await;
+        let status = run.status().await;
+        let took = second.elapsed();
+        let words = std::fs::read_to_string(&log).unwrap();
+        let left = words.lines().rfind(|line| line.contains("left:")).unwrap_or("nothing is said to be left");
+        let down = xtask(&["down"]).await;
+        println!("{round}: exit {status}, {took:.2?} after the second; {left}; down: exit {}", down.status);
+        // One that had ended in order before the second signal has nothing to say.
+        let named = left.contains("left:") || !words.contains("left at once");
+        let gone = !Layout::find().unwrap().world().exists();
+        if status != 130 || took > Duration::from_secs(5) || down.status != 0 || !named || !gone {
+            faults.push(format!("{round}\n{words}\n{}", down.stderr));
+        }
+    }
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+}
+
+/// A run that is under way.
+struct Started {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Started {
+    fn e2e(log: &Path, env: &[(&str, &str)]) -> Self {
+        let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).arg("e2e").log_to(log);
+        let run = env.iter().fold(run, |run, (key, value)| run.env(*key, *value));
+        Self { child: run.start().unwrap(), log: log.into() }
+    }
+
+    fn pid(&self) -> String {
+        self.child.pid().unwrap().to_string()
+    }
+
+    /// What it had done last.
+    fn last_step(&self) -> String {
+        let words = std::fs::read_to_string(&self.log).unwrap();
+        words.lines().rfind(|line| line.starts_with("  ok ")).unwrap_or("before its first step").trim().into()
+    }
+
+    async fn until_it_says(&self, words: &str) {
+        let look = || async {
+            let log = std::fs::read_to_string(&self.log).unwrap();
+            match log.contains(words) || self.child.ended().is_some() {
+                true => Look::Ready(()),
+                false => Look::NotYet(log.lines().next_back().unwrap_or_default().into()),
+            }
+        };
+        eventually(words, patience::STEP, &Note::silent(), look).await.unwrap();
+    }
+
+    async fn signal(&self, name: &str) {
+        // It may have ended.
+        Cmd::new("kill").args(["-s", name, &self.pid()]).output().await.unwrap();
+    }
+
+    async fn kill(self, all: bool) {
+        let own = self.pid().parse().unwrap();
+        let whom = if all { with_descendants(own) } else { vec![own] };
+        Cmd::new("kill").args(["-s", "KILL"]).args(whom.iter().map(u32::to_string)).output().await.unwrap();
+        self.status().await;
+    }
+
+    async fn status(&self) -> i32 {
+        let look =
+            || async { self.child.ended().map_or_else(|| Look::NotYet("it runs".into()), Look::Ready) };
+        eventually("the end of the run", Limit::seconds(30), &Note::silent(), look).await.unwrap()
+    }
+}
+
+/// A process and everything that it started, as far as that has a living parent.
+fn with_descendants(pid: u32) -> Vec<u32> {
+    let parents: Vec<_> = std::fs::read_dir("/proc")
+        .unwrap()
+        .filter_map(|entry| {
+            let pid: u32 = entry.ok()?.file_name().to_str()?.parse().ok()?;
+            let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+            // `PID (NAME) STATE PARENT …`, and a name may have blanks.
+            let parent: u32 = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?.parse().ok()?;
+            Some((pid, parent))
+        })
+        .collect();
+    let mut found = vec![pid];
+    let mut at = 0;
+    while at < found.len() {
+        let of: u32 = found[at];
+        found.extend(parents.iter().filter(|(_, parent)| *parent == of).map(|(pid, _)| *pid));
+        at += 1;
+    }
+    found
+}
+
+/// Any moment of that time: nobody chose it.
+fn chance(most: Duration) -> Duration {
+    let nanoseconds = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
+    most.mul_f64(f64::from(nanoseconds % 1_000_003) / 1_000_003.0)
+}
+
+async fn xtask(words: &[&str]) -> Output {
+    let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(words.iter().copied()).limit(patience::SCENARIOS);
+    run.output().await.unwrap()
+}
+
+fn said(run: &Output) -> String {
+    let of = |words: &str| run.stderr.lines().find(|line| line.contains(words)).unwrap_or_default().trim();
+    match run.status {
+        0 => of("claims held").to_owned(),
+        status => format!("exit {status}\n{}", harness::cmd::tail(&run.stderr)),
+    }
+}
