@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use crate::artifact::cache::remove;
+use crate::artifact::cache::{Inputs, remove};
 use crate::clock::{Clock, Span};
 use crate::cmd::orphans;
 use crate::component::{self, Making, Order};
@@ -31,12 +31,14 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
     orphans::kill_lost();
     let steps = component::plan(&order.setup);
     let graph = steps.graph()?;
+    // Before the first step reads one of them: whoever edits a manifest meanwhile has another world in mind.
+    let inputs = order.inputs(layout)?;
     let making = Arc::new(Making::new(order, layout.clone())?);
     let clock = Clock::start().ok();
     let timings = steps.run(making.clone(), note, &last_time(layout)).await?;
     let span = clock.and_then(|clock| clock.read().ok());
     remember(layout, &timings);
-    let world = describe(&making, graph, timings, span)?;
+    let world = describe(&making, inputs, graph, timings, span)?;
     world.write(layout)?;
     Ok(world)
 }
@@ -170,7 +172,13 @@ async fn take_away(thing: &Thing, note: &Note) -> Result<()> {
     }
 }
 
-fn describe(making: &Making, graph: Graph, timings: Vec<Timing>, span: Option<Span>) -> Result<World> {
+fn describe(
+    making: &Making,
+    inputs: Inputs,
+    graph: Graph,
+    timings: Vec<Timing>,
+    span: Option<Span>,
+) -> Result<World> {
     let (order, obtained) = (&making.order, making.obtained()?);
     let mut sites = BTreeMap::new();
     for site in making.sites() {
@@ -183,6 +191,7 @@ fn describe(making: &Making, graph: Graph, timings: Vec<Timing>, span: Option<Sp
         name: order.setup.world.clone(),
         setup: order.setup.name.clone(),
         scenarios: order.setup.scenarios.clone(),
+        inputs,
         defaults: order.setup.defaults,
         origin: obtained.artifacts.origin,
         source: format!("{} ({})", obtained.from, obtained.why),

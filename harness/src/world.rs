@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use crate::artifact::Origin;
+use crate::artifact::cache::Inputs;
 use crate::clock::Span;
 use crate::cluster::nodes;
 use crate::engine;
@@ -34,6 +35,9 @@ pub struct World {
     pub setup: String,
     /// What proves it.
     pub scenarios: Scenarios,
+    /// What it was made from; nothing where an older version made it.
+    #[serde(default)]
+    pub inputs: Inputs,
     /// Whether upstream's intervals are in force.
     pub defaults: bool,
     /// Whose builds run in it.

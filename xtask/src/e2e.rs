@@ -11,7 +11,7 @@ use crate::due::Due;
 use crate::report::Report;
 use crate::runner::{self, Runner};
 use crate::show::Show;
-use crate::{args, checklist, down, interrupt, verify};
+use crate::{again, args, checklist, down, interrupt, verify};
 
 /// Flags of `e2e`.
 #[derive(clap::Args)]
@@ -43,6 +43,10 @@ pub async fn run(args: &Args) -> Result<()> {
             .next("name set-ups of one world with --keep always; nothing was touched"));
     }
     let claimed = world::claim(&layout)?;
+    let mut kept_before = match orders.as_slice() {
+        [(order, _)] if args.keep == args::Keep::Always => again::kept(order, &layout)?,
+        _ => None,
+    };
     let show = Show::start(args.json);
     let note = show.note();
     let fit = async {
@@ -63,18 +67,26 @@ pub async fn run(args: &Args) -> Result<()> {
     let report = Report::begin(&layout)?;
 
     let mut outcome = Ok(());
-    let mut kept = false;
+    let (mut kept, mut left_out) = (false, args.filter.is_some());
     let several = orders.len() > 1;
     for (order, due) in orders {
-        let left_out = match due.left_out {
+        let without = match due.left_out {
             0 => String::new(),
             some => format!("; the filter leaves out {some}"),
         };
-        note.tell(format!("{} claims are due in {}{left_out}", due.count(), due.world));
+        note.tell(format!("{} claims are due in {}{without}", due.count(), due.world));
         if several {
             note.tell(format!("world {}, which shows {}", order.setup.world, order.setup.name));
         }
-        let judged = interrupt::or_stop(one_world(args, order, due, &layout, &report, &note)).await;
+        let run =
+            verify::Run { layout: &layout, report: &report, filter: args.filter.as_deref(), json: args.json };
+        let one = async {
+            match kept_before.take() {
+                Some(world) => again::judge(world, due, &run, &note).await,
+                None => one_world(order, due, &run, &note).await.map(|()| true),
+            }
+        };
+        let judged = interrupt::or_stop(one).await.map(|all| left_out |= !all);
         if let Err(e) = &judged {
             // A signal meanwhile ends the collecting, and the take-down comes next.
             let collecting = async {
@@ -95,7 +107,7 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     }
     // What was left out on purpose was not forgotten.
-    let whole = args.filter.is_none() && args.setups.topology.is_none();
+    let whole = !left_out && args.setups.topology.is_none();
     if outcome.is_ok() && whole {
         outcome = checklist::settled(&layout, &report.dir).map(|line| note.tell(line));
     }
@@ -141,17 +153,10 @@ fn brings_runner(order: &Order) -> bool {
     matches!(order.source, source::Choice::Archive(_))
 }
 
-async fn one_world(
-    args: &Args,
-    order: Order,
-    due: Due,
-    layout: &Layout,
-    report: &Report,
-    note: &Note,
-) -> Result<()> {
+async fn one_world(order: Order, due: Due, run: &verify::Run<'_>, note: &Note) -> Result<()> {
+    let verify::Run { layout, report, filter, .. } = *run;
     let brings_runner = brings_runner(&order);
     let made = async { lifecycle::up(order, layout, note).await };
-    let filter = args.filter.as_deref();
     let (world, runner, due) = if brings_runner {
         let (world, runner) = (made.await?, Runner::prepare(layout, note).await?);
         let due = match filter {
@@ -165,6 +170,5 @@ async fn one_world(
         (world, runner, due)
     };
     report.world(&world)?;
-    let run = verify::Run { layout, report, filter, json: args.json };
-    verify::judge(&runner, &world, &due, &run, note).await
+    verify::judge(&runner, &world, &due, run, note).await
 }

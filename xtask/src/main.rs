@@ -3,6 +3,7 @@
 //! Data goes to stdout, talk to stderr. Every flag has an environment name. Exit codes are in
 //! `harness::Code`, one for each kind of failure.
 
+mod again;
 mod args;
 mod bench;
 mod checklist;
@@ -12,6 +13,7 @@ mod down;
 mod due;
 mod e2e;
 mod explain;
+mod held;
 mod images;
 mod interrupt;
 mod judge;

@@ -13,6 +13,7 @@ use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
 use harness::{Error, Result, kept, log, wait};
+use jiff::Timestamp;
 use proof::verdict::Outcome;
 use scenarios::Line;
 use serde_json::Value;
@@ -27,6 +28,7 @@ mod junit;
 pub struct Report {
     /// Its folder.
     pub dir: PathBuf,
+    at: Timestamp,
     began: Instant,
 }
 
@@ -67,7 +69,8 @@ impl Report {
     /// # Errors
     /// [`harness::Code::Internal`] when the checkout's `target/` cannot be written.
     pub fn begin(layout: &Layout) -> Result<Self> {
-        let name = format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
+        let at = Timestamp::now();
+        let name = format!("{}-{}", at.strftime("%Y%m%dT%H%M%SZ"), std::process::id());
         let dir = layout.reports().join(&name);
         let fail = |e| Error::internal(format!("cannot make the report folder {}", dir.display())).because(e);
         std::fs::create_dir_all(dir.join("evidence")).map_err(fail)?;
@@ -76,7 +79,7 @@ impl Report {
         // Only a convenience.
         let _ = std::os::unix::fs::symlink(&name, &latest);
         log::keep_in(&dir)?;
-        Ok(Self { dir, began: Instant::now() })
+        Ok(Self { dir, at, began: Instant::now() })
     }
 
     /// Notes what was made and how long each step took.
@@ -202,7 +205,8 @@ impl Report {
     fn timings(&self) -> Vec<String> {
         let mut worlds = files(&self.dir, "json");
         worlds.sort();
-        worlds.iter().filter_map(|path| timing(&World::at(path).ok()?)).collect()
+        let began = self.at;
+        worlds.iter().filter_map(|path| timing(&World::at(path).ok()?, began)).collect()
     }
 
     /// Every verdict of the run, in the order in which they fell.
@@ -259,7 +263,11 @@ fn told(lines: &[&Line], out: &mut String) {
 }
 
 /// What a set-up's time went to: its slowest step, and the chain that decided the total.
-fn timing(world: &World) -> Option<String> {
+fn timing(world: &World, began: Timestamp) -> Option<String> {
+    if world.made < began {
+        let (name, made) = (&world.setup, world.made.strftime("%F %T UTC"));
+        return Some(format!("{name}: in the world that is up since {made}, and was not made by this run"));
+    }
     let end: BTreeMap<_, _> = world.timings.iter().map(|t| (t.id.clone(), t.end)).collect();
     let total = end.values().copied().fold(0.0, f64::max);
     let slowest = world.timings.iter().max_by(|a, b| (a.end - a.begin).total_cmp(&(b.end - b.begin)))?;

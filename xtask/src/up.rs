@@ -1,10 +1,10 @@
-//! `up`: makes a world and leaves it up.
+//! `up`: makes a world and leaves it up; one that is up already, and is what would be made, is only attached to.
 
 use harness::layout::Layout;
 use harness::{Result, lifecycle, world};
 
 use crate::show::Show;
-use crate::{args, down, interrupt};
+use crate::{again, args, down, interrupt, verify};
 
 /// Flags of `up`.
 #[derive(clap::Args)]
@@ -29,7 +29,18 @@ pub async fn run(args: &Args) -> Result<()> {
     let order = args.means.order(args.setups.setup(&layout)?)?;
     let claimed = world::claim(&layout)?;
     let show = Show::start(args.json);
-    let made = interrupt::or_stop(lifecycle::up(order, &layout, &show.note())).await;
+    let note = show.note();
+    let making = async {
+        match again::kept(&order, &layout)? {
+            Some(world) => {
+                note.tell(again::is_up(&world));
+                verify::whole(&layout, &world, &note).await
+            }
+            None => lifecycle::up(order, &layout, &note).await.map(drop),
+        }
+    };
+    let made = interrupt::or_stop(making).await;
+    drop(note);
     let kept = made.is_ok() || args.keep.keeps(&made);
     let left = down::unless(kept, &made, &layout, &show.note()).await;
     show.end().await;

@@ -13,6 +13,7 @@ use proof::verdict::Outcome;
 use scenarios::Line;
 
 use crate::due::Due;
+use crate::held;
 use crate::interrupt;
 use crate::report::{Report, Tally};
 use crate::runner::{Runner, expression, selects_nothing};
@@ -84,7 +85,7 @@ pub async fn run(args: &Args) -> Result<()> {
 }
 
 /// Before anything is judged: the world is what was written down about it, and nothing of a killed scenario is left in it.
-async fn whole(layout: &Layout, world: &World, note: &Note) -> Result<()> {
+pub async fn whole(layout: &Layout, world: &World, note: &Note) -> Result<()> {
     let restarted = attach::attach(world, note).await?;
     let world = world::file(layout);
     if restarted {
@@ -164,6 +165,7 @@ pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, not
     }
     // Also after a runner that died: what it left unjudged is named.
     let lines = run.report.settle(due, run.json)?;
+    held::remember(&world.id, &world.scenarios.changes, due, &lines, run.layout)?;
     passed.and_then(|passed| outcome(&lines, passed, &run.report.dir))
 }
 

@@ -90,6 +90,13 @@ impl Inputs {
         Ok(self)
     }
 
+    /// The labels of what is different in `other`, or in one of them only.
+    pub fn different<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
+        let one = self.0.iter().filter(|(label, value)| other.0.get(*label) != Some(*value));
+        let only = other.0.keys().filter(|label| !self.0.contains_key(*label));
+        one.map(|(label, _)| label).chain(only).map(String::as_str).collect()
+    }
+
     /// The first 16 hex digits of the hash over all of it.
     pub fn key(&self) -> String {
         let mut all = Sha256::new();

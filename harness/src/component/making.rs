@@ -1,11 +1,13 @@
 //! A world while it is being made: what each step leaves for the steps that need it.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 use serde_json::Value;
 
 use super::Site;
+use crate::artifact::cache::Inputs;
 use crate::artifact::registry::Mirrors;
 use crate::artifact::source::{self, Obtained};
 use crate::artifact::{Artifacts, Origin};
@@ -38,6 +40,28 @@ pub struct Order {
     pub fresh_nodes: bool,
     /// Whether the node image stays in an engine that was there before, for the next run.
     pub keep_image: bool,
+}
+
+impl Order {
+    /// What a world of this order is made from: what was asked for, and every manifest. Artifacts follow from these.
+    ///
+    /// # Errors
+    /// [`crate::Code::Internal`] when the checkout cannot be read.
+    pub fn inputs(&self, layout: &Layout) -> Result<Inputs> {
+        let Self { setup, engine, source, mirrors, fresh_nodes, keep_image: _ } = self;
+        let text = |what: &dyn std::fmt::Debug| format!("{what:?}");
+        // Set-ups and worlds are in what was asked for; recipes of packages are the artifacts' own inputs.
+        let aside = |file: &Path| ["packages", "setups", "worlds"].iter().any(|dir| file.starts_with(dir));
+        Inputs::default()
+            .with("the clusters", text(&setup.topology))
+            .with("the values of manifests", text(&setup.values))
+            .with("further images", text(&setup.images))
+            .with("further documents for istioctl", text(&setup.istio))
+            .with("--engine", text(engine))
+            .with("the source", text(&(source, mirrors)))
+            .with("--fresh-nodes", text(fresh_nodes))
+            .with_folder(&layout.manifests(), aside)
+    }
 }
 
 /// The context of every step.
