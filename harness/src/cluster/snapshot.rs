@@ -18,8 +18,8 @@ const LINES: u32 = 2000;
 /// gives none without an API server.
 const ASKED: [(&str, &str); 4] = [
     ("journal.log", "journalctl --no-pager --lines=2000"),
-    ("containers.txt", "crictl ps --all"),
-    ("images.txt", "crictl images"),
+    ("containers.txt", "crictl ps --all || ctr --namespace k8s.io tasks list"),
+    ("images.txt", "crictl images || ctr --namespace k8s.io images list"),
     ("static-pods.log", "tail -n 300 /var/log/pods/kube-system_*/*/*.log"),
 ];
 
