@@ -75,7 +75,8 @@ pub fn nothing_is_up(layout: &Layout) -> Result<()> {
         return Ok(());
     }
     Err(if world::is_kept(layout) {
-        Error::new(Code::Busy, "a world is up already").next("cargo xtask verify, or cargo xtask down")
+        Error::new(Code::Busy, "a world is up already")
+            .next("cargo xtask verify, cargo xtask e2e --keep always, or cargo xtask down")
     } else {
         Error::new(Code::Busy, "a run was killed and left something").next("cargo xtask down")
     })

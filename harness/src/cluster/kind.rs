@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::{images, nodes};
 use crate::artifact::{Artifacts, Origin};
-use crate::cmd::Cmd;
+use crate::cmd::{Cmd, tail};
 use crate::engine::Engine;
 use crate::engine::objects::{KIND, Object};
 use crate::error::Context as _;
@@ -67,8 +67,14 @@ pub async fn create(
         .arg(kubeconfig)
         .env("KUBECONFIG", kubeconfig)
         .limit(patience::CLUSTER);
-    let kind = surroundings(kind, engine, network);
-    kind.run().await.or_fail(Code::ClusterFailed, || format!("kind could not create {}", cluster.name))?;
+    let log = kubeconfig.with_extension("kind.log");
+    let done = surroundings(kind, engine, network).log_to(&log).output().await?;
+    if done.status != 0 {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        return Err(Error::new(Code::ClusterFailed, format!("kind could not create {}", cluster.name))
+            .seen(cause(&said))
+            .next("read kind.log, and what the node says, below snapshots/ in the report"));
+    }
     let address = nodes::address(engine, &nodes::name(&cluster.name), network).await?;
     Ok(Made { address })
 }
@@ -94,6 +100,22 @@ pub fn surroundings(cmd: Cmd, engine: &Engine, network: &str) -> Cmd {
         cmd = cmd.env_remove(name);
     }
     engine.env().into_iter().fold(cmd, |cmd, (key, value)| cmd.env(key, value))
+}
+
+/// What kind and kubeadm say about a failure, of the hundreds of lines that they write at kind's verbosity: neither what
+/// kubeadm logs on its way (klog's lines) nor the stacks below each of its errors.
+fn cause(said: &str) -> String {
+    let is_klog = |line: &str| {
+        let mut start = line.chars();
+        start.next().is_some_and(|level| "IWEF".contains(level)) && start.take(4).all(|c| c.is_ascii_digit())
+    };
+    let lines: Vec<_> = said.lines().filter(|line| !is_klog(line) && !line.trim().is_empty()).collect();
+    let words = lines.iter().enumerate().filter(|(at, line)| {
+        // A frame is a function, and below it, indented, its place.
+        let next_is_place = lines.get(at + 1).is_some_and(|next| next.starts_with('\t'));
+        !line.starts_with('\t') && !next_is_place
+    });
+    tail(&words.map(|(_, line)| *line).collect::<Vec<_>>().join("\n"))
 }
 
 /// Deletes the cluster's containers with their volumes.

@@ -7,7 +7,7 @@ use futures::future::join_all;
 use harness::cluster::snapshot as node;
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::{Code, Error, kube, lifecycle, patience, wait};
+use harness::{Code, Error, kept, kube, lifecycle, patience, wait};
 use scenarios::SNAPSHOTS;
 
 use super::{Report, files};
@@ -39,6 +39,12 @@ impl Report {
             Ok((clusters, nodes)) => [clusters.concat(), nodes].concat(),
             Err(e) => vec![e.to_string()],
         };
+        // What kind wrote, where it made the nodes.
+        for log in files(&layout.world(), "log") {
+            if let (Some(name), Ok(text)) = (log.file_name(), std::fs::read_to_string(&log)) {
+                let _ = kept::write(&dir.join(name), &text);
+            }
+        }
         note.finished(began.elapsed());
         missing
     }
