@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use harness::cmd::{Child, Cmd, Output};
 use harness::layout::Layout;
+use harness::lifecycle;
 use harness::patience::{self, Limit};
 use harness::progress::Note;
 use harness::wait::{Look, eventually, pause_for};
@@ -48,18 +49,14 @@ async fn the_second_signal_leaves_at_once_and_down_takes_the_rest() {
     let mut faults = Vec::new();
     for round in 1..=INTERRUPTS {
         let log = dir.path().join(format!("interrupted-{round}"));
-        // Impatience makes a set-up fail, which is then collected and taken down.
-        let (run, at) = match round % 3 {
-            0 => (Started::e2e(&log, &[("VOUCHSAFE_PATIENCE", "0.1")]), "collect what there is"),
-            1 => (Started::e2e(&log, &[("VOUCHSAFE_PATIENCE", "0.1")]), "take everything down"),
-            _ => (Started::e2e(&log, &[]), ""),
-        };
-        if at.is_empty() {
-            pause_for(chance(RUN)).await;
-        } else {
-            run.until_it_says(at).await;
-            pause_for(chance(Duration::from_secs(2))).await;
+        let env = [("VOUCHSAFE_LOG", "harness::progress=info"), ("VOUCHSAFE_PATIENCE", "0.2")];
+        let run = Started::e2e(&log, &env);
+        match round % 3 {
+            0 => run.until_it_collects().await,
+            1 => run.until_it_says("begins: take everything down").await,
+            _ => pause_for(chance(RUN)).await,
         }
+        pause_for(chance(Duration::from_secs(2))).await;
         run.signal("INT").await;
         pause_for(chance(Duration::from_secs(1))).await;
         let second = Instant::now();
@@ -112,6 +109,14 @@ impl Started {
             }
         };
         eventually(words, patience::STEP, &Note::silent(), look).await.unwrap();
+    }
+
+    /// A node that dies makes the set-up fail.
+    async fn until_it_collects(&self) {
+        self.until_it_says("ends step=\"cluster1/cluster\"").await;
+        let (engine, node) = lifecycle::nodes(&Layout::find().unwrap()).await.unwrap().remove(0);
+        engine.docker().kill_container(&node, None).await.unwrap();
+        self.until_it_says("begins: collect what there is").await;
     }
 
     async fn signal(&self, name: &str) {

@@ -102,20 +102,25 @@ pub fn surroundings(cmd: Cmd, engine: &Engine, network: &str) -> Cmd {
     engine.env().into_iter().fold(cmd, |cmd, (key, value)| cmd.env(key, value))
 }
 
-/// What kind and kubeadm say about a failure, of the hundreds of lines that they write at kind's verbosity: neither what
-/// kubeadm logs on its way (klog's lines) nor the stacks below each of its errors.
+/// What kind and kubeadm say about a failure, of the hundreds of lines that they write at kind's verbosity: neither how far
+/// they had come, nor what kubeadm logs on its way (klog's lines), nor the stacks below each of its errors.
 fn cause(said: &str) -> String {
-    let is_klog = |line: &str| {
-        let mut start = line.chars();
-        start.next().is_some_and(|level| "IWEF".contains(level)) && start.take(4).all(|c| c.is_ascii_digit())
-    };
-    let lines: Vec<_> = said.lines().filter(|line| !is_klog(line) && !line.trim().is_empty()).collect();
+    let lines: Vec<_> = said.lines().filter(|line| !line.trim().is_empty()).collect();
     let words = lines.iter().enumerate().filter(|(at, line)| {
+        // Of a check before the start: `\t[ERROR NumCPU]: …`.
+        let is_place = |line: &str| line.starts_with('\t') && !line.starts_with("\t[ERROR");
         // A frame is a function, and below it, indented, its place.
-        let next_is_place = lines.get(at + 1).is_some_and(|next| next.starts_with('\t'));
-        !line.starts_with('\t') && !next_is_place
+        let is_frame = is_place(line) || lines.get(at + 1).is_some_and(|next| is_place(next));
+        let is_progress = line.starts_with([' ', '[']);
+        !is_frame && !is_progress && !is_klog(line)
     });
     tail(&words.map(|(_, line)| *line).collect::<Vec<_>>().join("\n"))
+}
+
+/// `I1126 10:12:26.948113     129 initconfiguration.go:260] …`, also as the first line of a command's output.
+fn is_klog(line: &str) -> bool {
+    let mut start = line.trim_start_matches("Command Output: ").chars();
+    start.next().is_some_and(|level| "IWEF".contains(level)) && start.take(4).all(|c| c.is_ascii_digit())
 }
 
 /// Deletes the cluster's containers with their volumes.
@@ -207,4 +212,29 @@ fn write(path: &Path, value: &Value) -> Result<()> {
     std::fs::create_dir_all(dir)
         .and_then(|()| std::fs::write(path, value.to_string()))
         .or_fail(Code::CacheUnusable, || format!("cannot write {}", path.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_failure_its_words_are_left() {
+        let said = " • Starting control-plane 🕹️  ...\n ✗ Starting control-plane 🕹️\n\
+            ERROR: failed to create cluster: failed to init node with kubeadm: command \"docker exec …\" failed with error: exit status 1\n\n\
+            Command Output: I1126 10:12:26.948113     129 initconfiguration.go:260] loading configuration\n\
+            [init] Using Kubernetes version: v1.34.4\n\
+            \t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\n\
+            I1126 10:12:26.949000     129 certs.go:473] validating certificate period\n\
+            error execution phase wait-control-plane\n\
+            k8s.io/kubernetes/cmd/kubeadm/app/cmd/phases/workflow.(*Runner).Run.func1\n\
+            \tk8s.io/kubernetes/cmd/kubeadm/app/cmd/phases/workflow/runner.go:262\n\
+            main.main\n\tk8s.io/kubernetes@v1.34.4/cmd/kubeadm/kubeadm.go:25\n";
+        assert_eq!(
+            cause(said),
+            "  ERROR: failed to create cluster: failed to init node with kubeadm: command \"docker exec …\" failed with \
+             error: exit status 1\n  \t[ERROR NumCPU]: the number of available CPUs 1 is less than the required 2\n  \
+             error execution phase wait-control-plane"
+        );
+    }
 }
