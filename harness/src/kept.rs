@@ -5,6 +5,8 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use proof::scrub;
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 /// Writes a file, with the folders above it.
 ///
@@ -12,7 +14,20 @@ use proof::scrub;
 /// The file system's.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-    std::fs::write(path, scrub::text(text))
+    std::fs::write(path, without_secrets(text))
+}
+
+/// A document stays one: where what looks like a secret runs over the ends of JSON's strings, each string is looked at by
+/// itself.
+fn without_secrets(text: &str) -> String {
+    let scrubbed = scrub::text(text);
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if scrubbed == text || is_json(&scrubbed) {
+        return scrubbed;
+    }
+    let Ok(mut document) = serde_json::from_str::<Value>(text) else { return scrubbed };
+    scrub::object(&mut document);
+    serde_json::to_string_pretty(&document).unwrap_or(scrubbed)
 }
 
 /// Adds to a file, in one write call, so that lines of several processes do not mix.
@@ -62,6 +77,21 @@ mod tests {
 
     const LINE: &str = "sent with Authorization: Bearer mF_9.B5f-4.1JqM\n";
     const KEPT: &str = "sent with Authorization: Bearer [removed]\n";
+
+    /// The end of a key whose beginning was cut off, in one variable of a pod: the next one is no part of it.
+    #[test]
+    fn a_document_stays_one_whatever_is_removed_from_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("pods.json");
+        let texts: Vec<_> = scrub::samples::planted().into_iter().map(|(text, _)| text).collect();
+        let pod = serde_json::json!({"env": texts.iter().map(|text| serde_json::json!({"name": "X", "value": text})).collect::<Vec<_>>()});
+        write(&file, &serde_json::to_string_pretty(&pod).unwrap()).unwrap();
+        let kept = std::fs::read_to_string(&file).unwrap();
+        let read: Value = serde_json::from_str(&kept).unwrap();
+        assert_eq!(read["env"].as_array().unwrap().len(), texts.len());
+        let left = scrub::samples::planted().into_iter().filter(|(_, secret)| kept.contains(secret));
+        assert_eq!(left.collect::<Vec<_>>(), []);
+    }
 
     #[test]
     fn nothing_is_kept_as_it_came() {

@@ -50,6 +50,10 @@ async fn a_report_has_none_of_the_secrets_that_were_planted() {
         collected.map(|file| text(file)).any(|log| log.contains("[removed]")),
         "the log was not collected"
     );
+    for file in files.iter().filter(|file| file.extension().is_some_and(|ending| ending == "json")) {
+        let document = serde_json::from_str::<Value>(&text(file));
+        assert!(document.is_ok(), "{} is no document any more", file.display());
+    }
     let found: Vec<_> = files
         .iter()
         .flat_map(|file| {
