@@ -54,6 +54,36 @@ impl Clock {
     }
 }
 
+/// What this program cost itself, with the programs that it ran and that have ended.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Own {
+    /// Of all cores.
+    pub cpu_seconds: f64,
+    /// The most memory that it had at one moment, without those programs, in MiB.
+    pub peak_mib: f64,
+}
+
+impl Own {
+    /// So far; nothing where the kernel keeps no account.
+    pub fn so_far() -> Option<Self> {
+        let read = |name| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
+        Some(Self { cpu_seconds: own(&read("stat")?)?, peak_mib: peak(&read("status")?)? })
+    }
+}
+
+/// `utime`, `stime`, `cutime` and `cstime` of proc(5), of which the name before them may have blanks.
+fn own(stat: &str) -> Option<f64> {
+    let fields = stat.rsplit_once(')')?.1.split_whitespace().skip(11).take(4);
+    let ticks: Vec<f64> = fields.map(|field| field.parse().ok()).collect::<Option<_>>()?;
+    (ticks.len() == 4).then(|| ticks.iter().sum::<f64>() / USER_HZ)
+}
+
+fn peak(status: &str) -> Option<f64> {
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    let kib: f64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib / 1024.0)
+}
+
 fn busy_now() -> Result<f64> {
     let stat = std::fs::read_to_string(STAT).or_fail(Code::NotFit, || format!("cannot read {STAT}"))?;
     busy(&stat).ok_or_else(|| {
@@ -81,6 +111,15 @@ mod tests {
         assert_eq!(busy(stat), Some(1.6));
         assert_eq!(busy("cpu  100 20 30\n"), None);
         assert_eq!(busy("cpu0 1 1 1 1 1 1 1\n"), None);
+    }
+
+    #[test]
+    fn a_programs_own_account_is_read_whatever_it_is_called() {
+        let stat = "42 (a (b) c) S 1 42 42 0 -1 4194560 9 9 9 9 100 50 30 20 20 0 1 0 7 8 9\n";
+        assert_eq!(own(stat), Some(2.0));
+        assert_eq!(own("42 (a) S 1 42"), None);
+        assert_eq!(peak("Name:\ta\nVmHWM:\t   20480 kB\nVmRSS:\t 1 kB\n"), Some(20.0));
+        assert!(Own::so_far().unwrap().peak_mib > 1.0);
     }
 
     #[test]

@@ -61,6 +61,7 @@ pub mod lines;
 pub mod lock;
 pub mod log;
 pub mod mesh;
+pub mod notice;
 pub mod patience;
 pub mod plan;
 pub mod progress;

@@ -17,7 +17,7 @@ use crate::ledger::{self, Thing};
 use crate::plan::{self, Graph, Timing};
 use crate::progress::Note;
 use crate::world::{self, Access, World};
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, notice};
 
 /// Makes the world that was ordered, after what a killed run left was taken away. The caller holds
 /// [`crate::world::claim`], and ends with [`down`] or [`world::keep`].
@@ -204,6 +204,7 @@ fn describe(
         made: jiff::Timestamp::now(),
         timings,
         span,
+        noticed: notice::noticed(),
     })
 }
 

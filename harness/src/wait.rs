@@ -11,7 +11,7 @@ use tokio::time::Instant;
 
 use crate::patience::{self, Limit};
 use crate::progress::Note;
-use crate::{Code, Error, Result, log};
+use crate::{Code, Error, Result, log, notice};
 
 /// The answer to one look.
 #[derive(Debug)]
@@ -43,16 +43,21 @@ where
     let deadline = Deadline::after(limit);
     let mut seen = Seen::default();
     let mut pause = patience::PAUSE;
+    let mut not_so = None;
     loop {
         let began = Instant::now();
         match deadline.bounds(glance(patience::ATTEMPT.stretched(), look())).await.flatten() {
             Some(Look::Ready(value)) => {
                 let ms = log::ms(deadline.taken());
                 tracing::debug!(ms, "waited for {what}");
+                not_so.iter().for_each(|at: &Instant| notice::late(at.elapsed()));
                 return Ok(value);
             }
             Some(Look::Never(error)) => return Err(error),
-            Some(Look::NotYet(why)) => seen.learn(why, what, note),
+            Some(Look::NotYet(why)) => {
+                not_so = Some(began);
+                seen.learn(why, what, note);
+            }
             None => seen.missed(began.elapsed(), what, note),
         }
         pause_for(pause.min(deadline.left())).await;

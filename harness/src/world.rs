@@ -16,6 +16,7 @@ use crate::cluster::nodes;
 use crate::engine;
 use crate::error::Context as _;
 use crate::layout::Layout;
+use crate::notice::Noticed;
 use crate::plan::Graph;
 use crate::progress::Note;
 use crate::render::Values;
@@ -61,6 +62,9 @@ pub struct World {
     /// What all of it took; nothing where the kernel keeps no account.
     #[serde(default)]
     pub span: Option<Span>,
+    /// How late its making noticed what it waited for.
+    #[serde(default)]
+    pub noticed: Option<Noticed>,
 }
 
 /// Where a cluster is reached.

@@ -1,5 +1,7 @@
 //! `e2e`: make a world, judge every claim, collect, take all down.
 
+use std::time::Instant;
+
 use harness::artifact::source;
 use harness::component::Order;
 use harness::layout::Layout;
@@ -70,6 +72,7 @@ pub async fn run(args: &Args) -> Result<()> {
 
     let mut outcome = Ok(());
     let (mut kept, mut left_out) = (false, args.filter.is_some());
+    let mut downs = Vec::new();
     let several = orders.len() > 1;
     for (order, due) in orders {
         let without = match due.left_out {
@@ -98,7 +101,11 @@ pub async fn run(args: &Args) -> Result<()> {
             let _ = interrupt::or_stop(collecting).await;
         }
         kept = args.keep.keeps(&judged);
+        let began = Instant::now();
         let left = down::unless(kept, &judged, &layout, &note).await;
+        if !kept {
+            downs.push(began.elapsed());
+        }
         // A claim that is false in one world says nothing about the next; infrastructure that broke does.
         let goes_on = left.is_ok()
             && !kept
@@ -116,7 +123,7 @@ pub async fn run(args: &Args) -> Result<()> {
     drop(note);
     show.end().await;
     drop(claimed);
-    report.close(&outcome, kept, args.json)?;
+    report.close(&outcome, downs.into_iter().max(), kept, args.json)?;
     outcome
 }
 

@@ -3,12 +3,12 @@
 //! `verdicts.jsonl` and `evidence/` are written by the scenarios themselves; the rest here. Secrets never enter it:
 //! whoever writes into it does so by [`kept`].
 
-use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use harness::clock::Clock;
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
@@ -23,6 +23,7 @@ use crate::show;
 
 mod collect;
 mod junit;
+mod measures;
 
 /// One run's report.
 pub struct Report {
@@ -30,6 +31,8 @@ pub struct Report {
     pub dir: PathBuf,
     at: Timestamp,
     began: Instant,
+    /// None where the kernel keeps no account.
+    clock: Option<Clock>,
 }
 
 /// What came of the claims of a run, or of one world.
@@ -79,7 +82,7 @@ impl Report {
         // Only a convenience.
         let _ = std::os::unix::fs::symlink(&name, &latest);
         log::keep_in(&dir)?;
-        Ok(Self { dir, at, began: Instant::now() })
+        Ok(Self { dir, at, began: Instant::now(), clock: Clock::start().ok() })
     }
 
     /// Notes what was made and how long each step took.
@@ -156,13 +159,14 @@ impl Report {
         Ok(lines)
     }
 
-    /// Writes `report.md` and `junit.xml`, and says at the terminal what came of the run.
+    /// Writes `report.md` and `junit.xml`, and says at the terminal what came of the run. `down` is how long the longest
+    /// take-down took, if there was one.
     ///
     /// # Errors
     /// [`harness::Code::Internal`].
-    pub fn close(&self, judged: &Result<()>, kept: bool, json: bool) -> Result<()> {
+    pub fn close(&self, judged: &Result<()>, down: Option<Duration>, kept: bool, json: bool) -> Result<()> {
         let verdicts = self.verdicts()?;
-        let report = self.text(&verdicts, judged);
+        let report = self.text(&verdicts, judged, down);
         self.write("report.md", &report)?;
         self.write("junit.xml", &junit::of(&verdicts)?)?;
         if !json {
@@ -174,7 +178,7 @@ impl Report {
         Ok(())
     }
 
-    fn text(&self, lines: &[Line], judged: &Result<()>) -> String {
+    fn text(&self, lines: &[Line], judged: &Result<()>, down: Option<Duration>) -> String {
         let mut out = String::new();
         let mut worlds: Vec<_> = lines.iter().map(|line| &line.world).collect();
         worlds.dedup();
@@ -185,7 +189,7 @@ impl Report {
             }
             told(&of_world, &mut out);
         }
-        for timing in self.timings() {
+        for timing in self.timings().into_iter().chain(measures::own(self.clock.as_ref(), down)) {
             let _ = writeln!(out, "{timing}");
         }
         let _ = writeln!(out, "{}, {:.1} s in all", Tally::of(lines), self.began.elapsed().as_secs_f64());
@@ -206,7 +210,7 @@ impl Report {
         let mut worlds = files(&self.dir, "json");
         worlds.sort();
         let began = self.at;
-        worlds.iter().filter_map(|path| timing(&World::at(path).ok()?, began)).collect()
+        worlds.iter().filter_map(|path| measures::of(&World::at(path).ok()?, began)).collect()
     }
 
     /// Every verdict of the run, in the order in which they fell.
@@ -260,27 +264,6 @@ fn told(lines: &[&Line], out: &mut String) {
         }
         out.push('\n');
     }
-}
-
-/// What a set-up's time went to: its slowest step, and the chain that decided the total.
-fn timing(world: &World, began: Timestamp) -> Option<String> {
-    if world.made < began {
-        let (name, made) = (&world.setup, world.made.strftime("%F %T UTC"));
-        return Some(format!("{name}: in the world that is up since {made}, and was not made by this run"));
-    }
-    let end: BTreeMap<_, _> = world.timings.iter().map(|t| (t.id.clone(), t.end)).collect();
-    let total = end.values().copied().fold(0.0, f64::max);
-    let slowest = world.timings.iter().max_by(|a, b| (a.end - a.begin).total_cmp(&(b.end - b.begin)))?;
-    let path = world.graph.critical_path(&end).join(" → ");
-    let took = slowest.end - slowest.begin;
-    let (name, slowest) = (&world.setup, &slowest.id);
-    // Whatever else ran on the machine counts as work, too.
-    let work = world.span.map(|span| {
-        let (cpu, floor) = (span.cpu_seconds, span.floor());
-        format!(" ({cpu:.0} CPU-seconds of work, so at least {floor:.1} s: efficiency {:.2})", floor / total)
-    });
-    let work = work.unwrap_or_default();
-    Some(format!("{name}: set-up {total:.1} s{work}; slowest step {slowest} {took:.1} s; decided by {path}"))
 }
 
 /// The files of a folder with that ending.

@@ -80,7 +80,7 @@ pub async fn run(args: &Args) -> Result<()> {
     drop(note);
     show.end().await;
     drop(claimed);
-    report.close(&judged, true, args.json)?;
+    report.close(&judged, None, true, args.json)?;
     judged
 }
 

@@ -5,6 +5,7 @@
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
 use std::path::{Path, PathBuf};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use harness::cmd::{Child, Cmd, Output};
@@ -28,7 +29,7 @@ async fn after_a_kill_at_any_moment_the_next_run_is_green() {
     let mut green = 0;
     for round in 1..=KILLS {
         let run = Started::e2e(&dir.path().join(format!("killed-{round}")), &[]);
-        let moment = chance(RUN);
+        let moment = chance(round, RUN);
         pause_for(moment).await;
         let (all, last) = (round % 2 == 0, run.last_step());
         run.kill(all).await;
@@ -54,11 +55,11 @@ async fn the_second_signal_leaves_at_once_and_down_takes_the_rest() {
         match round % 3 {
             0 => run.until_it_collects().await,
             1 => run.until_it_says("begins: take everything down").await,
-            _ => pause_for(chance(RUN)).await,
+            _ => pause_for(chance(round, RUN)).await,
         }
-        pause_for(chance(Duration::from_secs(2))).await;
+        pause_for(chance(round, Duration::from_secs(2))).await;
         run.signal("INT").await;
-        pause_for(chance(Duration::from_secs(1))).await;
+        pause_for(chance(round, Duration::from_secs(1))).await;
         let second = Instant::now();
         run.signal("INT").await;
         let status = run.status().await;
@@ -160,10 +161,12 @@ fn with_descendants(pid: u32) -> Vec<u32> {
     found
 }
 
-/// Any moment of that time: nobody chose it.
-fn chance(most: Duration) -> Duration {
-    let nanoseconds = jiff::Timestamp::now().subsec_nanosecond().unsigned_abs();
-    most.mul_f64(f64::from(nanoseconds % 1_000_003) / 1_000_003.0)
+/// A moment of that time: the first of a test's nobody chose, the others are spread between (by the golden ratio, which
+/// never comes near a moment that it had).
+fn chance(round: u32, most: Duration) -> Duration {
+    static FIRST: OnceLock<f64> = OnceLock::new();
+    let first = FIRST.get_or_init(|| f64::from(jiff::Timestamp::now().subsec_nanosecond()) / 1e9);
+    most.mul_f64((first + f64::from(round) * 0.618_034).fract())
 }
 
 async fn xtask(words: &[&str]) -> Output {

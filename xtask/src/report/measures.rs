@@ -1,0 +1,65 @@
+//! What a run measured of itself, a line for each world and one for the whole.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use harness::clock::{Clock, Own};
+use harness::notice::Noticed;
+use harness::world::World;
+use jiff::Timestamp;
+
+/// What a set-up's time went to: its slowest step, and the chain that decided the total.
+pub(super) fn of(world: &World, began: Timestamp) -> Option<String> {
+    if world.made < began {
+        let (name, made) = (&world.setup, world.made.strftime("%F %T UTC"));
+        return Some(format!("{name}: in the world that is up since {made}, and was not made by this run"));
+    }
+    let end: BTreeMap<_, _> = world.timings.iter().map(|t| (t.id.clone(), t.end)).collect();
+    let total = end.values().copied().fold(0.0, f64::max);
+    let slowest = world.timings.iter().max_by(|a, b| (a.end - a.begin).total_cmp(&(b.end - b.begin)))?;
+    let path = world.graph.critical_path(&end).join(" → ");
+    let took = slowest.end - slowest.begin;
+    let (name, slowest) = (&world.setup, &slowest.id);
+    // Whatever else ran on the machine counts as work, too.
+    let work = world.span.map(|span| {
+        let (cpu, floor) = (span.cpu_seconds, span.floor());
+        format!(" ({cpu:.0} CPU-seconds of work, so at least {floor:.1} s: efficiency {:.2})", floor / total)
+    });
+    let work = work.unwrap_or_default();
+    let mut told =
+        format!("{name}: set-up {total:.1} s{work}; slowest step {slowest} {took:.1} s; decided by {path}");
+    if let Some(usable) = federated(world) {
+        let _ = write!(told, "; from all SPIRE servers answering to their federation {usable:.1} s");
+    }
+    if let Some(Noticed { p95, waits }) = world.noticed {
+        let _ = write!(told, "; of {waits} waits that looked again, 95 % noticed within {p95:.2} s");
+    }
+    Some(told)
+}
+
+/// From when the last server answers to when each has the bundles of the others.
+fn federated(world: &World) -> Option<f64> {
+    let last = |step: &str| {
+        let ends = world.timings.iter().filter(|t| t.id.ends_with(step)).map(|t| t.end);
+        ends.reduce(f64::max)
+    };
+    Some(last("/federation")? - last("/bundle")?)
+}
+
+/// What the run as a whole took beside its set-ups: the longest take-down, and the share of the harness in the machine's
+/// work, with the programs that it ran.
+pub(super) fn own(clock: Option<&Clock>, down: Option<Duration>) -> Option<String> {
+    let down = down.map(|took| format!("take-down {:.1} s", took.as_secs_f64()));
+    let own = clock.and_then(|clock| Some((clock.read().ok()?, Own::so_far()?))).map(|(span, own)| {
+        let share = 100.0 * own.cpu_seconds / span.cpu_seconds.max(own.cpu_seconds);
+        let Own { cpu_seconds, peak_mib } = own;
+        format!(
+            "the harness and the programs that it ran took {cpu_seconds:.1} of {:.0} CPU-seconds ({share:.0} %), itself \
+             {peak_mib:.0} MiB at most",
+            span.cpu_seconds
+        )
+    });
+    let told: Vec<_> = down.into_iter().chain(own).collect();
+    (!told.is_empty()).then(|| told.join("; "))
+}
