@@ -46,6 +46,7 @@
 
 pub mod artifact;
 pub mod attach;
+pub mod begun;
 pub mod clock;
 pub mod cluster;
 pub mod cmd;

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use crate::artifact::cache::{Inputs, remove};
+use crate::begun::{Begun, Journal};
 use crate::clock::{Clock, Span};
 use crate::cmd::orphans;
 use crate::component::{self, Making, Order};
@@ -19,25 +20,42 @@ use crate::progress::Note;
 use crate::world::{self, Access, World};
 use crate::{Code, Error, Result, notice};
 
-/// Makes the world that was ordered, after what a killed run left was taken away. The caller holds
-/// [`crate::world::claim`], and ends with [`down`] or [`world::keep`].
+/// Makes the world that was ordered, after what a killed run left was taken away, or goes on with one that was kept before its
+/// end. The caller holds [`crate::world::claim`], and ends with [`down`] or [`world::keep`].
 ///
 /// # Errors
 /// [`Code::Busy`] when a world was kept; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
+    if let Some(begun) = Begun::kept(layout, &order.inputs(layout)?)? {
+        let done = begun.done.len();
+        note.tell(format!("a set-up was kept before its end: going on with it, {done} steps of it are done"));
+        return make(order, begun, layout, note).await;
+    }
     for warning in check([&order], layout, note).await?.iter().filter(|f| f.level == Level::Warn) {
         note.tell(warning.line());
     }
     orphans::kill_lost();
+    make(order, Begun::nothing()?, layout, note).await
+}
+
+async fn make(order: Order, begun: Begun, layout: &Layout, note: &Note) -> Result<World> {
     let steps = component::plan(&order.setup);
     let graph = steps.graph()?;
     // Before the first step reads one of them: whoever edits a manifest meanwhile has another world in mind.
     let inputs = order.inputs(layout)?;
-    let making = Arc::new(Making::new(order, layout.clone())?);
+    let journal = Journal::of(layout, &begun, &inputs)?;
+    let whole = begun.done.is_empty();
+    let making = Arc::new(Making::resumed(order, layout.clone(), begun)?);
     let clock = Clock::start().ok();
-    let timings = steps.run(making.clone(), note, &last_time(layout)).await?;
-    let span = clock.and_then(|clock| clock.read().ok());
-    remember(layout, &timings);
+    let before = |step: &str| making.begun().done.contains_key(step);
+    let done =
+        |step: &str| journal.done(step, making.read_by(step), making.engine().ok().map(Engine::record));
+    let timings = steps.run(making.clone(), note, &last_time(layout), before, done).await?;
+    let span = clock.and_then(|clock| clock.read().ok()).filter(|_| whole);
+    if whole {
+        remember(layout, &timings);
+    }
+    let inputs = making.without_unread(inputs, timings.iter().map(|timing| timing.id.as_str()));
     let world = describe(&making, inputs, graph, timings, span)?;
     world.write(layout)?;
     Ok(world)
@@ -74,7 +92,10 @@ pub fn nothing_is_up(layout: &Layout) -> Result<()> {
     if ledger::things(&layout.world())?.is_empty() {
         return Ok(());
     }
-    Err(if world::is_kept(layout) {
+    Err(if world::is_kept(layout) && !world::file(layout).exists() {
+        Error::new(Code::Busy, "a set-up that did not come to its end was kept")
+            .next("cargo xtask up goes on with it, cargo xtask down takes it away")
+    } else if world::is_kept(layout) {
         Error::new(Code::Busy, "a world is up already")
             .next("cargo xtask verify, cargo xtask e2e --keep always, or cargo xtask down")
     } else {
@@ -235,6 +256,9 @@ mod tests {
         let engine = Thing::PrivateEngine { state: layout.engine(), programs: dir.path().into() };
         ledger.will_make(&engine).unwrap();
         world::keep(&layout).unwrap();
+        let busy = nothing_is_up(&layout).unwrap_err();
+        assert_eq!(busy.what(), "a set-up that did not come to its end was kept");
+        std::fs::write(world::file(&layout), "").unwrap();
         let busy = make_room(&layout, &Note::silent()).await.unwrap_err();
         assert_eq!((busy.code(), busy.what()), (Code::Busy, "a world is up already"));
 

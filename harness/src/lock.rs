@@ -7,6 +7,9 @@ use serde::Deserialize;
 
 use crate::{Code, Error, Result, render};
 
+/// Its name, below `manifests/`.
+pub const FILE: &str = "lock.yaml";
+
 /// The lock file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -97,7 +100,7 @@ impl Lock {
     /// # Errors
     /// [`Code::Lock`] with line and column, or naming the entry that cannot be.
     pub fn read(manifests: &Path) -> Result<Self> {
-        let lock: Self = render::read(&manifests.join("lock.yaml"), Code::Lock)?;
+        let lock: Self = render::read(&manifests.join(FILE), Code::Lock)?;
         lock.check()?;
         Ok(lock)
     }

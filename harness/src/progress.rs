@@ -78,6 +78,11 @@ impl Note {
         Self { id: "".into(), to: None, last: Arc::default() }
     }
 
+    /// Whose note it is.
+    pub fn id(&self) -> &str {
+        &self.id
+    }
+
     /// Speaks for another step to the same listener.
     pub fn of(&self, id: &str) -> Self {
         Self { id: id.into(), to: self.to.clone(), last: Arc::default() }

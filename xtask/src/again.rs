@@ -1,6 +1,7 @@
 //! A kept world that is what would be made now is judged again, instead of being made again: what only looks is judged anew
 //! each time; what changes the world and puts it back is not repeated where it held in it ([`held`]).
 
+use harness::artifact::cache::Inputs;
 use harness::component::Order;
 use harness::layout::Layout;
 use harness::progress::Note;
@@ -21,8 +22,13 @@ pub fn kept(order: &Order, layout: &Layout) -> Result<Option<World>> {
     }
     let mut world = World::read(layout)?;
     let now = order.inputs(layout)?;
-    let different =
-        if world.name == order.setup.world { world.inputs.different(&now) } else { vec!["the world's name"] };
+    let different = if world.name != order.setup.world {
+        vec!["the world's name"]
+    } else if world.inputs == Inputs::default() {
+        vec!["the version of Vouchsafe, which did not write down then what it is made from"]
+    } else {
+        world.inputs.different(&now)
+    };
     if !different.is_empty() {
         let what = format!("the world {} is up, and made from something else", world.name);
         return Err(Error::new(Code::Busy, what)

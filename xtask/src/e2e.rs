@@ -46,7 +46,7 @@ pub async fn run(args: &Args) -> Result<()> {
     }
     let claimed = world::claim(&layout)?;
     let mut kept_before = match orders.as_slice() {
-        [(order, _)] if args.keep == args::Keep::Always => again::kept(order, &layout)?,
+        [(order, _)] if args.keep != args::Keep::Never => again::kept(order, &layout)?,
         // It is somebody's, and would be taken down at the end.
         _ if world::is_kept(&layout) => return lifecycle::nothing_is_up(&layout),
         _ => None,

@@ -84,11 +84,13 @@ fn lines(layout: &Layout) -> Lines {
     Lines::at(file, "list of what held")
 }
 
-/// What judges: what held by other code says nothing.
+/// What judges, with the manifests of its fixtures: what held by other code says nothing.
 fn code(layout: &Layout) -> Result<String> {
-    let other = |file: &Path| file.extension().is_none_or(|ending| ending != "rs");
-    let dirs = ["harness", "scenarios/src"].map(|dir| layout.repo.join(dir));
-    Ok(dirs.iter().try_fold(Inputs::default(), |inputs, dir| inputs.with_folder(dir, other))?.key())
+    let other = |file: &Path| !file.extension().is_some_and(|ending| ending == "rs" || ending == "yaml");
+    let dirs = ["harness", "scenarios/src", "manifests"].iter();
+    let all = dirs.map(|dir| Ok((*dir, Inputs::default().with_folder(&layout.repo.join(dir), other)?)));
+    let all = all.collect::<Result<Vec<_>>>()?;
+    Ok(all.into_iter().fold(Inputs::default(), |sum, (dir, inputs)| sum.with_all(dir, inputs)).key())
 }
 
 #[cfg(test)]

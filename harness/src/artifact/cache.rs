@@ -90,11 +90,24 @@ impl Inputs {
         Ok(self)
     }
 
-    /// The labels of what is different in `other`, or in one of them only.
-    pub fn different<'a>(&'a self, other: &'a Self) -> Vec<&'a str> {
-        let one = self.0.iter().filter(|(label, value)| other.0.get(*label) != Some(*value));
-        let only = other.0.keys().filter(|label| !self.0.contains_key(*label));
-        one.map(|(label, _)| label).chain(only).map(String::as_str).collect()
+    /// Adds all of `other`, each label below `folder`.
+    #[must_use]
+    pub fn with_all(mut self, folder: &str, other: Self) -> Self {
+        self.0.extend(other.0.into_iter().map(|(label, value)| (format!("{folder}/{label}"), value)));
+        self
+    }
+
+    /// Without what those labels stand for.
+    #[must_use]
+    pub fn without(mut self, labels: impl Fn(&str) -> bool) -> Self {
+        self.0.retain(|label, _| !labels(label));
+        self
+    }
+
+    /// The labels of what is not the same in `now`.
+    pub fn different(&self, now: &Self) -> Vec<&str> {
+        let changed = self.0.iter().filter(|(label, value)| now.0.get(*label) != Some(*value));
+        changed.map(|(label, _)| label.as_str()).collect()
     }
 
     /// The first 16 hex digits of the hash over all of it.

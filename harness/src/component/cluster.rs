@@ -9,13 +9,14 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use serde_json::json;
 
-use super::{Cx, Making, Site, of, step};
+use super::{Cx, Making, Site, found, of, step};
 use crate::artifact::cache::Cache;
 use crate::artifact::packages::Packages;
 use crate::artifact::{Artifacts, DEFINITIONS, source};
 use crate::cluster::images::Unpack;
 use crate::cluster::prepared::{self, Wanted};
-use crate::cluster::{self, kind};
+use crate::cluster::{self, kind, nodes};
+use crate::engine::objects::Object;
 use crate::engine::private::Programs;
 use crate::engine::{self, Engine, Record};
 use crate::error::Context as _;
@@ -23,7 +24,8 @@ use crate::ledger::Thing;
 use crate::plan::{Plan, Step};
 use crate::progress::Note;
 use crate::setup::Setup;
-use crate::{Code, Result, kube, patience, render, world};
+use crate::{Code, Error, Result, kube, lock, patience, render, world};
+use proof::topology::Cluster;
 
 pub(super) use crate::cluster::network::NAME as NETWORK;
 
@@ -31,16 +33,19 @@ pub(super) use crate::cluster::network::NAME as NETWORK;
 pub(super) fn ground(plan: &mut Plan<Cx>) {
     plan.add(
         Step::new("artifacts", "", "images, tools and manifests at hand", artifacts)
+            .again(artifacts)
             .limit(patience::BUILD * 2),
     );
     // An archive brings the private engine's programs with it, so the artifacts comes first.
     plan.add(
         Step::new("engine", "", "container engine answers", engine)
             .needs(["artifacts"])
+            .again(engine_again)
             .limit(patience::BUILD),
     );
     plan.add(Step::new("node-image", "", "engine holds the node image", node_image).needs(["engine"]));
-    plan.add(Step::new("network", "", "the clusters' network", network).needs(["engine"]));
+    let step = Step::new("network", "", "the clusters' network", network).needs(["engine"]);
+    plan.add(step.again(network_again));
 }
 
 pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
@@ -48,11 +53,17 @@ pub(super) fn steps(plan: &mut Plan<Cx>, setup: &Setup) {
     plan.add(
         Step::new("nodes", "", "nodes prepared, or left to kind", nodes)
             .needs(["node-image", "network"])
+            .again(nodes_again)
             .limit(patience::CLUSTER * 2),
     );
     for cluster in &setup.topology.clusters {
         let id = |name| of(cluster, name);
-        plan.add(step(cluster, "cluster", "kind cluster", create).needs(["nodes"]).limit(patience::CLUSTER));
+        plan.add(
+            step(cluster, "cluster", "kind cluster", create)
+                .needs(["nodes"])
+                .again(found(cluster, create_again))
+                .limit(patience::CLUSTER),
+        );
         plan.add(
             step(cluster, "images", "images in the node", images).needs(["nodes"]).limit(patience::CLUSTER),
         );
@@ -86,7 +97,14 @@ async fn engine(cx: Cx, note: Note) -> Result<()> {
     cx.set_engine(engine)
 }
 
+async fn engine_again(cx: Cx, _note: Note) -> Result<()> {
+    let record =
+        cx.begun().engine.as_ref().ok_or_else(|| Error::internal("the engine was not written down"))?;
+    cx.set_engine(Engine::attach(record).await?)
+}
+
 async fn artifacts(cx: Cx, note: Note) -> Result<()> {
+    cx.reads(&note, lock::FILE);
     cx.set_obtained(source::obtain(&cx.order.source, &cx.order.mirrors, &cx.layout, &cx.lock, &note).await?)
 }
 
@@ -117,16 +135,36 @@ async fn network(cx: Cx, _note: Note) -> Result<()> {
     cx.set_network(network)
 }
 
+async fn network_again(cx: Cx, _note: Note) -> Result<()> {
+    let network = cx.engine()?.network(NETWORK).await?;
+    let ours = network.filter(|network| network.owner.as_deref() == Some(cx.world().as_str()));
+    let gone = || Error::new(Code::EngineFailed, format!("the network {NETWORK} of this world is gone"));
+    cx.set_network(ours.ok_or_else(|| gone().next("cargo xtask down, then this again"))?)
+}
+
+async fn nodes_again(cx: Cx, _note: Note) -> Result<()> {
+    let (cache, clusters) = (Cache::new(cx.layout.artifacts()), clusters(&cx));
+    let wanted = wanted(&cx, &cache, &clusters)?;
+    let prepared = if cx.order.fresh_nodes || !wanted.possible() { None } else { wanted.find()? };
+    cx.set_prepared(prepared)
+}
+
+fn clusters(cx: &Making) -> Vec<(&Cluster, &Path)> {
+    cx.sites().map(|site| (&site.cluster, site.kubeconfig.as_path())).collect()
+}
+
+fn wanted<'a>(
+    cx: &'a Making,
+    cache: &'a Cache,
+    clusters: &'a [(&'a Cluster, &'a Path)],
+) -> Result<Wanted<'a>> {
+    let (engine, artifacts, network) = (cx.engine()?, cx.artifacts()?, cx.network()?);
+    Ok(Wanted { engine, artifacts, network, clusters, cache })
+}
+
 async fn nodes(cx: Cx, note: Note) -> Result<()> {
-    let cache = Cache::new(cx.layout.artifacts());
-    let clusters: Vec<_> = cx.sites().map(|site| (&site.cluster, site.kubeconfig.as_path())).collect();
-    let wanted = Wanted {
-        engine: cx.engine()?,
-        artifacts: cx.artifacts()?,
-        network: cx.network()?,
-        clusters: &clusters,
-        cache: &cache,
-    };
+    let (cache, clusters) = (Cache::new(cx.layout.artifacts()), clusters(&cx));
+    let wanted = wanted(&cx, &cache, &clusters)?;
     if cx.order.fresh_nodes || !wanted.possible() {
         return cx.set_prepared(None);
     }
@@ -154,8 +192,24 @@ async fn fill(cx: &Making, site: &Site, note: &Note) -> Result<()> {
     tokio::try_join!(made, imported).map(drop)
 }
 
+/// A node that an earlier run has made runs on.
+async fn create_again(cx: Cx, site: Arc<Site>, _note: Note) -> Result<()> {
+    let (engine, node) = (cx.engine()?, nodes::name(&site.cluster.name));
+    if nodes::state(engine, &node).await? != nodes::State::Running {
+        let what = format!("the node {node} of this half-made world does not run any more");
+        return Err(Error::new(Code::ClusterFailed, what).next("cargo xtask down, then this again"));
+    }
+    let address = nodes::address(engine, &node, NETWORK).await?;
+    site.is_up(kube::connect(&site.kubeconfig).await?, address)
+}
+
 async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     let (engine, cluster, kubeconfig) = (cx.engine()?, &site.cluster, &site.kubeconfig);
+    // What an earlier run left of a node that it could not finish.
+    let clusters = [cluster.name.clone()];
+    let half_made = engine.belongings(cx.world().as_str(), Some(&clusters)).await?.own;
+    let nodes = half_made.into_iter().filter(|object| matches!(object, Object::Container(_)));
+    engine.remove_all(nodes.collect()).await?;
     let made = match cx.prepared()? {
         Some(prepared) => {
             prepared::start(engine, prepared, cluster, kubeconfig, cx.network()?, &note).await?

@@ -36,12 +36,12 @@ pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     ]));
 }
 
-async fn rendered(cx: Cx, site: Arc<Site>, _note: Note) -> Result<()> {
-    manifests(&cx, &site).await.map(drop)
+async fn rendered(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
+    manifests(&cx, &site, &note).await.map(drop)
 }
 
 async fn applied(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    let path = manifests(&cx, &site).await?;
+    let path = manifests(&cx, &site, &note).await?;
     let text = std::fs::read_to_string(&path)
         .or_fail(Code::CacheUnusable, || format!("cannot read {}", path.display()))?;
     let mut objects = render::documents(&text, "istioctl's output")?;
@@ -68,12 +68,7 @@ pub(super) fn documents(cx: &Making, mut values: Values) -> Result<Vec<String>> 
     values.insert("ISTIO_HUB".into(), hub.into());
     values.insert("ISTIO_TAG".into(), tag.into());
 
-    let mut files = vec!["istio/operator.yaml"];
-    files.extend(cx.order.setup.istio.iter().map(String::as_str));
-    if cx.upstream_envoy()? {
-        files.push("istio/upstream-envoy.yaml");
-    }
-    let filled = files.into_iter().map(|file| {
+    let filled = files(cx)?.into_iter().map(|file| {
         let path = cx.layout.manifests().join(file);
         let text = std::fs::read_to_string(&path)
             .or_fail(Code::Internal, || format!("cannot read {}", path.display()))?;
@@ -82,8 +77,19 @@ pub(super) fn documents(cx: &Making, mut values: Values) -> Result<Vec<String>> 
     filled.collect()
 }
 
+/// What istioctl is given, below `manifests/`.
+fn files(cx: &Making) -> Result<Vec<&str>> {
+    let mut files = vec!["istio/operator.yaml"];
+    files.extend(cx.order.setup.istio.iter().map(String::as_str));
+    if cx.upstream_envoy()? {
+        files.push("istio/upstream-envoy.yaml");
+    }
+    Ok(files)
+}
+
 /// The rendered manifests of this cluster, from the cache or freshly made.
-async fn manifests(cx: &Cx, site: &Site) -> Result<PathBuf> {
+async fn manifests(cx: &Cx, site: &Site, note: &Note) -> Result<PathBuf> {
+    files(cx)?.into_iter().for_each(|file| cx.reads(note, file));
     let istioctl = cx.artifacts()?.tool("istioctl")?.to_path_buf();
     let inputs = documents(cx, cx.values(site)?)?;
     let mut hash = Sha256::new();

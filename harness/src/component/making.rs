@@ -1,8 +1,8 @@
 //! A world while it is being made: what each step leaves for the steps that need it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use serde_json::Value;
 
@@ -11,6 +11,7 @@ use crate::artifact::cache::Inputs;
 use crate::artifact::registry::Mirrors;
 use crate::artifact::source::{self, Obtained};
 use crate::artifact::{Artifacts, Origin};
+use crate::begun::Begun;
 use crate::cluster::prepared::Prepared;
 use crate::engine::objects::Network;
 use crate::engine::{self, Engine};
@@ -52,17 +53,21 @@ impl Order {
         let text = |what: &dyn std::fmt::Debug| format!("{what:?}");
         // Set-ups and worlds are in what was asked for; recipes of packages are the artifacts' own inputs.
         let aside = |file: &Path| ["packages", "setups", "worlds"].iter().any(|dir| file.starts_with(dir));
-        Inputs::default()
+        let files = Inputs::default().with_folder(&layout.manifests(), aside)?;
+        Ok(Inputs::default()
+            .with_all(MANIFESTS, files)
             .with("the clusters", text(&setup.topology))
             .with("the values of manifests", text(&setup.values))
             .with("further images", text(&setup.images))
             .with("further documents for istioctl", text(&setup.istio))
             .with("--engine", text(engine))
             .with("the source", text(&(source, mirrors)))
-            .with("--fresh-nodes", text(fresh_nodes))
-            .with_folder(&layout.manifests(), aside)
+            .with("--fresh-nodes", text(fresh_nodes)))
     }
 }
+
+/// The folder of the manifests, in the checkout.
+const MANIFESTS: &str = "manifests";
 
 /// The context of every step.
 pub struct Making {
@@ -79,6 +84,9 @@ pub struct Making {
     network: OnceLock<Network>,
     prepared: OnceLock<Option<Prepared>>,
     sites: BTreeMap<ClusterName, Arc<Site>>,
+    /// What an earlier run had made of it.
+    begun: Begun,
+    read: Mutex<BTreeMap<String, BTreeSet<String>>>,
 }
 
 impl Making {
@@ -87,14 +95,21 @@ impl Making {
     /// # Errors
     /// A malformed lock file.
     pub fn new(order: Order, layout: Layout) -> Result<Self> {
-        let world = WorldId::random()?;
+        Self::resumed(order, layout, Begun::nothing()?)
+    }
+
+    /// What an earlier run began, to be gone on with.
+    ///
+    /// # Errors
+    /// As [`Making::new`].
+    pub fn resumed(order: Order, layout: Layout, begun: Begun) -> Result<Self> {
         let lock = Lock::read(&layout.manifests())?.with_extras(&order.setup.images)?;
         let sites = order.setup.topology.clusters.iter().map(|cluster| {
             let kubeconfig = layout.world().join(format!("{}.kubeconfig", cluster.name));
             (cluster.name.clone(), Arc::new(Site::new(cluster.clone(), kubeconfig)))
         });
         let sites = sites.collect();
-        let ledger = Ledger::begin(&layout.world(), &world);
+        let ledger = Ledger::begin(&layout.world(), &begun.world);
         Ok(Self {
             order,
             ledger,
@@ -105,6 +120,8 @@ impl Making {
             network: OnceLock::new(),
             prepared: OnceLock::new(),
             sites,
+            begun,
+            read: Mutex::default(),
         })
     }
 
@@ -119,6 +136,30 @@ impl Making {
     /// The id that all of it carries.
     pub fn world(&self) -> &WorldId {
         self.ledger.world()
+    }
+
+    /// What an earlier run had made of it.
+    pub fn begun(&self) -> &Begun {
+        &self.begun
+    }
+
+    /// A step reads that manifest.
+    pub(super) fn reads(&self, step: &Note, manifest: &str) {
+        let mut read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        read.entry(step.id().to_owned()).or_default().insert(format!("{MANIFESTS}/{manifest}"));
+    }
+
+    /// The manifests that a step has read, in this run or an earlier one.
+    pub fn read_by(&self, step: &str) -> BTreeSet<String> {
+        let read = self.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let before = self.begun.done.get(step).into_iter().flatten();
+        read.get(step).into_iter().flatten().chain(before).cloned().collect()
+    }
+
+    /// Of all inputs, those that none of these steps has read make no difference to what they made.
+    pub fn without_unread<'a>(&self, inputs: Inputs, steps: impl Iterator<Item = &'a str>) -> Inputs {
+        let read: BTreeSet<_> = steps.flat_map(|step| self.read_by(step)).collect();
+        inputs.without(|label| label.starts_with(MANIFESTS) && !read.contains(label))
     }
 
     /// Whether there is more than one cluster.
@@ -226,6 +267,7 @@ impl Making {
     ) -> Result<()> {
         let mut values = self.values(site)?;
         values.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
+        self.reads(note, manifest);
         let objects = render::manifest(&self.layout.manifests().join(manifest), &values)?;
         kube::apply::apply(site.client()?, &objects, note).await
     }

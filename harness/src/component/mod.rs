@@ -22,6 +22,7 @@ mod upstream;
 mod workload;
 
 use std::future::Future;
+use std::pin::Pin;
 use std::sync::Arc;
 
 pub use making::{Making, Order};
@@ -74,6 +75,21 @@ where
         async move { work(cx, site?, note).await }
     })
 }
+
+/// What is left of a cluster's step that was done ([`Step::again`]).
+fn found<F, Fut>(cluster: &Cluster, work: F) -> impl FnOnce(Cx, Note) -> Again + use<F, Fut>
+where
+    F: FnOnce(Cx, Arc<Site>, Note) -> Fut + Send + 'static,
+    Fut: Future<Output = Result<()>> + Send + 'static,
+{
+    let name = cluster.name.clone();
+    move |cx: Cx, note| {
+        let site = cx.site(&name);
+        Box::pin(async move { work(cx, site?, note).await })
+    }
+}
+
+type Again = Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// The id of a cluster's step.
 fn of(cluster: &Cluster, id: &str) -> String {

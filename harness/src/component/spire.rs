@@ -5,7 +5,7 @@ use std::sync::Arc;
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Api;
 
-use super::{Cx, Site, of, step, upstream};
+use super::{Cx, Site, found, of, step, upstream};
 use crate::kube::conditions::Standing;
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::kube::watch::until;
@@ -20,11 +20,11 @@ pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster, peers: &[&Cluster]) 
     plan.add(
         step(cluster, "spire-server", "SPIRE server applied", server).needs([id("crds"), id("pods-allowed")]),
     );
-    plan.add(step(cluster, "bundle", "SPIRE server publishes its bundle", bundle).needs([
-        id("spire-server"),
-        id("images"),
-        id("pods-allowed"),
-    ]));
+    plan.add(
+        step(cluster, "bundle", "SPIRE server publishes its bundle", bundle)
+            .needs([id("spire-server"), id("images"), id("pods-allowed")])
+            .again(found(cluster, bundle)),
+    );
     plan.add(step(cluster, "csi", "SPIFFE CSI driver ready", csi).needs([
         id("spire-server"),
         id("images"),

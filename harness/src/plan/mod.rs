@@ -20,6 +20,7 @@ pub struct Step<C> {
     node: Node,
     limit: Limit,
     work: Work<C>,
+    again: Option<Work<C>>,
 }
 
 impl<C> Step<C> {
@@ -35,7 +36,20 @@ impl<C> Step<C> {
         Fut: Future<Output = Result<()>> + Send + 'static,
     {
         let node = Node { id: id.into(), lane: lane.into(), what: what.into(), needs: Vec::new() };
-        Self { node, limit: patience::STEP, work: Box::new(move |cx, note| Box::pin(work(cx, note))) }
+        let work: Work<C> = Box::new(move |cx, note| Box::pin(work(cx, note)));
+        Self { node, limit: patience::STEP, work, again: None }
+    }
+
+    /// What is left to do where an earlier run has done it: to find again what it leaves for the others. Nothing, unless
+    /// said here.
+    #[must_use]
+    pub fn again<F, Fut>(mut self, work: F) -> Self
+    where
+        F: FnOnce(C, Note) -> Fut + Send + 'static,
+        Fut: Future<Output = Result<()>> + Send + 'static,
+    {
+        self.again = Some(Box::new(move |cx, note| Box::pin(work(cx, note))));
+        self
     }
 
     /// Steps that must be done first, by id.

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 use tracing::Instrument as _;
 
-use super::{Plan, Step};
+use super::{Plan, Step, Work};
 use crate::progress::Note;
 use crate::wait::Deadline;
 use crate::{Code, Error, Result};
@@ -27,12 +27,20 @@ pub struct Timing {
 }
 
 impl<C: Clone + Send + 'static> Plan<C> {
-    /// Runs every step once its needs are done. `last` holds the seconds each step took the time before.
+    /// Runs every step once its needs are done. `last` holds the seconds each step took the time before, `before` knows
+    /// the steps that an earlier run has done, and `done_now` hears of each that this one does.
     ///
     /// # Errors
     /// The first step's failure, as [`Code::SetupFailed`] or [`Code::TimedOut`] with the step's name; steps
-    /// still running then are dropped, which kills their processes.
-    pub async fn run(self, cx: C, note: &Note, last: &BTreeMap<String, f64>) -> Result<Vec<Timing>> {
+    /// still running then are dropped, which kills their processes. `done_now`'s own.
+    pub async fn run(
+        self,
+        cx: C,
+        note: &Note,
+        last: &BTreeMap<String, f64>,
+        before: impl Fn(&str) -> bool,
+        done_now: impl Fn(&str) -> Result<()>,
+    ) -> Result<Vec<Timing>> {
         self.graph()?;
         let zero = Instant::now();
         let (mut waiting, mut done, mut timings) = (self.steps, BTreeSet::new(), Vec::new());
@@ -41,7 +49,10 @@ impl<C: Clone + Send + 'static> Plan<C> {
             let (ready, blocked): (Vec<_>, Vec<_>) =
                 waiting.into_iter().partition(|s| s.node.needs.iter().all(|n| done.contains(n)));
             waiting = blocked;
-            for step in ready {
+            for mut step in ready {
+                if before(&step.node.id) {
+                    step.work = step.again.take().unwrap_or_else(nothing);
+                }
                 let note = note.of(&step.node.id);
                 note.started(&step.node.lane, &step.node.what, last.get(&step.node.id).copied());
                 // What it asks of anybody is written down under its name.
@@ -50,10 +61,21 @@ impl<C: Clone + Send + 'static> Plan<C> {
             }
             let Some(joined) = running.0.join_next().await else { return Ok(timings) };
             let timing = joined.unwrap_or_else(|e| Err(Error::internal(format!("a step panicked: {e}"))))?;
+            if !before(&timing.id) {
+                done_now(&timing.id)?;
+            }
             done.insert(timing.id.clone());
             timings.push(timing);
         }
     }
+}
+
+/// What is left of a step that was done.
+fn nothing<C>() -> Work<C> {
+    Box::new(|_, note| {
+        note.say("an earlier run has done it");
+        Box::pin(std::future::ready(Ok(())))
+    })
 }
 
 /// Steps at work. However their plan ends, they are told to stop; that they have stopped is [`all_ended`].
@@ -134,7 +156,7 @@ mod tests {
         let log = Log::default();
         let mut plan = Plan::default();
         steps.into_iter().for_each(|s| plan.add(s));
-        let result = plan.run(log.clone(), &Note::silent(), &BTreeMap::new()).await;
+        let result = plan.run(log.clone(), &Note::silent(), &BTreeMap::new(), |_| false, |_| Ok(())).await;
         let seen = log.lock().unwrap().clone();
         (result, seen)
     }
@@ -157,6 +179,27 @@ mod tests {
         assert!(seen.is_empty());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn what_an_earlier_run_did_is_only_found_again() {
+        let (log, told) = (Log::default(), Log::default());
+        let mut plan = Plan::default();
+        plan.add(step("engine", &[], 1).again(|log: Log, _| async move {
+            log.lock().unwrap().push("engine found".to_owned());
+            Ok(())
+        }));
+        plan.add(step("crds", &["engine"], 1));
+        plan.add(step("spire", &["crds"], 1));
+        let before = |id: &str| id != "spire";
+        let tell = |id: &str| {
+            told.lock().unwrap().push(id.to_owned());
+            Ok(())
+        };
+        let timings = plan.run(log.clone(), &Note::silent(), &BTreeMap::new(), before, tell).await.unwrap();
+        assert_eq!(timings.len(), 3);
+        assert_eq!(*log.lock().unwrap(), ["engine found", "spire"]);
+        assert_eq!(*told.lock().unwrap(), ["spire"]);
+    }
+
     #[tokio::test]
     async fn when_a_stopped_plan_has_ended_no_step_does_anything_more() {
         let log = Log::default();
@@ -166,7 +209,7 @@ mod tests {
             std::future::pending().await
         }));
         let (note, last) = (Note::silent(), BTreeMap::new());
-        let run = plan.run(log.clone(), &note, &last);
+        let run = plan.run(log.clone(), &note, &last, |_| false, |_| Ok(()));
         tokio::select! {
             _ = run => panic!("it never ends"),
             () = wait::pause_for(Duration::from_millis(50)) => {}

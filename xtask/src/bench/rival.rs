@@ -98,7 +98,7 @@ impl<'a> Rival<'a> {
 
     async fn ground(&self, note: &Note) -> Result<Arc<Making>> {
         let making = Arc::new(Making::new(self.order.clone(), self.layout.clone())?);
-        component::ground().run(making.clone(), note, &BTreeMap::new()).await?;
+        component::ground().run(making.clone(), note, &BTreeMap::new(), |_| false, |_| Ok(())).await?;
         Ok(making)
     }
 
