@@ -69,7 +69,13 @@ pub async fn services_answer(engine: &Engine, cluster: &Cluster, note: &Note) ->
         cluster.services.hosts().next().ok_or_else(|| Error::internal("a subnet without addresses"))?;
     let url = format!("https://{first}/livez");
     wait::eventually("the API server at its Service's address", patience::STEP, note, || async {
-        match nodes::exec(engine, node, &["curl", "-sk", "--max-time", "1", &url]).await {
+        match nodes::exec(
+            engine,
+            node,
+            &["curl", "-sk", "--connect-timeout", "0.25", "--max-time", "1", &url],
+        )
+        .await
+        {
             Ok(said) if said == "ok" => Look::Ready(()),
             Ok(said) => Look::NotYet(said),
             Err(_) => Look::NotYet("kube-proxy has not written its rules yet".to_owned()),
