@@ -7,12 +7,13 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
 use super::{Cx, Making, Site, of, step};
 use crate::cmd::Cmd;
 use crate::error::Context as _;
-use crate::kube::apply::apply;
+use crate::kube::apply::{apply, would_apply};
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::plan::Plan;
 use crate::progress::Note;
@@ -48,14 +49,28 @@ async fn applied(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     // istioctl leaves its namespace to the installer. The network's label tells istiod where its pods are.
     objects.insert(
         0,
-        serde_json::json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
+        json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": {
             "name": "istio-system", "labels": { "topology.istio.io/network": site.cluster.network } } }),
     );
     apply(site.client()?, &objects, &note).await
 }
 
 async fn ready(_cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    rolled_out(site.client()?, Workload::Deployment, "istio-system", "istiod", patience::STEP, &note).await
+    let client = site.client()?;
+    rolled_out(client, Workload::Deployment, "istio-system", "istiod", patience::STEP, &note).await?;
+    // Its Service leads there a moment later. A pod that is asked for before is refused, and its ReplicaSet asks again after
+    // 10 s only (seen in one of 20 runs).
+    would_apply(client, &injected(), &note).await
+}
+
+/// A pod that the API server asks the injector about.
+fn injected() -> Value {
+    json!({
+        "apiVersion": "v1", "kind": "Pod",
+        "metadata": { "name": "asks-the-injector", "namespace": "istio-system",
+            "labels": { "sidecar.istio.io/inject": "true" } },
+        "spec": { "serviceAccountName": "istiod", "containers": [{ "name": "none", "image": "none" }] },
+    })
 }
 
 /// The documents that istioctl gets for this cluster, filled.

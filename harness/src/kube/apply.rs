@@ -34,6 +34,20 @@ pub async fn apply(client: &Client, objects: &[Value], note: &Note) -> Result<()
     Ok(())
 }
 
+/// Waits until the API server would take an object, and the webhooks that it asks about it answer; nothing is made.
+///
+/// # Errors
+/// As [`apply`].
+pub async fn would_apply(client: &Client, object: &Value, note: &Note) -> Result<()> {
+    let target = Target::of(client, object)?;
+    let params = PatchParams::apply(FIELD_MANAGER).dry_run();
+    persist(&format!("asking for {}", target.shown), note, || async {
+        target.api.patch(&target.name, &params, &Patch::Apply(object)).await
+    })
+    .await
+    .map(drop)
+}
+
 async fn one(target: &Target, object: &Value, note: &Note) -> Result<DynamicObject> {
     let params = PatchParams::apply(FIELD_MANAGER).force();
     persist(&format!("applying {}", target.shown), note, || async {
