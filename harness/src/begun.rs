@@ -2,6 +2,7 @@
 //! with it, and repeats none of these.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -54,13 +55,18 @@ impl Begun {
         Ok(Self { world: WorldId::random()?, done: BTreeMap::new(), engine: None })
     }
 
+    /// Whether one was kept half-made.
+    pub fn is_kept(layout: &Layout) -> bool {
+        world::is_kept(layout) && !world::file(layout).exists() && journal(layout).exists()
+    }
+
     /// The one that was kept half-made, if it is of what the world would be made from `now`. Manifests that no step has read
     /// yet may be other ones.
     ///
     /// # Errors
     /// [`Code::Busy`] naming what is different.
     pub fn kept(layout: &Layout, now: &Inputs) -> Result<Option<Self>> {
-        if !world::is_kept(layout) || world::file(layout).exists() {
+        if !Self::is_kept(layout) {
             return Ok(None);
         }
         let (Some(head), entries) = lines(layout).read::<Entry>()? else { return Ok(None) };
@@ -118,7 +124,11 @@ impl Journal {
 }
 
 fn lines(layout: &Layout) -> Lines {
-    Lines::at(layout.world().join("steps.jsonl"), "list of steps that are done")
+    Lines::at(journal(layout), "list of steps that are done")
+}
+
+fn journal(layout: &Layout) -> PathBuf {
+    layout.world().join("steps.jsonl")
 }
 
 #[cfg(test)]

@@ -92,7 +92,7 @@ pub fn nothing_is_up(layout: &Layout) -> Result<()> {
     if ledger::things(&layout.world())?.is_empty() {
         return Ok(());
     }
-    Err(if world::is_kept(layout) && !world::file(layout).exists() {
+    Err(if Begun::is_kept(layout) {
         Error::new(Code::Busy, "a set-up that did not come to its end was kept")
             .next("cargo xtask up goes on with it, cargo xtask down takes it away")
     } else if world::is_kept(layout) {
@@ -256,8 +256,11 @@ mod tests {
         let engine = Thing::PrivateEngine { state: layout.engine(), programs: dir.path().into() };
         ledger.will_make(&engine).unwrap();
         world::keep(&layout).unwrap();
+        let begun = Begun::nothing().unwrap();
+        let journal = Journal::of(&layout, &begun, &Inputs::default()).unwrap();
         let busy = nothing_is_up(&layout).unwrap_err();
         assert_eq!(busy.what(), "a set-up that did not come to its end was kept");
+        drop(journal);
         std::fs::write(world::file(&layout), "").unwrap();
         let busy = make_room(&layout, &Note::silent()).await.unwrap_err();
         assert_eq!((busy.code(), busy.what()), (Code::Busy, "a world is up already"));
