@@ -11,7 +11,7 @@ use super::debian::{self, Apt, Debian};
 use super::go::Go;
 use super::oci::Tree;
 use super::recipes::{Artifact, Recipe};
-use super::{Packages, go, node, tree, wheel, workload};
+use super::{Packages, estimate, go, node, tree, wheel, workload};
 use crate::artifact::cache::{Cached, Inputs};
 use crate::error::Context as _;
 use crate::layout::Layout;
@@ -29,11 +29,13 @@ pub struct Shared {
     /// Compilers in flight. Two, so that a single-threaded link and the next compile overlap.
     compilers: Semaphore,
     apt: OnceCell<Apt>,
+    /// What of it is done.
+    pub(super) estimate: estimate::Shared,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { compilers: Semaphore::new(2), apt: OnceCell::new() }
+        Self { compilers: Semaphore::new(2), apt: OnceCell::new(), estimate: estimate::Shared::default() }
     }
 }
 
@@ -86,6 +88,7 @@ impl Packages {
             self.go().fetch(program).await?;
         }
         let _turn = if artifact.is_heavy() { self.shared.compilers.acquire().await.ok() } else { None };
+        estimate::begins(&self.shared.estimate, artifact.name);
         note.started("", &format!("build {}", artifact.name), self.cache.last_seconds(artifact.name));
         let began = Instant::now();
         let draft = self.cache.begin(artifact.name, inputs)?;

@@ -7,6 +7,7 @@
 mod build;
 mod compilers;
 pub mod debian;
+mod estimate;
 pub mod go;
 pub mod images;
 mod modes;

@@ -2,16 +2,20 @@
 //! is missing as wide as needs and cores allow.
 
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
 use super::recipes::{ARTIFACTS, Artifact, CARGO_TOOLS, Recipe};
-use super::{Packages, build, debian, go, images, node, workload};
+use super::{Packages, build, debian, estimate, go, images, node, workload};
 use crate::artifact::cache::{Cached, Inputs};
 use crate::error::Context as _;
 use crate::lock::Lock;
 use crate::progress::Note;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, wait};
+
+/// When it is first said how long the rest will take; then half as often.
+const TELL: Duration = Duration::from_secs(60);
 
 /// The key of every artifact by its present inputs.
 pub(super) type Keys = BTreeMap<&'static str, Inputs>;
@@ -111,6 +115,8 @@ impl Packages {
         let order = |name: &&str| ARTIFACTS.iter().position(|a| a.name == *name);
         missing.sort_by_key(order);
 
+        let (all, since) = (missing.clone(), Instant::now());
+        let mut tell = since + TELL;
         let mut running = FuturesUnordered::new();
         while !missing.is_empty() || !running.is_empty() {
             missing.retain(|name| {
@@ -120,10 +126,21 @@ impl Packages {
                 running.push(self.make_one(artifact, inputs.clone(), made.clone(), note.of(name)));
                 false
             });
-            let Some(finished) = running.next().await else {
+            let finished = loop {
+                match wait::glance(tell.saturating_duration_since(Instant::now()), running.next()).await {
+                    Some(finished) => break finished,
+                    None => {
+                        let told = estimate::told(&self.shared.estimate, &all, since);
+                        told.iter().for_each(|told| note.tell(told));
+                        tell = Instant::now() + TELL * 2;
+                    }
+                }
+            };
+            let Some(finished) = finished else {
                 return Err(Error::internal(format!("{missing:?} need each other")));
             };
             let (name, entry) = finished?;
+            estimate::ends(&self.shared.estimate, name);
             made.insert(name, entry);
         }
         Ok(made)
