@@ -68,9 +68,6 @@ pub async fn start(
     kubeconfig::write(file, &text, SocketAddr::new(engine.address(), port))?;
     let client = kube::connect(file).await?;
     wait::eventually("the API server", patience::CLUSTER, note, || ready(engine, &name, &client)).await?;
-    // It has asked in vain since its start, and asks for each kind again after a while of its own. Where it hears of pods
-    // before Services, kube-proxy's start fails, and is tried again after 10 s only (seen in one of 15 runs, by its journal).
-    nodes::exec(engine, &name, &["systemctl", "restart", "kubelet"]).await?;
     Ok(Made { address: kept.address })
 }
 
