@@ -62,6 +62,8 @@ pub const SILENCE: Limit = Limit::seconds(30);
 pub const SECOND_TRY: Duration = Duration::from_secs(2);
 /// `kind create cluster` without waiting for the node (26 s measured, two at once).
 pub const CLUSTER: Limit = Limit::seconds(300);
+/// kube-proxy at work in a prepared node whose API server answers, before it is taken for late (2 to 4 s measured).
+pub const KUBE_PROXY: Duration = Duration::from_secs(6);
 /// One step of a plan that waits for pods.
 pub const STEP: Limit = Limit::seconds(240);
 /// The container engine answering after its start.

@@ -59,6 +59,21 @@ pub async fn open(engine: &Engine, artifacts: &Artifacts, cluster: &Cluster, not
     nodes::exec(engine, node, &["cp", GIVEN, "/etc/cni/net.d/10-kind.conflist"]).await.map(drop)
 }
 
+/// As [`services_answer`], of a node that was started and not made: where its kubelet hears of pods before Services, the
+/// start of kube-proxy fails, and is tried again after 10 s only (seen in one of 15 runs, by its journal). Another kubelet
+/// asks at once.
+///
+/// # Errors
+/// As [`open`].
+pub async fn services_answer_soon(engine: &Engine, cluster: &Cluster, note: &Note) -> Result<()> {
+    if let Some(answered) = wait::glance(patience::KUBE_PROXY, services_answer(engine, cluster, note)).await {
+        return answered;
+    }
+    note.say("kube-proxy is late: starting kubelet anew");
+    nodes::exec(engine, &nodes::name(&cluster.name), &["systemctl", "restart", "kubelet"]).await?;
+    services_answer(engine, cluster, note).await
+}
+
 /// Waits until the API server answers at its Service's address.
 ///
 /// # Errors

@@ -232,7 +232,7 @@ async fn images(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     match cx.prepared()? {
         Some(_) => {
-            cluster::network::services_answer(cx.engine()?, &site.cluster, &note).await?;
+            cluster::network::services_answer_soon(cx.engine()?, &site.cluster, &note).await?;
             // One is enough for one node.
             let coredns = json!({"apiVersion": "apps/v1", "kind": "Deployment",
                 "metadata": {"name": "coredns", "namespace": "kube-system"}});
