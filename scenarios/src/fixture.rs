@@ -19,7 +19,7 @@ use crate::pods::Pods;
 use crate::shows::Shown;
 use crate::trust::Granted;
 use crate::undo::{Undo, delete_pods, named, restart};
-use crate::{Mesh, Nth};
+use crate::{Mesh, Nth, snapshot};
 
 /// What a scenario brings and changes, with how all of it is undone.
 pub struct Fixture<'a> {
@@ -143,6 +143,11 @@ impl Fixture<'_> {
             self.will_undo(cluster, Undo::Apply(object.clone()))?;
         }
         Ok(())
+    }
+
+    /// About to put back itself what it changed: if what it saw by now is a failure, everything that there is is kept first.
+    pub(crate) async fn before_put_back(&self, ran: &Result<()>) {
+        snapshot::if_failed(self.scenario, ran, self.mesh, self.seen).await;
     }
 
     /// An object as the API server has it.

@@ -47,7 +47,7 @@ async fn without_federates_with_the_same_call_is_refused(fixture: &mut Fixture<'
 
 /// The call is refused while trust is withdrawn, and answered, by the right ones, after it was put back.
 async fn refused_meanwhile(fixture: &mut Fixture<'_>, granted: &Granted, control: Control) -> Result<()> {
-    let Fixture { mesh, seen, .. } = fixture;
+    let Fixture { mesh, seen, .. } = &mut *fixture;
     let observed = async {
         mesh.sidecars_believe_in(1).await?;
         // Requests of different ways do not touch each other.
@@ -57,6 +57,8 @@ async fn refused_meanwhile(fixture: &mut Fixture<'_>, granted: &Granted, control
         Ok(())
     }
     .await;
+    fixture.before_put_back(&observed).await;
+    let Fixture { mesh, seen, .. } = fixture;
     // Put back whatever was seen: the scenarios after this one need the world as it was.
     mesh.put_back(granted).await?;
     mesh.sidecars_believe_in(mesh.clusters().len()).await?;
