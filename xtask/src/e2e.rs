@@ -48,7 +48,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let mut kept_before = match orders.as_slice() {
         [(order, _)] if args.keep != args::Keep::Never => again::kept(order, &layout)?,
         // It is somebody's, and would be taken down at the end.
-        _ if world::is_kept(&layout) => return lifecycle::nothing_is_up(&layout),
+        _ if world::is_kept(&layout) => lifecycle::nothing_is_up(&layout).map(|()| None)?,
         _ => None,
     };
     let show = Show::start(args.json);

@@ -274,6 +274,19 @@ async fn a_kept_world_stays_even_where_a_new_one_could_not_be_written() {
     assert!(world.join("ledger.jsonl").exists() && world.join("kept").exists());
 }
 
+/// A set-up that was kept before it made anything holds nobody up, and is no reason to judge nothing.
+#[tokio::test]
+async fn what_was_kept_without_anything_made_is_not_green() {
+    let typed = Typed::new();
+    let world = typed.cache.path().join("world");
+    std::fs::create_dir(&world).unwrap();
+    std::fs::write(world.join("kept"), "").unwrap();
+    std::fs::create_dir(typed.cache.path().join(".probe")).unwrap();
+    let out = typed.run(&["e2e"]).await;
+    assert_eq!(out.status, 3, "{}", out.stderr);
+    assert!(out.stderr.contains("error[cache-unusable]"), "{}", out.stderr);
+}
+
 #[tokio::test]
 async fn the_readme_names_every_command_and_no_other() {
     let readme = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap();
