@@ -26,23 +26,23 @@ use crate::{Code, Error, Result, notice};
 /// # Errors
 /// [`Code::Busy`] when a world was kept; the failure of the first step that failed.
 pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
-    if let Some(begun) = Begun::kept(layout, &order.inputs(layout)?)? {
+    // Before the first step reads one of them: whoever edits a manifest meanwhile has another world in mind.
+    let inputs = order.inputs(layout)?;
+    if let Some(begun) = Begun::kept(layout, &inputs)? {
         let done = begun.done.len();
         note.tell(format!("a set-up was kept before its end: going on with it, {done} steps of it are done"));
-        return make(order, begun, layout, note).await;
+        return make(order, begun, inputs, layout, note).await;
     }
     for warning in check([&order], layout, note).await?.iter().filter(|f| f.level == Level::Warn) {
         note.tell(warning.line());
     }
     orphans::kill_lost();
-    make(order, Begun::nothing()?, layout, note).await
+    make(order, Begun::nothing()?, inputs, layout, note).await
 }
 
-async fn make(order: Order, begun: Begun, layout: &Layout, note: &Note) -> Result<World> {
+async fn make(order: Order, begun: Begun, inputs: Inputs, layout: &Layout, note: &Note) -> Result<World> {
     let steps = component::plan(&order.setup);
     let graph = steps.graph()?;
-    // Before the first step reads one of them: whoever edits a manifest meanwhile has another world in mind.
-    let inputs = order.inputs(layout)?;
     let journal = Journal::of(layout, &begun, &inputs)?;
     let whole = begun.done.is_empty();
     let making = Arc::new(Making::resumed(order, layout.clone(), begun)?);

@@ -8,6 +8,9 @@ use crate::kube::pods::one_ready_pod;
 use crate::{Code, Error, Result};
 use proof::evidence::Reply;
 
+/// Envoy's admin port, on loopback inside the pod.
+pub const ENVOY_ADMIN: u16 = 15000;
+
 /// Asks `http://<service>.istio-test:5000/hello` once, from the mesh's curl.
 ///
 /// # Errors

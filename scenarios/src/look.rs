@@ -8,6 +8,7 @@ use harness::kube::conditions::Standing;
 use harness::kube::pod::pod;
 use harness::kube::pods::{one_ready_pod, pods};
 use harness::kube::{connect, forward};
+use harness::mesh::ENVOY_ADMIN;
 use harness::world::{Access, World};
 use harness::{Code, Error, Result, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
@@ -20,8 +21,6 @@ use proof::topology::{Cluster, ClusterName, Way};
 use crate::disturbance::Journal;
 use crate::pods::{GATEWAY, PROXIES, Pods};
 
-/// Envoy's admin port, on loopback inside the pod.
-pub(crate) const ENVOY_ADMIN: u16 = 15000;
 /// istiod's debug port.
 const ISTIOD_DEBUG: u16 = 8080;
 

@@ -7,6 +7,7 @@ use harness::kube::exec::exec;
 use harness::kube::forward;
 use harness::kube::logs::logs;
 use harness::kube::pods::{one_ready_pod, pods};
+use harness::mesh::ENVOY_ADMIN;
 use harness::progress::Note;
 use harness::{Code, Error, Result, mesh, patience, spire, wait};
 use k8s_openapi::api::core::v1::{Event, Pod};
@@ -19,7 +20,7 @@ use serde_json::Value;
 
 use crate::Nth;
 use crate::fixture::Fixture;
-use crate::look::{ENVOY_ADMIN, held, workload};
+use crate::look::{held, workload};
 use crate::objects::deployment;
 use crate::pods::Pods;
 use crate::requests::{records, request_id};

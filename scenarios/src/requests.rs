@@ -8,6 +8,7 @@ use futures::future::try_join_all;
 use harness::kube::forward;
 use harness::kube::logs::logs;
 use harness::kube::pods::one_ready_pod;
+use harness::mesh::ENVOY_ADMIN;
 use harness::progress::Note;
 use harness::wait::{self, Look};
 use harness::{Error, Result, mesh, patience};
@@ -21,7 +22,7 @@ use proof::evidence::{
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::Mesh;
-use crate::look::{ENVOY_ADMIN, proxy, workload, workloads};
+use crate::look::{proxy, workload, workloads};
 use crate::pods::{CURL, HELLOWORLD, OUTSIDER};
 
 /// Requests of a way: enough to see that they agree, few enough to read.

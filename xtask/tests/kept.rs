@@ -4,10 +4,14 @@
 //! `cargo test -p xtask --test kept -- --ignored --nocapture`
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+mod common;
+
 use harness::cmd::{Cmd, Output};
 use harness::engine::{Engine, processes};
 use harness::layout::Layout;
-use harness::{lifecycle, patience};
+use harness::lifecycle;
+
+use common::xtask;
 
 #[tokio::test]
 #[ignore = "takes some minutes; no world may be up"]
@@ -50,9 +54,4 @@ async fn start(engine: &Engine, node: &str) {
 
 fn line<'a>(run: &'a Output, words: &str) -> &'a str {
     run.stderr.lines().find(|line| line.contains(words)).unwrap_or_default()
-}
-
-async fn xtask(words: &[&str]) -> Output {
-    let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(words.iter().copied()).limit(patience::SCENARIOS);
-    run.output().await.unwrap()
 }

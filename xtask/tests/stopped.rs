@@ -4,6 +4,8 @@
 //! `cargo test -p xtask --test stopped -- --ignored --nocapture --test-threads=1`
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
 
+mod common;
+
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 use std::time::{Duration, Instant};
@@ -14,6 +16,8 @@ use harness::lifecycle;
 use harness::patience::{self, Limit};
 use harness::progress::Note;
 use harness::wait::{Look, eventually, pause_for};
+
+use common::xtask;
 
 const KILLS: u32 = 20;
 const INTERRUPTS: u32 = 10;
@@ -167,11 +171,6 @@ fn chance(round: u32, most: Duration) -> Duration {
     static FIRST: OnceLock<f64> = OnceLock::new();
     let first = FIRST.get_or_init(|| f64::from(jiff::Timestamp::now().subsec_nanosecond()) / 1e9);
     most.mul_f64((first + f64::from(round) * 0.618_034).fract())
-}
-
-async fn xtask(words: &[&str]) -> Output {
-    let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(words.iter().copied()).limit(patience::SCENARIOS);
-    run.output().await.unwrap()
 }
 
 fn said(run: &Output) -> String {

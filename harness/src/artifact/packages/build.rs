@@ -29,13 +29,13 @@ pub struct Shared {
     /// Compilers in flight. Two, so that a single-threaded link and the next compile overlap.
     compilers: Semaphore,
     apt: OnceCell<Apt>,
-    /// What of it is done.
-    pub(super) estimate: estimate::Shared,
+    /// How far they are.
+    pub(super) began: estimate::Began,
 }
 
 impl Default for Shared {
     fn default() -> Self {
-        Self { compilers: Semaphore::new(2), apt: OnceCell::new(), estimate: estimate::Shared::default() }
+        Self { compilers: Semaphore::new(2), apt: OnceCell::new(), began: estimate::Began::default() }
     }
 }
 
@@ -88,7 +88,7 @@ impl Packages {
             self.go().fetch(program).await?;
         }
         let _turn = if artifact.is_heavy() { self.shared.compilers.acquire().await.ok() } else { None };
-        estimate::begins(&self.shared.estimate, artifact.name);
+        estimate::begins(&self.shared.began, artifact.name);
         note.started("", &format!("build {}", artifact.name), self.cache.last_seconds(artifact.name));
         let began = Instant::now();
         let draft = self.cache.begin(artifact.name, inputs)?;

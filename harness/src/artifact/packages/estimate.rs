@@ -24,51 +24,45 @@ const USUAL: [(&str, f64); 13] = [
 ];
 const OTHER: f64 = 3.0;
 /// Before this nothing can be said.
-const AFTER: Duration = Duration::from_secs(60);
+pub(super) const AFTER: Duration = Duration::from_secs(60);
 
-/// What of one run's work is done.
-#[derive(Debug, Default)]
-pub(super) struct Estimate {
-    began: BTreeMap<&'static str, Instant>,
-    done: Vec<&'static str>,
-}
-
-/// Shared by those who make things side by side.
-pub(super) type Shared = Mutex<Estimate>;
+/// When the making of each began in earnest, shared by those who make things side by side.
+pub(super) type Began = Mutex<BTreeMap<&'static str, Instant>>;
 
 /// Making that one has begun in earnest.
-pub(super) fn begins(shared: &Shared, name: &'static str) {
-    let mut estimate = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    estimate.began.insert(name, Instant::now());
+pub(super) fn begins(began: &Began, name: &'static str) {
+    began.lock().unwrap_or_else(PoisonError::into_inner).insert(name, Instant::now());
 }
 
-/// That one is made.
-pub(super) fn ends(shared: &Shared, name: &'static str) {
-    shared.lock().unwrap_or_else(PoisonError::into_inner).done.push(name);
-}
-
-/// For a person: how many of `all` are made, and how long the others will take, going by how long these took.
-pub(super) fn told(shared: &Shared, all: &[&'static str], since: Instant) -> Option<String> {
-    let estimate = shared.lock().unwrap_or_else(PoisonError::into_inner);
-    let share = estimate.share(all, |name| Some(estimate.began.get(name)?.elapsed()))?;
-    let made = all.iter().filter(|name| estimate.done.contains(name)).count();
+/// For a person: how many of `all` are `made`, and how long the others will take, going by how long these took.
+pub(super) fn told(
+    began: &Began,
+    all: &[&'static str],
+    made: impl Fn(&str) -> bool,
+    since: Instant,
+) -> Option<String> {
+    let began = began.lock().unwrap_or_else(PoisonError::into_inner);
+    let share = share(all, &made, |name| Some(began.get(name)?.elapsed()))?;
+    let made = all.iter().filter(|name| made(name)).count();
     let left = to_go(since.elapsed(), share)?;
     let minutes = left.as_secs().div_ceil(60);
     Some(format!("{made} of {} artifacts are made; about {minutes} minutes to go", all.len()))
 }
 
-impl Estimate {
-    /// How much of all work is done, from 0 to 1.
-    fn share(&self, all: &[&'static str], begun: impl Fn(&str) -> Option<Duration>) -> Option<f64> {
-        let done = |name: &&'static str| match (self.done.contains(name), begun(name)) {
-            (true, _) => usual(name),
-            // It may take longer than usual.
-            (false, Some(since)) => since.as_secs_f64().min(0.9 * usual(name)),
-            (false, None) => 0.0,
-        };
-        let whole: f64 = all.iter().map(|name| usual(name)).sum();
-        (whole > 0.0).then(|| all.iter().map(done).sum::<f64>() / whole)
-    }
+/// How much of all work is done, from 0 to 1.
+fn share(
+    all: &[&'static str],
+    made: impl Fn(&str) -> bool,
+    begun: impl Fn(&str) -> Option<Duration>,
+) -> Option<f64> {
+    let done = |name: &&'static str| match (made(name), begun(name)) {
+        (true, _) => usual(name),
+        // It may take longer than usual.
+        (false, Some(since)) => since.as_secs_f64().min(0.9 * usual(name)),
+        (false, None) => 0.0,
+    };
+    let whole: f64 = all.iter().map(|name| usual(name)).sum();
+    (whole > 0.0).then(|| all.iter().map(done).sum::<f64>() / whole)
 }
 
 fn to_go(since: Duration, share: f64) -> Option<Duration> {
@@ -87,17 +81,17 @@ mod tests {
 
     #[test]
     fn what_is_done_says_how_long_the_rest_takes() {
-        let estimate = Estimate { began: BTreeMap::new(), done: vec!["spire"] };
+        let made = |name: &str| name == "spire";
         let all = ["spire", "kubernetes", "etcd"];
         let begun = |name: &str| (name == "kubernetes").then(|| Duration::from_secs(372));
-        let share = estimate.share(&all, begun).unwrap();
+        let share = super::share(&all, made, begun).unwrap();
         assert!((share - (453.0 + 372.0) / (453.0 + 744.0 + 88.0)).abs() < 1e-9, "{share}");
         // Never done before it is.
         let long = |name: &str| (name == "kubernetes").then(|| Duration::from_secs(9999));
-        assert!(estimate.share(&all, long).unwrap() < 0.9);
+        assert!(super::share(&all, made, long).unwrap() < 0.9);
         assert_eq!(to_go(Duration::from_secs(300), 0.25), Some(Duration::from_secs(900)));
         assert_eq!(to_go(Duration::from_secs(30), 0.25), None);
-        assert_eq!(estimate.share(&[], begun), None);
+        assert_eq!(super::share(&[], made, begun), None);
     }
 
     #[test]

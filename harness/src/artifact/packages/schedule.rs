@@ -2,7 +2,7 @@
 //! is missing as wide as needs and cores allow.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use futures::stream::{FuturesUnordered, StreamExt as _};
 
@@ -13,9 +13,6 @@ use crate::error::Context as _;
 use crate::lock::Lock;
 use crate::progress::Note;
 use crate::{Code, Error, Result, wait};
-
-/// When it is first said how long the rest will take; then half as often.
-const TELL: Duration = Duration::from_secs(60);
 
 /// The key of every artifact by its present inputs.
 pub(super) type Keys = BTreeMap<&'static str, Inputs>;
@@ -116,7 +113,7 @@ impl Packages {
         missing.sort_by_key(order);
 
         let (all, since) = (missing.clone(), Instant::now());
-        let mut tell = since + TELL;
+        let mut tell = since + estimate::AFTER;
         let mut running = FuturesUnordered::new();
         while !missing.is_empty() || !running.is_empty() {
             missing.retain(|name| {
@@ -130,9 +127,10 @@ impl Packages {
                 match wait::glance(tell.saturating_duration_since(Instant::now()), running.next()).await {
                     Some(finished) => break finished,
                     None => {
-                        let told = estimate::told(&self.shared.estimate, &all, since);
+                        let is_made = |name: &str| made.contains_key(name);
+                        let told = estimate::told(&self.shared.began, &all, is_made, since);
                         told.iter().for_each(|told| note.tell(told));
-                        tell = Instant::now() + TELL * 2;
+                        tell = Instant::now() + estimate::AFTER * 2;
                     }
                 }
             };
@@ -140,7 +138,6 @@ impl Packages {
                 return Err(Error::internal(format!("{missing:?} need each other")));
             };
             let (name, entry) = finished?;
-            estimate::ends(&self.shared.estimate, name);
             made.insert(name, entry);
         }
         Ok(made)

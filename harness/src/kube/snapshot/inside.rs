@@ -8,12 +8,11 @@ use kube::{Client, ResourceExt as _};
 
 use super::{all_of, write};
 use crate::kube::forward;
+use crate::mesh::ENVOY_ADMIN;
 use crate::{Result, spire};
 
 /// The container that Istio injects, and the gateways' own (`pkg/kube/inject` of Istio).
 const PROXY: &str = "istio-proxy";
-/// Envoy's admin port, on loopback inside the pod.
-const ADMIN: u16 = 15000;
 /// What is asked of each: the whole configuration, where Envoy itself removes private keys; endpoints with what became of
 /// connections to them; every counter that was ever counted.
 const PAGES: [(&str, &str); 3] =
@@ -41,7 +40,7 @@ pub(super) async fn proxies(client: &Client, dir: &Path, pods: &[(String, Pod)])
 }
 
 async fn page(client: &Client, ns: &str, pod: String, path: &str, to: PathBuf) -> Result<()> {
-    write(to, forward::get(client, ns, &pod, ADMIN, path).await?).await
+    write(to, forward::get(client, ns, &pod, ENVOY_ADMIN, path).await?).await
 }
 
 /// As a sidecar it may be among the init containers.
