@@ -129,9 +129,15 @@ fn reached(words: &[&str], said: Output) -> Result<Output> {
 }
 
 /// Whether the server refused because there is no such thing: commands that ask for one show gRPC's code, those that
-/// delete one only its message (`pkg/server/api` of SPIRE, seen in 1.15.3).
+/// delete one its message, or the code in the words of a list of results (`pkg/server/api` of SPIRE, seen in 1.15.3).
 fn is_absence(refusal: &str) -> bool {
-    let says = ["code = NotFound", ": bundle not found", ": entry not found", ": agent not found"];
+    let says = [
+        "code = NotFound",
+        "(code: NotFound,",
+        ": bundle not found",
+        ": entry not found",
+        ": agent not found",
+    ];
     says.iter().any(|words| refusal.contains(words))
 }
 
@@ -159,6 +165,7 @@ mod tests {
             "Error: failed to delete federated bundle \"b.local\": bundle not found: datastore-sql: record not found",
             "Error: failed to delete entry: entry not found",
             "Error: rpc error: code = NotFound desc = agent not found",
+            "Failed to delete 1 entries\nFailed to delete entry with ID a.1 (code: NotFound, msg: \"entry not found\")",
         ] {
             assert!(is_absence(&answer(failed(there_is_none)).unwrap_err()), "{there_is_none}");
         }

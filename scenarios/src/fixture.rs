@@ -211,20 +211,16 @@ impl Fixture<'_> {
         self.entry_or_refusal(cluster, words).await?.map_err(refused)
     }
 
-    /// As [`Fixture::entry`], where the server may refuse; then the words of its refusal.
+    /// As [`Fixture::entry`], where the server may refuse; then the words of its refusal. We choose the entry's id, so that
+    /// it is written down before there is an entry.
     pub async fn entry_or_refusal(
         &mut self,
         cluster: Nth,
         words: &[&str],
     ) -> Result<std::result::Result<String, String>> {
-        let words = [&["entry", "create"], words].concat();
-        let said = spire::attempt(self.api(cluster)?, &words).await?;
-        if let Ok(said) = &said {
-            let id = said.lines().find_map(|line| line.strip_prefix("Entry ID")).unwrap_or_default();
-            // Only now it has an id.
-            self.will_undo(cluster, Undo::Entry(id.trim_start_matches([' ', ':']).trim().to_owned()))?;
-        }
-        Ok(said)
+        let id = format!("vouchsafe.{}.{}", self.scenario, self.undo.len());
+        self.will_undo(cluster, Undo::Entry(id.clone()))?;
+        spire::attempt(self.api(cluster)?, &[&["entry", "create", "-entryID", &id], words].concat()).await
     }
 
     /// The address of the node of that cluster, at which others reach its Services.
@@ -232,15 +228,13 @@ impl Fixture<'_> {
         Ok(self.mesh.access(cluster)?.address.to_string())
     }
 
-    /// A join token of that cluster's server, for an agent that is also called `alias`. The agent that uses it is
-    /// evicted at the end.
+    /// A join token of that cluster's server, for an agent that is also called `alias`, and nobody else is. The agent that
+    /// uses it is evicted at the end.
     pub async fn join_token(&mut self, cluster: Nth, alias: &str) -> Result<String> {
+        self.will_undo(cluster, Undo::Agent(alias.to_owned()))?;
         let said = spire::command(self.api(cluster)?, &["token", "generate", "-spiffeID", alias]).await?;
-        let token = said.lines().find_map(|line| line.strip_prefix("Token:")).unwrap_or_default().trim();
-        let agent =
-            format!("spiffe://{}/spire/agent/join_token/{token}", self.cluster(cluster)?.trust_domain);
-        self.will_undo(cluster, Undo::Agent(agent))?;
-        Ok(token.to_owned())
+        let token = said.lines().find_map(|line| line.strip_prefix("Token:")).unwrap_or_default();
+        Ok(token.trim().to_owned())
     }
 
     /// Undoes everything, last first; goes on when one thing resists.

@@ -24,7 +24,7 @@ pub(crate) enum Undo {
     /// A workload that reads what was changed only when it starts.
     Restart(String, String, Workload),
     Entry(String),
-    /// An agent that a join token attests, with the entry that calls it by its other name.
+    /// The agents that join tokens attest for this other name: the only one that is known before the token.
     Agent(String),
     /// A trust domain whose bundle was given by hand.
     Bundle(String),
@@ -38,7 +38,7 @@ impl Undo {
             Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
             Undo::Restart(namespace, name, workload) => restart(client, &namespace, &name, workload).await,
             Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
-            Undo::Agent(id) => evict(client, &id).await,
+            Undo::Agent(alias) => evict(client, &alias).await,
             Undo::Bundle(domain) => {
                 let id = format!("spiffe://{domain}");
                 gone_from_spire(client, &["bundle", "delete", "-id", &id, "-mode", "dissociate"]).await
@@ -62,7 +62,7 @@ impl std::fmt::Display for Undo {
             Undo::Apply(one) => f.write_str(&object(one)),
             Undo::Restart(namespace, name, _) => write!(f, "{namespace}/{name}, which had to start again"),
             Undo::Entry(id) => write!(f, "the registration entry {id}"),
-            Undo::Agent(id) => write!(f, "the agent {id}"),
+            Undo::Agent(id) => write!(f, "the agent that is called {id}"),
             Undo::Bundle(domain) => write!(f, "the trust bundle of {domain}"),
         }
     }
@@ -73,11 +73,11 @@ async fn gone_from_spire(client: &Client, words: &[&str]) -> Result<()> {
     spire::command_if_there(client, words).await.map(drop)
 }
 
-async fn evict(client: &Client, agent: &str) -> Result<()> {
-    gone_from_spire(client, &["agent", "evict", "-spiffeID", agent]).await?;
-    // The server deletes the other name's entry with the agent, but not where no agent ever used the token.
+async fn evict(client: &Client, alias: &str) -> Result<()> {
     let entries = proof::identity::entries_of(&spire::entries(client).await?)?;
-    for entry in entries.iter().filter(|entry| entry.parent_id.to_string() == agent) {
+    for entry in entries.iter().filter(|entry| entry.spiffe_id.to_string() == alias) {
+        // The server deletes the other name's entry with the agent, but not where no agent ever used the token.
+        gone_from_spire(client, &["agent", "evict", "-spiffeID", &entry.parent_id.to_string()]).await?;
         gone_from_spire(client, &["entry", "delete", "-entryID", &entry.id]).await?;
     }
     Ok(())

@@ -12,15 +12,16 @@ use std::time::{Duration, Instant};
 
 use harness::cmd::{Child, Cmd, Output};
 use harness::layout::Layout;
-use harness::lifecycle;
-use harness::patience::{self, Limit};
+use harness::patience;
 use harness::progress::Note;
 use harness::wait::{Look, eventually, pause_for};
+use harness::{lifecycle, world};
 
 use common::xtask;
 
 const KILLS: u32 = 20;
 const INTERRUPTS: u32 = 10;
+const CHANGES: u32 = 6;
 /// Longer than a run takes until its claims are judged.
 const RUN: Duration = Duration::from_secs(60);
 
@@ -82,6 +83,52 @@ async fn the_second_signal_leaves_at_once_and_down_takes_the_rest() {
     assert!(faults.is_empty(), "\n{}", faults.join("\n"));
 }
 
+/// What a scenario had changed is put back by the next command, whether the scenario alone was killed or everything that
+/// judges. (Killed alone, it may have been put back by the scenario after it.)
+#[tokio::test]
+#[ignore = "takes ten minutes; no world may be up"]
+async fn a_scenario_that_is_killed_in_the_midst_of_a_change_is_put_back_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let up = xtask(&["up"]).await;
+    assert_eq!(up.status, 0, "{}", up.stderr);
+    let (mut faults, mut put_back) = (Vec::new(), 0);
+    for round in 1..=CHANGES {
+        let words = ["verify", "--filter", "test(controls)"];
+        let run = Started::of(&words, &dir.path().join(format!("changes-{round}")), &[]);
+        run.until_it_changes_the_world().await;
+        let moment = chance(round, Duration::from_secs(10));
+        pause_for(moment).await;
+        let (all, changed) = (round % 2 == 0, changes().exists());
+        if all {
+            run.kill(true).await
+        } else {
+            run.kill_scenario().await
+        }
+        let left = changes().exists();
+        let next = xtask(&["verify"]).await;
+        let first = next.stderr.contains("it is put back first");
+        put_back += u32::from(left && first);
+        let whom = if all { "all of it" } else { "the scenario" };
+        println!(
+            "{round}: killed {whom} {moment:.1?} after its first change (in the midst: {changed}; left: {left}); \
+             put back first: {first}; the next run: {}",
+            said(&next)
+        );
+        if next.status != 0 || left != first || changes().exists() {
+            faults.push(format!("{round}\n{}", next.stderr));
+        }
+    }
+    let down = xtask(&["down"]).await;
+    assert_eq!(down.status, 0, "{}", down.stderr);
+    assert!(faults.is_empty(), "\n{}", faults.join("\n"));
+    assert_ne!(put_back, 0, "no kill came in the midst of a change");
+}
+
+/// Where the world says what a scenario has changed and not yet put back.
+fn changes() -> PathBuf {
+    world::file(&Layout::find().unwrap()).with_file_name("disturbances.jsonl")
+}
+
 /// A run that is under way.
 struct Started {
     child: Child,
@@ -90,7 +137,11 @@ struct Started {
 
 impl Started {
     fn e2e(log: &Path, env: &[(&str, &str)]) -> Self {
-        let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).arg("e2e").log_to(log);
+        Self::of(&["e2e"], log, env)
+    }
+
+    fn of(words: &[&str], log: &Path, env: &[(&str, &str)]) -> Self {
+        let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(words.iter().copied()).log_to(log);
         let run = env.iter().fold(run, |run, (key, value)| run.env(*key, *value));
         Self { child: run.start().unwrap(), log: log.into() }
     }
@@ -124,6 +175,16 @@ impl Started {
         self.until_it_says("begins: collect what there is").await;
     }
 
+    async fn until_it_changes_the_world(&self) {
+        let look = || async {
+            match changes().exists() || self.child.ended().is_some() {
+                true => Look::Ready(()),
+                false => Look::NotYet("it changed nothing".into()),
+            }
+        };
+        eventually("a change", patience::STEP, &Note::silent(), look).await.unwrap();
+    }
+
     async fn signal(&self, name: &str) {
         // It may have ended.
         Cmd::new("kill").args(["-s", name, &self.pid()]).output().await.unwrap();
@@ -136,10 +197,22 @@ impl Started {
         self.status().await;
     }
 
+    /// Only the process of the scenario: who judges goes on to the next one, and to the end.
+    async fn kill_scenario(self) {
+        let of_scenario = |pid: &u32| {
+            let words = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            words.contains("\0--exact\0")
+        };
+        let found = with_descendants(self.pid().parse().unwrap()).into_iter().filter(of_scenario);
+        // It may have ended.
+        Cmd::new("kill").args(["-s", "KILL"]).args(found.map(|pid| pid.to_string())).output().await.unwrap();
+        self.status().await;
+    }
+
     async fn status(&self) -> i32 {
         let look =
             || async { self.child.ended().map_or_else(|| Look::NotYet("it runs".into()), Look::Ready) };
-        eventually("the end of the run", Limit::seconds(30), &Note::silent(), look).await.unwrap()
+        eventually("the end of the run", patience::SCENARIOS, &Note::silent(), look).await.unwrap()
     }
 }
 
