@@ -53,6 +53,7 @@ pub mod cmd;
 pub mod component;
 pub mod doctor;
 pub mod engine;
+pub mod history;
 pub mod kept;
 pub mod kube;
 pub mod layout;

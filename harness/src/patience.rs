@@ -97,6 +97,9 @@ pub const TAKE_DOWN: Limit = Limit::seconds(90);
 pub const LOG_FLUSH: Limit = Limit::seconds(10);
 /// Between two attempts of a wait on something that cannot be watched.
 pub const PAUSE: Duration = Duration::from_millis(150);
+/// Between two looks at what a proxy holds, for the record of what it ever held: its secrets change every few minutes, and a
+/// pod that starts without SPIRE's socket keeps istiod's certificate until it ends.
+pub const PROXY_LOOK: Duration = Duration::from_secs(1);
 
 /// The variable that stretches every limit.
 const VARIABLE: &str = "VOUCHSAFE_PATIENCE";

@@ -123,6 +123,11 @@ impl World {
     }
 }
 
+/// Where the kubeconfig of that cluster is, once it is made.
+pub fn kubeconfig(layout: &Layout, cluster: &ClusterName) -> PathBuf {
+    layout.world().join(format!("{cluster}.kubeconfig"))
+}
+
 /// The world's file.
 pub fn file(layout: &Layout) -> PathBuf {
     layout.world().join("world.json")

@@ -8,6 +8,7 @@
 mod baseline;
 mod disturbance;
 mod fixture;
+mod history;
 mod judging;
 mod look;
 mod metrics;

@@ -6,12 +6,12 @@ use std::path::{Path, PathBuf};
 use futures::future::{join_all, try_join_all};
 use harness::kube::conditions::Standing;
 use harness::kube::pod::pod;
-use harness::kube::pods::{one_ready_pod, pods};
+use harness::kube::pods::{one_ready_pod, pods, workload_of};
 use harness::kube::{connect, forward};
 use harness::mesh::ENVOY_ADMIN;
 use harness::world::{Access, World};
 use harness::{Code, Error, Result, spire};
-use k8s_openapi::api::core::v1::{ConfigMap, Pod, Secret};
+use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::{Api, Client, ResourceExt as _};
 use proof::envoy::{Counters, Held, maximum_tls};
 use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, RemoteCluster, Workload, missing};
@@ -253,7 +253,7 @@ impl Mesh {
 /// The pod behind a selector, and the identity that Kubernetes gives it.
 pub(crate) async fn workload(client: &Client, Pods(namespace, selector): Pods<'_>) -> Result<Workload> {
     let pod = one_ready_pod(client, namespace, selector).await?;
-    Ok(named(namespace, &pod))
+    Ok(workload_of(&pod))
 }
 
 /// The certificate that istiod signs with where a CA was plugged in for it: of the Secret only this leaves the look. (Istio's
@@ -274,16 +274,7 @@ pub(crate) async fn workloads(client: &Client, Pods(namespace, selector): Pods<'
         // Says why none is.
         return Ok(vec![workload(client, Pods(namespace, selector)).await?]);
     }
-    Ok(ready.iter().map(|pod| named(namespace, pod)).collect())
-}
-
-fn named(namespace: &str, pod: &Pod) -> Workload {
-    Workload {
-        namespace: namespace.to_owned(),
-        pod: pod.name_any(),
-        service_account: account(pod),
-        uid: pod.uid(),
-    }
+    Ok(ready.iter().map(workload_of).collect())
 }
 
 /// What a pod's proxy holds now, and what it was told.
@@ -300,13 +291,6 @@ pub(crate) async fn proxy(client: &Client, workload: Workload) -> Result<Proxy> 
 pub(crate) async fn held(client: &Client, of: &Workload) -> Result<Held> {
     let path = "/config_dump?resource=dynamic_active_secrets";
     Held::read(&forward::get(client, &of.namespace, &of.pod, ENVOY_ADMIN, path).await?)
-}
-
-fn account(pod: &Pod) -> String {
-    pod.spec
-        .as_ref()
-        .and_then(|spec| spec.service_account_name.clone())
-        .unwrap_or_else(|| "default".to_owned())
 }
 
 fn domain(cluster: &Cluster) -> Result<TrustDomain> {

@@ -54,6 +54,8 @@ pub async fn judge(mut world: World, due: Due, run: &verify::Run<'_>, note: &Not
     note.tell(is_up(&world));
     let whole = verify::whole(run.layout, &world, note);
     let (runner, ()) = tokio::try_join!(Runner::prepare(run.layout, note), whole)?;
+    // What is put back before is no gap in what a proxy believes.
+    let _watching = run.report.watch(run.layout, &world.name, &world.topology);
     // A filter asks for what it names.
     let (due, left_out) = match run.filter {
         Some(filter) => {

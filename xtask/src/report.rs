@@ -9,11 +9,13 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use harness::clock::Clock;
+use harness::history::{self, Watching};
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::world::World;
 use harness::{Error, Result, kept, log, wait};
 use jiff::Timestamp;
+use proof::topology::Topology;
 use proof::verdict::Outcome;
 use scenarios::Line;
 use serde_json::Value;
@@ -93,6 +95,11 @@ impl Report {
         let text =
             serde_json::to_string_pretty(world).map_err(|e| Error::internal("world.json").because(e))?;
         self.write(&format!("world-{}.json", world.name), &text)
+    }
+
+    /// Watches what every proxy of a world holds, also before it is made, until what this returns is dropped.
+    pub fn watch(&self, layout: &Layout, world: &str, topology: &Topology) -> Watching {
+        history::watch(layout, topology, history::file(&self.dir, world))
     }
 
     /// Tells every verdict as it is written, until `running` ends.
@@ -210,7 +217,12 @@ impl Report {
         let mut worlds = files(&self.dir, "json");
         worlds.sort();
         let began = self.at;
-        worlds.iter().filter_map(|path| measures::of(&World::at(path).ok()?, began)).collect()
+        let of = |path: &PathBuf| {
+            let world = World::at(path).ok()?;
+            let history = history::read(&history::file(&self.dir, &world.name)).unwrap_or_default();
+            measures::of(&world, began, &history)
+        };
+        worlds.iter().filter_map(of).collect()
     }
 
     /// Every verdict of the run, in the order in which they fell.

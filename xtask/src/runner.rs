@@ -12,6 +12,7 @@ use harness::setup::Scenarios;
 use harness::{Code, Error, Result, patience, world};
 
 use proof::topology::Topology;
+use tempfile::TempDir;
 
 use crate::due::Due;
 use crate::report::Report;
@@ -19,7 +20,12 @@ use crate::report::Report;
 /// The test runner, with the scenarios compiled.
 pub struct Runner {
     program: PathBuf,
+    /// What cargo said of them, for a runner that is to ask cargo no more: it takes a second beside booting nodes.
+    said: TempDir,
 }
+
+const BINARIES: &str = "binaries.json";
+const METADATA: &str = "metadata.json";
 
 impl Runner {
     /// Finds or builds nextest, and compiles the scenarios.
@@ -32,8 +38,17 @@ impl Runner {
         note.started("", "scenarios compiled", None);
         let packages = Packages::new(layout, &Lock::read(&layout.manifests())?);
         let program = packages.obtain_nextest(&note).await?;
-        let runner = Self { program };
-        runner.command(layout, "run").args(["--no-run"]).limit(patience::BUILD).run().await?;
+        let said = tempfile::tempdir().map_err(|e| Error::internal("no temporary folder").because(e))?;
+        let compiled = Cmd::new(&program)
+            .args(["nextest", "list", "--package", "scenarios", "--cargo-quiet"])
+            .args(["--list-type", "binaries-only", "--message-format", "json"]);
+        let metadata = cargo().args(["metadata", "--format-version", "1", "--no-deps", "--locked"]);
+        for (asked, name) in [(compiled, BINARIES), (metadata, METADATA)] {
+            let out = asked.dir(&layout.repo).limit(patience::BUILD).run().await?;
+            let fail = |e| Error::internal(format!("cannot write {name}")).because(e);
+            std::fs::write(said.path().join(name), out.stdout).map_err(fail)?;
+        }
+        let runner = Self { program, said };
         note.finished(began.elapsed());
         Ok(runner)
     }
@@ -74,7 +89,11 @@ impl Runner {
 
     fn command(&self, layout: &Layout, what: &str) -> Cmd {
         Cmd::new(&self.program)
-            .args(["nextest", what, "--package", "scenarios", "--profile", "e2e", "--cargo-quiet"])
+            .args(["nextest", what, "--profile", "e2e"])
+            .arg("--binaries-metadata")
+            .arg(self.said.path().join(BINARIES))
+            .arg("--cargo-metadata")
+            .arg(self.said.path().join(METADATA))
             .dir(&layout.repo)
     }
 
@@ -105,6 +124,11 @@ impl Runner {
                 .seen(harness::cmd::tail(&std::fs::read_to_string(log).unwrap_or_default()))),
         }
     }
+}
+
+/// The cargo that runs us.
+pub fn cargo() -> Cmd {
+    Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 /// Those of the modules that `filter` leaves, in nextest's words.

@@ -14,6 +14,7 @@ use harness::{Error, Result, patience};
 use quick_junit::{Report, TestCaseStatus};
 
 use crate::interrupt;
+use crate::runner::cargo;
 use crate::show::Show;
 
 /// Flags of `test`.
@@ -232,11 +233,6 @@ fn count(junit: &Path) -> Option<Tally> {
 /// Where nextest writes: its store is below the checkout wherever the build goes.
 fn junit(layout: &Layout, profile: &str) -> PathBuf {
     layout.repo.join("target/nextest").join(profile).join("junit.xml")
-}
-
-/// The cargo that runs us.
-fn cargo() -> Cmd {
-    Cmd::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
 #[cfg(test)]

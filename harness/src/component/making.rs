@@ -23,7 +23,7 @@ use crate::progress::Note;
 use crate::render::{self, Values};
 use crate::setup::Setup;
 use crate::world_id::WorldId;
-use crate::{Error, Result};
+use crate::{Error, Result, world};
 use proof::topology::ClusterName;
 
 /// What was asked for.
@@ -105,7 +105,7 @@ impl Making {
     pub fn resumed(order: Order, layout: Layout, begun: Begun) -> Result<Self> {
         let lock = Lock::read(&layout.manifests())?.with_extras(&order.setup.images)?;
         let sites = order.setup.topology.clusters.iter().map(|cluster| {
-            let kubeconfig = layout.world().join(format!("{}.kubeconfig", cluster.name));
+            let kubeconfig = world::kubeconfig(&layout, &cluster.name);
             (cluster.name.clone(), Arc::new(Site::new(cluster.clone(), kubeconfig)))
         });
         let sites = sites.collect();

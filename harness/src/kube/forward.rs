@@ -1,7 +1,9 @@
-//! One HTTP exchange with a port inside a pod: Envoy's admin interface, istiod's debug pages.
+//! HTTP exchanges with a port inside a pod: Envoy's admin interface, istiod's debug pages.
 //!
 //! The port is reached on the pod's own loopback, so ports that listen on 127.0.0.1 only are reached too.
 
+use futures::FutureExt as _;
+use futures::future::{BoxFuture, Fuse};
 use http_body_util::{BodyExt as _, Full};
 use hyper::body::Bytes;
 use hyper::client::conn::http1;
@@ -49,21 +51,13 @@ async fn exchange(
     body: Vec<u8>,
 ) -> Result<String> {
     let what = format!("{method} {path} from port {port} of {ns}/{pod}");
-    let request = Request::builder()
-        .method(method)
-        .uri(path)
-        .header("host", "localhost")
-        .body(Full::new(Bytes::from(body)))
-        .or_fail(Code::Internal, || format!("`{path}` is not a path"))?;
+    let request = request(method, path, body)?;
     let reached = Reached::new("the API server has not opened a way to the port");
     wait::within_telling(&what, patience::COMMAND, &reached, async {
-        let api: Api<Pod> = Api::namespaced(client.clone(), ns);
-        let forwarder = api
-            .portforward(pod, &[port])
-            .await
-            .map_err(|fault| fault::failed(format!("no way to port {port} of {ns}/{pod}"), &fault))?;
+        let mut connection = Connection::open(client, ns, pod, port).await?;
         reached.now("the way to the port is open, and nothing came through it");
-        let (status, body) = through(forwarder, port, request, &reached)
+        let (status, body) = connection
+            .send(request, &reached)
             .await
             .map_err(|why| Error::new(Code::KubeFailed, format!("{what} failed")).because(why))?;
         if status.is_success() {
@@ -74,17 +68,63 @@ async fn exchange(
     .await
 }
 
-async fn through(
-    mut forwarder: Portforwarder,
-    port: u16,
-    request: Request<Full<Bytes>>,
-    reached: &Reached,
-) -> Result<(StatusCode, String), String> {
-    let (Some(stream), Some(refused)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
-        return Err(String::from("no stream was opened"));
-    };
-    let answer = async {
-        let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await.map_err(said)?;
+/// A way to a port inside a pod that stays open between exchanges; closed when dropped.
+pub(crate) struct Connection {
+    forwarder: Portforwarder,
+    sender: http1::SendRequest<Full<Bytes>>,
+    /// What is between us and the port, for as long as it holds.
+    transport: Fuse<BoxFuture<'static, hyper::Result<()>>>,
+    /// The port's own refusal ("connection refused").
+    refusal: Fuse<BoxFuture<'static, String>>,
+}
+
+impl Connection {
+    /// Opens it; whether anybody listens there the first exchange tells.
+    ///
+    /// # Errors
+    /// [`Code::KubeFailed`] when the API server opens no way.
+    pub(crate) async fn open(client: &Client, ns: &str, pod: &str, port: u16) -> Result<Self> {
+        let what = || format!("no way to port {port} of {ns}/{pod}");
+        let api: Api<Pod> = Api::namespaced(client.clone(), ns);
+        let mut forwarder =
+            api.portforward(pod, &[port]).await.map_err(|fault| fault::failed(what(), &fault))?;
+        let (Some(stream), Some(refused)) = (forwarder.take_stream(port), forwarder.take_error(port)) else {
+            return Err(Error::new(Code::KubeFailed, what()).because("no stream was opened"));
+        };
+        let (sender, transport) =
+            http1::handshake(TokioIo::new(stream)).await.or_fail(Code::KubeFailed, what)?;
+        let refusal = async {
+            // Without a message the channel ended with the transport, and the exchange says why.
+            match refused.await {
+                Some(message) => message.trim().to_owned(),
+                None => std::future::pending().await,
+            }
+        };
+        let (transport, refusal) = (transport.boxed().fuse(), refusal.boxed().fuse());
+        Ok(Self { forwarder, sender, transport, refusal })
+    }
+
+    /// The body of a GET of what answers 2xx.
+    ///
+    /// # Errors
+    /// [`Code::KubeFailed`] for anything else; then this connection is of no more use.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<String> {
+        let what = || format!("GET {path} failed");
+        let (request, reached) = (request(Method::GET, path, Vec::new())?, Reached::new("no answer"));
+        let sent = async { Ok(self.send(request, &reached).await) };
+        let answer = wait::within_telling(path, patience::ATTEMPT, &reached, sent).await?;
+        match answer.map_err(|why| Error::new(Code::KubeFailed, what()).because(why))? {
+            (status, body) if status.is_success() => Ok(body),
+            (status, body) => Err(Error::new(Code::KubeFailed, what()).seen(format!("{status} {body}"))),
+        }
+    }
+
+    async fn send(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        reached: &Reached,
+    ) -> Result<(StatusCode, String), String> {
+        let Self { sender, transport, refusal, .. } = self;
         let reply = async {
             let response = sender.send_request(request).await.map_err(said)?;
             let status = response.status();
@@ -93,26 +133,29 @@ async fn through(
             String::from_utf8(body.into()).map(|body| (status, body)).map_err(said)
         };
         tokio::select! {
+            // The port's own refusal says more than the broken exchange that it causes.
+            biased;
+            message = refusal => Err(message),
             reply = reply => reply,
             // Without an upgrade a connection ends only after its exchange, or before it in failure.
-            Err(broken) = connection => Err(said(broken)),
+            Err(broken) = transport => Err(said(broken)),
         }
-    };
-    let refusal = async {
-        // Without a message the channel ended with the connection, and the exchange says why.
-        match refused.await {
-            Some(message) => message,
-            None => std::future::pending().await,
-        }
-    };
-    let outcome = tokio::select! {
-        // The port's own refusal ("connection refused") says more than the broken exchange it causes.
-        biased;
-        message = refusal => Err(message.trim().to_owned()),
-        answer = answer => answer,
-    };
-    forwarder.abort();
-    outcome
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        self.forwarder.abort();
+    }
+}
+
+fn request(method: Method, path: &str, body: Vec<u8>) -> Result<Request<Full<Bytes>>> {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+        .body(Full::new(Bytes::from(body)))
+        .or_fail(Code::Internal, || format!("`{path}` is not a path"))
 }
 
 fn said(error: impl std::fmt::Display) -> String {

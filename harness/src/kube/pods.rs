@@ -3,6 +3,7 @@
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{Api, ListParams};
 use kube::{Client, ResourceExt as _};
+use proof::evidence::Workload;
 
 use super::conditions::Standing;
 use super::fault;
@@ -19,6 +20,17 @@ pub async fn pods(client: &Client, ns: &str, selector: &str) -> Result<Vec<Pod>>
     let mut pods = listed.map_err(|f| fault::failed(format!("cannot list pods of {ns}"), &f))?.items;
     pods.sort_by_key(kube::ResourceExt::name_any);
     Ok(pods)
+}
+
+/// Who a pod is: what its identity must name.
+pub fn workload_of(pod: &Pod) -> Workload {
+    let account = pod.spec.as_ref().and_then(|spec| spec.service_account_name.clone());
+    Workload {
+        namespace: pod.namespace().unwrap_or_default(),
+        pod: pod.name_any(),
+        service_account: account.unwrap_or_else(|| "default".to_owned()),
+        uid: pod.uid(),
+    }
 }
 
 /// One ready pod, always the same one as long as it lives.

@@ -142,7 +142,7 @@ pub(super) fn object<K: Watched>(
 }
 
 /// Events of all objects that `config` selects, for ever: after an error it lists and watches again.
-pub(super) fn events<K: Watched>(
+pub(crate) fn events<K: Watched>(
     api: Api<K>,
     config: watcher::Config,
 ) -> impl Stream<Item = watcher::Result<Event<K>>> + use<K> {

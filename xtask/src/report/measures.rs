@@ -5,12 +5,14 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use harness::clock::{Clock, Own};
+use harness::history::Line;
 use harness::notice::Noticed;
 use harness::world::World;
 use jiff::Timestamp;
+use proof::envoy::secrets::Content;
 
 /// What a set-up's time went to: its slowest step, and the chain that decided the total.
-pub(super) fn of(world: &World, began: Timestamp) -> Option<String> {
+pub(super) fn of(world: &World, began: Timestamp, history: &[Line]) -> Option<String> {
     if world.made < began {
         let (name, made) = (&world.setup, world.made.strftime("%F %T UTC"));
         return Some(format!("{name}: in the world that is up since {made}, and was not made by this run"));
@@ -32,10 +34,35 @@ pub(super) fn of(world: &World, began: Timestamp) -> Option<String> {
     if let Some(usable) = federated(world) {
         let _ = write!(told, "; from all SPIRE servers answering to their federation {usable:.1} s");
     }
+    if let Some((p95, pods)) = until_svid(history) {
+        let _ = write!(told, "; of {pods} pods, 95 % had their SVID within {p95:.1} s of being created");
+    }
     if let Some(Noticed { p95, waits }) = world.noticed {
         let _ = write!(told, "; of {waits} waits that looked again, 95 % noticed within {p95:.2} s");
     }
     Some(told)
+}
+
+/// From a pod's creation to the first SVID in its proxy: in seconds, what 95 of 100 pods did not exceed, and how many pods
+/// there were. Kubernetes says when it created one to the second, rounded down.
+pub(super) fn until_svid(history: &[Line]) -> Option<(f64, usize)> {
+    let mut first = BTreeMap::new();
+    for Line { cluster, seen } in history {
+        let secrets = seen.held.iter().flat_map(|held| &held.secrets);
+        let svid = secrets.filter(|one| matches!(one.content, Content::Certificate(_)));
+        let (Some(got), Some(created)) = (svid.filter_map(|one| one.last_updated).min(), seen.pod_created)
+        else {
+            continue;
+        };
+        let pod = (cluster, &seen.workload.namespace, &seen.workload.pod);
+        first.entry(pod).or_insert(got.duration_since(created).as_secs_f64());
+    }
+    let mut all: Vec<_> = first.into_values().collect();
+    all.sort_by(f64::total_cmp);
+    let pods = all.len();
+    // The nearest rank.
+    let p95 = *all.get((pods * 95).div_ceil(100).checked_sub(1)?)?;
+    Some((p95, pods))
 }
 
 /// From when the last server answers to when each has the bundles of the others.
@@ -62,4 +89,29 @@ pub(super) fn own(clock: Option<&Clock>, down: Option<Duration>) -> Option<Strin
     });
     let told: Vec<_> = down.into_iter().chain(own).collect();
     (!told.is_empty()).then(|| told.join("; "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_svid_of_each_pod_counts() {
+        let line = |pod: &str, got: &str| -> Line {
+            let seen = serde_json::json!({
+                "at": "2026-11-26T12:00:20Z", "pod_created": "2026-11-26T12:00:00Z",
+                "workload": { "namespace": "istio-test", "pod": pod, "service_account": "curl" },
+                "held": { "secrets": [{ "name": "default", "last_updated": got,
+                    "content": { "certificate": "" } }] },
+            });
+            serde_json::from_value(serde_json::json!({ "cluster": "cluster1", "seen": seen })).unwrap()
+        };
+        let history = [
+            line("a", "2026-11-26T12:00:02.500Z"),
+            line("b", "2026-11-26T12:00:01.500Z"),
+            line("a", "2026-11-26T12:00:09Z"),
+        ];
+        assert_eq!(until_svid(&history), Some((2.5, 2)), "a's second one is a rotation");
+        assert_eq!(until_svid(&[]), None);
+    }
 }

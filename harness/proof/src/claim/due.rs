@@ -34,6 +34,14 @@ pub fn identities(topology: &Topology) -> Vec<Claim> {
     proxies.flat_map(|(cluster, workload)| proxy(cluster, workload)).collect()
 }
 
+/// Was that so all the time?
+pub fn history(topology: &Topology) -> Vec<Claim> {
+    let of = |one: &crate::topology::Cluster| {
+        [Kind::NeverOfIstiod, Kind::NeverCeasedToBelieve].map(|kind| Claim::cluster(kind, &one.name))
+    };
+    topology.clusters.iter().flat_map(of).collect()
+}
+
 /// The same of one workload, by namespace and service account.
 pub(crate) fn proxy(cluster: &ClusterName, (namespace, service_account): (&str, &str)) -> [Claim; 3] {
     let subject = || Subject::Proxy {
@@ -103,7 +111,7 @@ impl Control {
 /// All of the above, for tests that go over every claim.
 #[cfg(test)]
 pub(crate) fn everything(topology: &Topology) -> Vec<Claim> {
-    let mut all = [bundles(topology), federation(topology), identities(topology)].concat();
+    let mut all = [bundles(topology), federation(topology), identities(topology), history(topology)].concat();
     for cluster in &topology.clusters {
         all.extend(replies(&cluster.name));
         all.extend(plain_text(&cluster.name));
@@ -131,6 +139,7 @@ mod tests {
             assert_eq!(bundles(&topology).len(), pairs + 2 * ways);
             assert_eq!(federation(&topology).len(), 2 * clusters + ways);
             assert_eq!(identities(&topology).len(), clusters * WORKLOADS.len() * 3);
+            assert_eq!(history(&topology).len(), 2 * clusters);
             let control = withdrawn(&topology, Control::FederatesWithAbsent, "again");
             assert_eq!(control.len(), ways * 8);
             assert_eq!(as_before(&topology, "a-scenario").len(), clusters);

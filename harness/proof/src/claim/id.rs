@@ -61,6 +61,8 @@ fn subject_of(kind: Kind, text: &str) -> Option<Subject> {
         }
         Kind::OneEntryForEachPod
         | Kind::EntriesFederate
+        | Kind::NeverOfIstiod
+        | Kind::NeverCeasedToBelieve
         | Kind::EveryClusterAnswers
         | Kind::PlainTextRefused => Subject::Cluster(cluster(text)?),
         Kind::ProxySvid | Kind::ProxyValidationContext | Kind::ProxyNothingOfIstiod => {

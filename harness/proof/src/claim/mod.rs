@@ -98,6 +98,10 @@ kinds! {
     ProxyValidationContext = "proxy-validation-context";
     /// A proxy holds nothing from istiod's CA.
     ProxyNothingOfIstiod = "proxy-nothing-of-istiod";
+    /// No proxy of a cluster ever held anything from istiod's CA.
+    NeverOfIstiod = "never-of-istiod";
+    /// No proxy of a cluster ceased to believe a trust domain.
+    NeverCeasedToBelieve = "never-ceased-to-believe";
     /// A client gets answers from every cluster.
     EveryClusterAnswers = "every-cluster-answers";
     /// The service of the way's end answers the client at its start.

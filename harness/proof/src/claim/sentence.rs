@@ -69,6 +69,12 @@ fn about_cluster(kind: Kind, cluster: &str) -> String {
         Kind::EntriesFederate => {
             format!("every workload of {cluster} has an entry that federates with the other trust domains")
         }
+        Kind::NeverOfIstiod => {
+            format!("at no time did a proxy of {cluster} hold anything from istiod's CA")
+        }
+        Kind::NeverCeasedToBelieve => {
+            format!("at no time did a proxy of {cluster} cease to believe a trust domain")
+        }
         Kind::EveryClusterAnswers => format!("the client in {cluster} gets answers from every cluster"),
         Kind::PlainTextRefused => format!("a plain-text client outside the mesh is refused in {cluster}"),
         _ => unsaid(kind),
@@ -105,6 +111,8 @@ impl Kind {
             Self::BundlesShareNoKey => Subject::Pair(any(), any()),
             Self::OneEntryForEachPod
             | Self::EntriesFederate
+            | Self::NeverOfIstiod
+            | Self::NeverCeasedToBelieve
             | Self::EveryClusterAnswers
             | Self::PlainTextRefused => Subject::Cluster(any()),
             Self::ProxySvid | Self::ProxyValidationContext | Self::ProxyNothingOfIstiod => {
@@ -136,6 +144,12 @@ impl Kind {
                 "the workload believes somebody whom it should not, or refuses a peer"
             }
             Self::ProxyNothingOfIstiod => "the workload fell back to istiod's CA, which answers just as well",
+            Self::NeverOfIstiod => {
+                "pods start before SPIRE's socket is there, and some day one of them stays with istiod's CA"
+            }
+            Self::NeverCeasedToBelieve => {
+                "requests failed meanwhile, for a reason that is gone when somebody looks"
+            }
             Self::EveryClusterAnswers => {
                 "the mesh is two meshes, and nobody who looks at status codes notices"
             }
@@ -169,6 +183,10 @@ impl Kind {
             Self::IstiodReadsPeer => "istiod's list of clusters",
             Self::ProxySvid | Self::ProxyValidationContext => "the proxy's secrets, and each trust bundle",
             Self::ProxyNothingOfIstiod => "the proxy's secrets, each trust bundle, and istiod's root",
+            Self::NeverOfIstiod => {
+                "what each proxy held since it was watched, each trust bundle, and istiod's root"
+            }
+            Self::NeverCeasedToBelieve => "what each proxy held since it was watched",
             Self::EveryClusterAnswers => "a client's replies",
             Self::RemoteAnswers => "a request to the remote service",
             Self::ThroughRemoteGateway => "the client's record of a request, and the gateway's address",

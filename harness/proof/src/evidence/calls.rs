@@ -24,6 +24,13 @@ pub struct Workload {
 }
 
 impl Workload {
+    /// Whether it is the same pod, as far as both are known: a name may come again with another UID.
+    pub(crate) fn is_the_pod_of(&self, other: &Self) -> bool {
+        let one_is_unknown = self.uid.is_none() || other.uid.is_none();
+        (&self.namespace, &self.pod) == (&other.namespace, &other.pod)
+            && (one_is_unknown || self.uid == other.uid)
+    }
+
     /// Who it must be.
     ///
     /// # Errors

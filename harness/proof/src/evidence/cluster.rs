@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Workload, missing};
+use super::{HeldAt, Workload, missing};
 use crate::envoy::Held;
 use crate::error::Context;
 use crate::identity::{Authority, Bundle, Entry, Pem, TrustDomain};
@@ -39,6 +39,9 @@ pub struct ClusterSeen {
     pub tls_settings: Option<Vec<TlsSetting>>,
     /// Its mesh proxies, sidecars and gateways.
     pub proxies: Vec<Proxy>,
+    /// What they and others before them held since they were watched, in the order in which it was seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub history: Option<Vec<HeldAt>>,
 }
 
 /// A SPIRE server's attempt to fetch a peer's bundle now, as its poller does: from the URL and as the identity that its
@@ -118,6 +121,7 @@ impl ClusterSeen {
             remote_clusters: None,
             tls_settings: None,
             proxies: Vec::new(),
+            history: None,
         }
     }
 

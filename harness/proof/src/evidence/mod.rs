@@ -12,6 +12,7 @@
 mod calls;
 mod cluster;
 mod facts;
+mod history;
 
 use std::collections::BTreeMap;
 
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
 pub use cluster::{ClusterSeen, Fetch, IstiodCa, Proxy, RemoteCluster, TlsSetting};
 pub use facts::{Fact, Must};
+pub use history::HeldAt;
 
 use crate::claim::Claim;
 use crate::envoy::Held;

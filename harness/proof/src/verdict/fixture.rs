@@ -87,6 +87,7 @@ impl Fixture {
                 Some(vec![remote(i, ""), remote(1 - i, "istio-system/istio-remote-secret")]);
             seen.entries = Some((0..3).map(|w| entry(i, w)).collect());
             seen.proxies = (0..3).map(|w| proxy(&spire, i, w)).collect();
+            as_from_the_start(seen);
             let service = Service { name: "helloworld".into(), ..service(i) };
             let replies = (0..4).map(|n| hello(n % 2, &format!("spread-{n}"))).collect();
             evidence.replies.push(Replies { from: name(i), service, replies, endpoints: None });
@@ -129,6 +130,18 @@ fn held(spire: &[Ca; 2], i: usize, w: usize) -> Held {
     let roots = Content::Trust(Trust::PerTrustDomain(both.into()));
     let secret = |name: &str, content| Secret { name: name.into(), last_updated: None, content };
     Held { secrets: vec![secret("ROOTCA", roots), secret("default", svid)] }
+}
+
+/// What its proxies hold they held from their start.
+pub fn as_from_the_start(seen: &mut ClusterSeen) {
+    let first = |proxy: &Proxy| HeldAt {
+        at: forge::now(),
+        longest_ms: None,
+        pod_created: None,
+        workload: proxy.workload.clone(),
+        held: proxy.held.clone(),
+    };
+    seen.history = Some(seen.proxies.iter().map(first).collect());
 }
 
 /// Both sides show the leaf that their proxy holds.

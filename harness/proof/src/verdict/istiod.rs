@@ -7,8 +7,8 @@ use super::bundles::keys;
 use super::handshake::{Records, each};
 use super::{Finding, Located, bundles, held};
 use crate::Result;
-use crate::envoy::Trust;
 use crate::envoy::secrets::Content;
+use crate::envoy::{Held, Trust};
 use crate::evidence::{ClusterSeen, Evidence, IstiodCa, Proxy, missing};
 use crate::identity::{Authority, Bundle, Certificate, Flaw, Path, Pem};
 use crate::topology::Way;
@@ -68,7 +68,10 @@ pub fn not_from_istiod(
 }
 
 /// Those whose key is in no bundle.
-fn not_spires<'a>(istiod: impl Iterator<Item = &'a Authority>, spire: &[&Bundle]) -> Vec<Authority> {
+pub(super) fn not_spires<'a>(
+    istiod: impl Iterator<Item = &'a Authority>,
+    spire: &[&Bundle],
+) -> Vec<Authority> {
     let spires = |one: &Authority| spire.iter().flat_map(|b| &b.authorities).any(|a| a.has_key_of(one));
     istiod.filter(|one| !spires(one)).cloned().collect()
 }
@@ -114,6 +117,35 @@ pub fn used_nothing_of_istiod(evidence: &Evidence, way: &Way) -> Result<Located>
         Ok(side("the server's", server).and(side("the client's", client)))
     })?;
     Ok((finding, at))
+}
+
+/// What a proxy held that istiod made, if there is anything: a certificate, or a root to believe. Who else signed is
+/// another claim's finding.
+pub(super) fn of_istiod(
+    held: &Held,
+    known: &[Certificate],
+    istiod: &IstiodCa,
+    spire: &[&Bundle],
+) -> Result<Option<Finding>> {
+    let roots_of_its_own = not_spires(istiod.authorities(), spire);
+    for secret in &held.secrets {
+        let findings = match &secret.content {
+            Content::Certificate(chain) => {
+                let finding = not_from_istiod(Some(chain), known, std::slice::from_ref(istiod), spire)?;
+                // Broken without a key: nobody of the evidence signed it.
+                vec![Finding { held: finding.held || finding.issuer_key.is_none(), ..finding }]
+            }
+            Content::Trust(Trust::AnyName(roots)) => vec![no_root_of(&roots_of_its_own, roots)],
+            Content::Trust(Trust::PerTrustDomain(all)) => {
+                all.iter().map(|one| no_root_of(&roots_of_its_own, &one.bundle)).collect()
+            }
+            Content::Other => vec![],
+        };
+        if let Some(broken) = findings.into_iter().find(|finding| !finding.held) {
+            return Ok(Some(broken));
+        }
+    }
+    Ok(None)
 }
 
 fn no_root_of(istiod: &[Authority], roots: &Pem) -> Finding {

@@ -1,7 +1,8 @@
 //! A verdict on every claim that a document of evidence owes, and on every other that it speaks of.
 
 use super::{
-    Located, Verdict, bundles, connection, fact, handshake, held, istiod, mesh, path, refusal, settings,
+    Located, Verdict, bundles, connection, fact, handshake, held, history, istiod, mesh, path, refusal,
+    settings,
 };
 use crate::claim::{Claim, Kind, Subject, due};
 use crate::evidence::{Control, Evidence};
@@ -86,6 +87,8 @@ fn of_cluster(evidence: &Evidence, kind: Kind, name: &ClusterName) -> Result<Loc
     match kind {
         Kind::OneEntryForEachPod => mesh::one_entry_for_each_pod(evidence, name),
         Kind::EntriesFederate => mesh::entries_federate(evidence, name),
+        Kind::NeverOfIstiod => history::never_of_istiod(evidence, name),
+        Kind::NeverCeasedToBelieve => history::never_ceased_to_believe(evidence, name),
         Kind::EveryClusterAnswers => path::every_cluster_answers(evidence, name),
         Kind::PlainTextRefused => {
             let within = Way { from: name.clone(), to: name.clone() };
@@ -130,6 +133,9 @@ fn spoken_of(evidence: &Evidence) -> Vec<Claim> {
     let istiod = any(|seen| seen.istiod_root.is_some());
     if any(|seen| seen.proxies.iter().any(|proxy| proxy.held.is_some())) {
         all.extend(proxies(evidence).into_iter().filter(|c| istiod || c.kind != Kind::ProxyNothingOfIstiod));
+    }
+    if any(|seen| seen.history.is_some()) {
+        all.extend(due::history(&topology));
     }
     all.extend(evidence.replies.iter().flat_map(|replies| due::replies(&replies.from)));
     for way in topology.ways() {

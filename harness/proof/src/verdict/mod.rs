@@ -11,6 +11,7 @@
 //! | --- | --- |
 //! | `bundles` | the servers' bundles share no key; each holds the other's |
 //! | `held` | every proxy holds its SVID, and the roots of exactly the trust domains |
+//! | `history` | what proxies held before, and whom they believed |
 //! | `mesh` | entries federate; each istiod watches the other cluster |
 //! | `handshake` | each end showed an SVID of its own trust domain |
 //! | `connection` | both records are of one and the same connection |
@@ -26,6 +27,7 @@ pub mod fact;
 pub(crate) mod fixture;
 pub mod handshake;
 pub mod held;
+pub mod history;
 pub mod istiod;
 pub mod mesh;
 pub mod path;

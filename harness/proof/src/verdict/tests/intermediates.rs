@@ -27,6 +27,7 @@ fn below(roots: [&Ca; 2], e: &mut Evidence) -> [Ca; 2] {
                 [0, 1].map(|n| DomainTrust { trust_domain: domain(n), bundle: Pem::of(&roots[n].pem) });
             held.secrets[0].content = Content::Trust(Trust::PerTrustDomain(trust.into()));
         }
+        as_from_the_start(&mut e.clusters[i]);
     }
     for handshake in &mut e.handshakes {
         let from = usize::from(handshake.way == way(1));
@@ -138,7 +139,7 @@ fn one_root_for_spire_and_istiod() {
         plugged_in(e);
         e.clusters[1].istiod_intermediate = None;
     });
-    assert_eq!(missing.len(), 3 + 2, "three proxies, two ways: {missing:#?}");
+    assert_eq!(missing.len(), 3 + 1 + 2, "three proxies, their past, two ways: {missing:#?}");
     assert!(missing[0].contains("no evidence of istiod's intermediate (its root, key "), "{missing:#?}");
 }
 
@@ -148,7 +149,7 @@ fn one_key_for_spire_and_istiod() {
     let as_root = red(|w, e| e.clusters[1].istiod_root = Some(Pem::of(&w.spire[1].pem)));
     let as_intermediate = red(|w, e| e.clusters[1].istiod_intermediate = Some(Pem::of(&w.spire[1].pem)));
     for seen in [as_root, as_intermediate] {
-        assert_eq!(seen.len(), 3 + 2, "three proxies, two ways: {seen:#?}");
+        assert_eq!(seen.len(), 3 + 1 + 2, "three proxies, their past, two ways: {seen:#?}");
         assert!(
             seen.iter().all(|(_, observed)| observed.contains("istiod's CA signed it with key ")),
             "{seen:#?}"

@@ -1,7 +1,7 @@
 //! Tampering with handshakes, paths, the federation's set-up and the controls.
 
 use super::super::fixture::*;
-use super::{only, red, unjudged};
+use super::{forget_the_past, only, red, unjudged};
 use crate::envoy::secrets::Content;
 use crate::envoy::{Counters, Record};
 use crate::evidence::{Evidence, Refusal};
@@ -121,6 +121,7 @@ fn a_certificate_is_judged_at_the_moment_of_its_use() {
         let (to, later) = (Some(to.to_owned()), "2026-11-25T00:00:00Z");
         red(move |_, e| {
             e.collected_at = later.parse().unwrap();
+            forget_the_past(e);
             e.clusters
                 .iter_mut()
                 .for_each(|seen| seen.proxies.iter_mut().for_each(|p| p.workload.pod += "-gone"));
@@ -174,6 +175,7 @@ fn somebody_else_answered() {
     assert_eq!(only(near, &[FAR]), "in 1 of 2 handshakes: v1 from helloworld-7d4b-x");
     only(red(|_, e| e.handshakes[0].reply.status = 503), &[FAR]);
     let other = |e: &mut Evidence| {
+        forget_the_past(e);
         e.clusters[1].proxies[1].workload.pod = "helloworld-other".into();
         e.handshakes[0].server.pod = "helloworld-other".into();
         e.handshakes.remove(1);

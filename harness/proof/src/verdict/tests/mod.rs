@@ -2,6 +2,7 @@
 //! turn red: those and no others.
 
 mod held;
+mod history;
 mod intermediates;
 mod met;
 mod real;
@@ -36,6 +37,11 @@ fn unjudged(tamper: impl FnOnce(&Fixture, &mut Evidence)) -> Vec<String> {
     assert!(red.is_empty(), "absent evidence broke a claim: {red:#?}");
     let missing = verdicts.into_iter().filter(|verdict| verdict.verdict == Outcome::Unjudged);
     missing.map(|verdict| verdict.observed).collect()
+}
+
+/// What was before is another file's subject.
+fn forget_the_past(evidence: &mut Evidence) {
+    evidence.clusters.iter_mut().for_each(|seen| seen.history = None);
 }
 
 fn tampered(tamper: impl FnOnce(&Fixture, &mut Evidence)) -> Vec<Verdict> {

@@ -130,13 +130,14 @@ fn only_evidence_is_read() {
 #[test]
 fn absent_evidence_is_an_error() {
     let count = |tamper: &dyn Fn(&mut Evidence)| unjudged(|_, e| tamper(e)).len();
-    // Needed by: 1 disjoint, 1 of the peer's, 3 SVIDs, 6 roots, 6 + 2 istiod, 1 server and 1 client.
-    assert_eq!(count(&|e| e.clusters[1].bundle = None), 1 + 1 + 3 + 6 + 6 + 2 + 2);
+    // Needed by: 1 disjoint, 1 of the peer's, 3 SVIDs, 6 roots, 6 + 2 + 2 istiod, 1 server and 1 client.
+    assert_eq!(count(&|e| e.clusters[1].bundle = None), 1 + 1 + 3 + 6 + 6 + 2 + 2 + 2);
     assert_eq!(count(&|e| e.clusters[1].peer_bundles = None), 1);
     assert_eq!(count(&|e| e.clusters[1].entries = None), 2);
     assert_eq!(count(&|e| e.clusters[1].remote_clusters = None), 1);
     assert_eq!(count(&|e| e.clusters[1].gateway = None), 1);
-    assert_eq!(count(&|e| e.clusters[1].istiod_root = None), 3 + 2);
+    assert_eq!(count(&|e| e.clusters[1].istiod_root = None), 3 + 1 + 2);
+    assert_eq!(count(&|e| e.clusters[1].history = None), 2);
     assert_eq!(count(&|e| e.clusters[1].proxies[0].held = None), 3 + 1, "and one connection of curl's");
     assert_eq!(
         count(&|e| e.clusters[1].proxies.clear()),
@@ -300,7 +301,7 @@ fn only_what_was_asked_is_judged() {
     (evidence.handshakes, evidence.crossings) = (vec![], vec![]);
     (evidence.refusals, evidence.replies) = (vec![], vec![]);
     for seen in &mut evidence.clusters {
-        (seen.peer_bundles, seen.remote_clusters) = (None, None);
+        (seen.peer_bundles, seen.remote_clusters, seen.history) = (None, None, None);
         seen.proxies.iter_mut().for_each(|proxy| proxy.held = None);
     }
     let claims: Vec<_> = judge(&evidence).into_iter().map(|verdict| verdict.id.to_string()).collect();

@@ -1,0 +1,216 @@
+//! What every proxy of the mesh holds, from its start on: written down whenever it changes, for claims about all the time.
+//! A fallback to istiod's CA that lasted a second is over when anybody looks afterwards.
+//!
+//! It only looks: each proxy's admin interface, through the API server, over one connection that stays open.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use futures::StreamExt as _;
+use jiff::Timestamp;
+use k8s_openapi::api::core::v1::Pod;
+use kube::runtime::watcher::{self, Event};
+use kube::{Api, Client, ResourceExt as _};
+use proof::envoy::Held;
+use proof::evidence::{HeldAt, Workload};
+use proof::topology::{ClusterName, Topology};
+use serde::{Deserialize, Serialize};
+use tokio::task::{AbortHandle, JoinSet};
+
+use crate::error::Context as _;
+use crate::kube::forward::Connection;
+use crate::kube::{connect, pods, watch};
+use crate::layout::Layout;
+use crate::mesh::ENVOY_ADMIN;
+use crate::wait::pause_for;
+use crate::{Code, Result, kept, log, patience, world};
+
+const PROXY: &str = "istio-proxy";
+const SECRETS: &str = "/config_dump?resource=dynamic_active_secrets";
+
+/// Where a report keeps what was seen in that world.
+pub fn file(report: &Path, world: &str) -> PathBuf {
+    report.join(format!("held-{world}.jsonl"))
+}
+
+/// A line of the file.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Line {
+    /// In which cluster.
+    pub cluster: ClusterName,
+    /// What was seen.
+    pub seen: HeldAt,
+}
+
+/// What was written down so far, in order; nothing where nobody watches. A line that is being written is not there yet.
+///
+/// # Errors
+/// [`Code::Evidence`] for a line that is none.
+pub fn read(file: &Path) -> Result<Vec<Line>> {
+    let text = std::fs::read_to_string(file).unwrap_or_default();
+    let whole = text.rsplit_once('\n').map_or("", |(whole, _)| whole);
+    let unreadable = || format!("{} has a line that cannot be read", file.display());
+    whole.lines().map(|line| serde_json::from_str(line).or_fail(Code::Evidence, unreadable)).collect()
+}
+
+/// Watches until this is dropped.
+#[must_use = "it watches until it is dropped"]
+pub struct Watching {
+    _clusters: JoinSet<()>,
+}
+
+/// Begins to watch the clusters of a world, also before they are made; `file` is what it writes.
+pub fn watch(layout: &Layout, topology: &Topology, file: PathBuf) -> Watching {
+    let file = Arc::new(file);
+    let mut clusters = JoinSet::new();
+    for one in &topology.clusters {
+        let kubeconfig = world::kubeconfig(layout, &one.name);
+        clusters.spawn(cluster(kubeconfig, one.name.clone(), file.clone()));
+    }
+    Watching { _clusters: clusters }
+}
+
+/// Watches the pods of a cluster for ever, and each proxy among them.
+async fn cluster(kubeconfig: PathBuf, name: ClusterName, file: Arc<PathBuf>) {
+    let mut looking = JoinSet::new();
+    let mut proxies: HashMap<String, AbortHandle> = HashMap::new();
+    loop {
+        // It is written when the cluster is made, and says another port when its node was started anew.
+        if let Ok(client) = connect(&kubeconfig).await {
+            let all: Api<Pod> = Api::all(client.clone());
+            let mut events = pin!(watch::events(all, watcher::Config::default()));
+            while let Some(Ok(event)) = events.next().await {
+                match event {
+                    Event::Apply(pod) | Event::InitApply(pod) if has_a_proxy(&pod) => {
+                        let (uid, to) = (pod.uid().unwrap_or_default(), (name.clone(), file.clone()));
+                        proxies.entry(uid).or_insert_with(|| looking.spawn(proxy(client.clone(), pod, to)));
+                    }
+                    Event::Delete(pod) => {
+                        let gone = proxies.remove(&pod.uid().unwrap_or_default());
+                        gone.iter().for_each(AbortHandle::abort);
+                    }
+                    _ => {}
+                }
+            }
+        }
+        pause_for(patience::PAUSE).await;
+    }
+}
+
+/// Whether its proxy runs, or did: as a container beside the others, or as an init container that stays.
+fn has_a_proxy(pod: &Pod) -> bool {
+    let status = pod.status.as_ref();
+    let containers = status.and_then(|status| status.container_statuses.as_ref());
+    let init = status.and_then(|status| status.init_container_statuses.as_ref());
+    let all = containers.into_iter().chain(init).flatten();
+    all.into_iter()
+        .any(|one| one.name == PROXY && one.state.as_ref().is_some_and(|state| state.running.is_some()))
+}
+
+/// Looks at a proxy until the pod is gone. Its Envoy may not listen yet, and may start anew.
+async fn proxy(client: Client, pod: Pod, (cluster, file): (ClusterName, Arc<PathBuf>)) {
+    let workload = pods::workload_of(&pod);
+    let pod_created = pod.metadata.creation_timestamp.map(|at| at.0);
+    let mut record = Record { cluster, file, workload, pod_created, before: None };
+    loop {
+        let Workload { namespace, pod, .. } = &record.workload;
+        if let Ok(mut connection) = Connection::open(&client, namespace, pod, ENVOY_ADMIN).await {
+            while let Ok(dump) = connection.get(SECRETS).await {
+                record.saw(dump);
+                pause_for(patience::PROXY_LOOK).await;
+            }
+        }
+        pause_for(patience::PAUSE).await;
+    }
+}
+
+/// What was seen of one proxy.
+struct Record {
+    cluster: ClusterName,
+    file: Arc<PathBuf>,
+    workload: Workload,
+    pod_created: Option<Timestamp>,
+    before: Option<Before>,
+}
+
+struct Before {
+    looked: Instant,
+    written: Instant,
+    dump: String,
+    longest: Duration,
+}
+
+impl Record {
+    /// Writes down what is new, and now and then that nothing is.
+    fn saw(&mut self, dump: String) {
+        // A proxy that waits for its first secret holds nothing, and cannot be talked to.
+        let Some(held) = Held::read(&dump).ok().filter(|held| !held.secrets.is_empty()) else { return };
+        let now = Instant::now();
+        let longest = self.before.as_ref().map(|before| before.longest.max(now - before.looked));
+        let same = self.before.as_ref().filter(|before| before.dump == dump);
+        if let Some(before) = same.filter(|before| now - before.written < patience::PROXY_LOOK * 5) {
+            let (written, longest) = (before.written, longest.unwrap_or_default());
+            self.before = Some(Before { looked: now, written, dump, longest });
+            return;
+        }
+        let seen = HeldAt {
+            at: Timestamp::now(),
+            longest_ms: longest.map(log::ms),
+            pod_created: self.pod_created,
+            workload: self.workload.clone(),
+            held: same.is_none().then_some(held),
+        };
+        let line = serde_json::to_string(&Line { cluster: self.cluster.clone(), seen });
+        // Whoever reads it says what is missing.
+        let _ = line.map(|line| kept::append(&self.file, &format!("{line}\n")));
+        self.before = Some(Before { looked: now, written: now, dump, longest: Duration::ZERO });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DUMP: &str = include_str!("../proof/src/envoy/testdata/config_dump.json");
+
+    #[test]
+    fn what_is_new_is_written_down_once() {
+        let report = tempfile::tempdir().unwrap();
+        let file = file(report.path(), "federated");
+        let workload = Workload {
+            namespace: "istio-test".into(),
+            pod: "curl".into(),
+            service_account: "curl".into(),
+            uid: None,
+        };
+        let (cluster, file) = (ClusterName::from("cluster1"), Arc::new(file));
+        let mut record = Record { cluster, file: file.clone(), workload, pod_created: None, before: None };
+        let lines = || read(&file).unwrap().into_iter().map(|line| line.seen).collect::<Vec<_>>();
+        record.saw("{}".into());
+        assert_eq!(lines(), [], "a proxy that has no secret yet");
+        record.saw(DUMP.into());
+        record.saw(DUMP.into());
+        assert_eq!(lines().len(), 1, "the same again");
+        assert_eq!((lines()[0].longest_ms, &lines()[0].held), (None, &Some(Held::read(DUMP).unwrap())));
+        let newer = DUMP.replace("2026-11-21T01:45:02.073Z", "2026-11-21T01:46:02.073Z");
+        record.saw(newer.clone());
+        assert!(lines()[1].held.is_some() && lines()[1].longest_ms.is_some(), "{:?}", lines());
+        record.before.as_mut().unwrap().written -= patience::PROXY_LOOK * 5;
+        record.saw(newer);
+        assert_eq!((lines().len(), &lines()[2].held), (3, &None), "that nothing is new is said now and then");
+    }
+
+    #[test]
+    fn a_line_that_is_being_written_is_not_there_yet() {
+        let report = tempfile::tempdir().unwrap();
+        let file = file(report.path(), "federated");
+        assert_eq!(read(&file).unwrap().len(), 0);
+        std::fs::write(&file, "{\"cluster\":\"c").unwrap();
+        assert_eq!(read(&file).unwrap().len(), 0);
+        std::fs::write(&file, "{\"cluster\":\"c\n{").unwrap();
+        assert_eq!(read(&file).unwrap_err().code(), Code::Evidence);
+    }
+}
