@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::envoy::{Counters, Endpoint, Record};
 use crate::error::Context;
-use crate::identity::{SpiffeId, TrustDomain};
+use crate::identity::{Declared, SpiffeId, TrustDomain};
 use crate::topology::{ClusterName, Way};
 use crate::{Code, Result};
 
@@ -16,7 +16,7 @@ pub struct Workload {
     pub namespace: String,
     /// Its name.
     pub pod: String,
-    /// The service account it runs under, as Kubernetes says: this is what its identity must name.
+    /// The service account it runs under, as Kubernetes says: by this its identity is known.
     pub service_account: String,
     /// Its pod's UID, by which the controller manager's registration entries select it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -31,12 +31,13 @@ impl Workload {
             && (one_is_unknown || self.uid == other.uid)
     }
 
-    /// Who it must be.
+    /// Who it must be, as its set-up declares.
     ///
     /// # Errors
     /// [`Code::Evidence`] when the names cannot be part of a SPIFFE ID.
-    pub fn id(&self, trust_domain: &TrustDomain) -> Result<SpiffeId> {
-        SpiffeId::workload(trust_domain, &self.namespace, &self.service_account)
+    pub fn id(&self, trust_domain: &TrustDomain, declared: &Declared) -> Result<SpiffeId> {
+        declared
+            .id(trust_domain, &self.namespace, &self.service_account)
             .or_fail(Code::Evidence, || format!("the identity of {}/{}", self.namespace, self.pod))
     }
 }

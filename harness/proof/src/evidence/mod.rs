@@ -27,7 +27,7 @@ pub use history::HeldAt;
 use crate::claim::Claim;
 use crate::envoy::Held;
 use crate::error::Context;
-use crate::identity::Certificate;
+use crate::identity::{Certificate, Declared};
 use crate::topology::{Cluster, ClusterName};
 use crate::{Code, Error, Result, scrub};
 
@@ -50,6 +50,9 @@ pub struct Evidence {
     /// What is true when a fact that is due holds: nothing else says it of one that was never shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub sentences: BTreeMap<Claim, String>,
+    /// Which SPIFFE IDs workloads must have, where the set-up declares others than Istio's.
+    #[serde(default, skip_serializing_if = "Declared::is_empty")]
+    pub identities: Declared,
     /// Why observing ended before its end, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_early: Option<String>,
@@ -79,6 +82,7 @@ impl Evidence {
             collected_at,
             due: Vec::new(),
             sentences: BTreeMap::new(),
+            identities: Declared::default(),
             ended_early: None,
             clusters: clusters.iter().cloned().map(ClusterSeen::of).collect(),
             replies: Vec::new(),

@@ -11,6 +11,7 @@ mod algorithm;
 mod bundle;
 mod cert;
 mod chain;
+pub mod declared;
 mod entry;
 mod flaw;
 #[cfg(test)]
@@ -24,6 +25,7 @@ mod tests;
 pub use bundle::{Authority, Bundle};
 pub use cert::{Certificate, KeyUsage};
 pub use chain::{Chain, Path};
+pub use declared::Declared;
 pub use entry::{Entry, entries_of};
 pub use flaw::Flaw;
 pub use id::{InvalidId, SpiffeId, TrustDomain};

@@ -25,7 +25,10 @@ pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (from, to) =
         (evidence.cluster(&way.from)?.trust_domain()?, evidence.cluster(&way.to)?.trust_domain()?);
     let (finding, at) = each(evidence, way, |handshake| {
-        let (client, server) = (handshake.client.id(&from)?, handshake.server.id(&to)?);
+        let (client, server) = (
+            handshake.client.id(&from, &evidence.identities)?,
+            handshake.server.id(&to, &evidence.identities)?,
+        );
         let met = Records::of(handshake)?;
         let agreed =
             same_connection(&met, (&client, &server), &handshake.service.sni(), &told(evidence, handshake));

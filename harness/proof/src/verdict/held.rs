@@ -17,7 +17,7 @@ const ROOTS: &str = "ROOTCA";
 /// # Errors
 /// [`crate::Code::Evidence`] when the proxy was not asked, or a bundle is missing.
 pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
-    let id = proxy.workload.id(&seen.trust_domain()?)?;
+    let id = proxy.workload.id(&seen.trust_domain()?, &evidence.identities)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
     // What it holds it will show: the intermediates must be with the leaf, not merely somewhere in the mesh.
     verified(shown, &[], seen.published()?, &id, evidence.collected_at)

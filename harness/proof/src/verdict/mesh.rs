@@ -16,8 +16,11 @@ pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Locat
     let entries = seen.entries.as_ref().ok_or_else(|| missing(format!("registration entries in {name}")))?;
     let domain = seen.trust_domain()?;
     let peers: Vec<_> = evidence.peers(name).map(ClusterSeen::trust_domain).collect::<Result<_>>()?;
-    let mut ids: Vec<SpiffeId> =
-        seen.proxies.iter().map(|proxy| proxy.workload.id(&domain)).collect::<Result<_>>()?;
+    let mut ids: Vec<SpiffeId> = seen
+        .proxies
+        .iter()
+        .map(|proxy| proxy.workload.id(&domain, &evidence.identities))
+        .collect::<Result<_>>()?;
     ids.sort();
     ids.dedup();
     let all: Vec<_> = peers.iter().map(|domain| domain.as_str()).collect();

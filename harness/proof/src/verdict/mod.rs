@@ -19,9 +19,12 @@
 //! | `istiod` | no certificate is from istiod's CA |
 //! | `refusal` | what must be refused is, for the stated reason |
 //! | `fact` | what a source document states, seen or not |
+//!
+//! What a set-up expects to break is in [`expectation`], which compares verdicts and makes none.
 
 pub mod bundles;
 pub mod connection;
+pub mod expectation;
 pub mod fact;
 #[cfg(test)]
 pub(crate) mod fixture;
@@ -41,6 +44,7 @@ mod settings;
 use serde::{Deserialize, Serialize};
 
 pub use connection::same_connection;
+pub use expectation::{Came, Expectation};
 pub use handshake::verified;
 pub use held::trusts;
 pub use istiod::not_from_istiod;
