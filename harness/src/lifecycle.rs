@@ -41,7 +41,7 @@ pub async fn up(order: Order, layout: &Layout, note: &Note) -> Result<World> {
 }
 
 async fn make(order: Order, begun: Begun, inputs: Inputs, layout: &Layout, note: &Note) -> Result<World> {
-    let steps = component::plan(&order.setup);
+    let steps = component::plan(&order.setup)?;
     let graph = steps.graph()?;
     let journal = Journal::of(layout, &begun, &inputs)?;
     let whole = begun.done.is_empty();
@@ -213,6 +213,9 @@ fn describe(
         name: order.setup.world.clone(),
         setup: order.setup.name.clone(),
         scenarios: order.setup.scenarios.clone(),
+        otherwise: order.setup.otherwise.clone(),
+        identities: order.setup.identities.clone(),
+        expect: order.setup.expect.clone(),
         inputs,
         defaults: order.setup.defaults,
         origin: obtained.artifacts.origin,

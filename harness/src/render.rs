@@ -10,6 +10,9 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+/// A value, and where in its file it stands.
+pub use serde_saphyr::Spanned;
+
 use crate::error::Context as _;
 use crate::{Code, Error, Result};
 
@@ -34,6 +37,24 @@ pub fn parse<T: DeserializeOwned>(text: &str, code: Code, name: &str) -> Result<
         let at = e.location().map(|l| format!(":{}:{}", l.line(), l.column())).unwrap_or_default();
         Error::new(code, format!("{name}{at} is malformed"))
             .because(e)
+            .next(format!("correct {name}; nothing was touched"))
+    })
+}
+
+/// As [`parse`], for files in which what reads well may still be refused: a [`Spanned`] value says where it stands.
+/// (`serde_yaml` knows where it stumbled, and forgets where everything else stood.)
+///
+/// # Errors
+/// `code`, with the line and the column.
+pub fn parse_spanned<T: DeserializeOwned>(text: &str, code: Code, name: &str) -> Result<T> {
+    let options = serde_saphyr::options! { strict_booleans: true, with_snippet: false };
+    serde_saphyr::from_str_with_options(text, options).map_err(|e| {
+        let at = e.location().map(|l| format!(":{}:{}", l.line(), l.column())).unwrap_or_default();
+        // Its own words begin with the place, which stands at the front already.
+        let told = e.render_with_formatter(&serde_saphyr::UserMessageFormatter);
+        let place = e.location().map(|l| format!(" at line {}, column {}", l.line(), l.column()));
+        let told = place.map_or(told.clone(), |place| told.replace(&place, ""));
+        Error::new(code, format!("{name}{at} is malformed: {told}"))
             .next(format!("correct {name}; nothing was touched"))
     })
 }

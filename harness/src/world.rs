@@ -20,10 +20,12 @@ use crate::notice::Noticed;
 use crate::plan::Graph;
 use crate::progress::Note;
 use crate::render::Values;
-use crate::setup::Scenarios;
+use crate::setup::{Otherwise, Scenarios, Setup};
 use crate::world_id::{self, WorldId};
 use crate::{Code, Error, Result, kube};
+use proof::identity::Declared;
 use proof::topology::{Cluster, ClusterName, Topology};
+use proof::verdict::Expectation;
 
 /// What is known of a world that is up.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -36,6 +38,15 @@ pub struct World {
     pub setup: String,
     /// What proves it.
     pub scenarios: Scenarios,
+    /// In which way its set-up is otherwise than others.
+    #[serde(default)]
+    pub otherwise: Otherwise,
+    /// Which SPIFFE IDs its workloads must have, where not Istio's.
+    #[serde(default)]
+    pub identities: Declared,
+    /// The claims that must break.
+    #[serde(default)]
+    pub expect: Vec<Expectation>,
     /// What it was made from; nothing where an older version made it.
     #[serde(default)]
     pub inputs: Inputs,
@@ -106,6 +117,19 @@ impl World {
                 format!("{} is damaged, or another version wrote it", path.display())
             })
             .map_err(|e| e.next("cargo xtask down, then up again"))
+    }
+
+    /// From now on it is judged by what that set-up declares and expects, which made no difference to what was made.
+    ///
+    /// # Errors
+    /// As [`World::write`]: scenarios read it there.
+    pub fn judged_by(&mut self, setup: &Setup, layout: &Layout) -> Result<()> {
+        if self.identities == setup.identities && self.expect == setup.expect {
+            return Ok(());
+        }
+        self.identities.clone_from(&setup.identities);
+        self.expect.clone_from(&setup.expect);
+        self.write(layout)
     }
 
     /// Writes the file, whole or not at all.

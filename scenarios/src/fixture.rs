@@ -8,7 +8,7 @@ use harness::kube::object::{merge_patch, strategic_patch};
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::{Code, Error, Result, patience, render, spire};
+use harness::{Code, Error, Result, patience, spire};
 use kube::Client;
 use kube::api::{DynamicObject, PostParams};
 use proof::evidence::{Evidence, Fact, Must};
@@ -70,7 +70,8 @@ impl Fixture<'_> {
     pub fn manifest(&self, cluster: Nth, name: &str, extra: &[(&str, &str)]) -> Result<Vec<Value>> {
         let mut values = self.mesh.access(cluster)?.values.clone();
         values.extend(extra.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())));
-        render::manifest(&Layout::find()?.manifests().join(name), &values)
+        let (otherwise, of) = (&self.mesh.world().otherwise, &self.mesh.cluster(cluster)?.name);
+        otherwise.manifest(&Layout::find()?.manifests(), name, of, &values)
     }
 
     /// Brings a manifest of ours into the cluster.

@@ -7,7 +7,7 @@ use harness::world::World;
 use harness::{Code, Error, Result, kept};
 use proof::claim::Kind;
 use proof::evidence::Evidence;
-use proof::verdict::{Outcome as Judged, Verdict, judge};
+use proof::verdict::{Came, Expectation, Outcome as Judged, Verdict, judge};
 use serde::{Deserialize, Serialize};
 
 use crate::Mesh;
@@ -26,6 +26,22 @@ pub struct Line {
     /// The verdict.
     #[serde(flatten)]
     pub verdict: Verdict,
+    /// What the set-up expects, where that is that the claim breaks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expectation: Option<Expectation>,
+}
+
+impl Line {
+    /// How what came of the claim compares with what was expected to break; nothing where it was to hold, or could not be
+    /// judged.
+    pub fn came(&self) -> Option<Came> {
+        self.expectation.as_ref()?.compare(self.verdict.verdict, &self.verdict.observed)
+    }
+
+    /// Whether it came as it must: it held, or broke as expected.
+    pub fn is_as_it_must(&self) -> bool {
+        self.came().map_or(self.verdict.held(), |came| came == Came::AsExpected)
+    }
 }
 
 /// A trial that ended before it could say what came of its claims: a line of `failures.jsonl`.
@@ -64,6 +80,7 @@ pub async fn observe_and_judge(
     append(&report.join("begun.txt"), &format!("{trial}\n"))?;
     let mesh = Mesh::visit().await?;
     let mut evidence = Evidence::of(mesh.clusters(), jiff::Timestamp::now());
+    evidence.identities = mesh.world().identities.clone();
     evidence.due = owes.iter().map(|owed| owed.claim.clone()).collect();
     let facts = owes.iter().filter(|owed| owed.claim.kind == Kind::Fact);
     evidence.sentences = facts.map(|owed| (owed.claim.clone(), owed.sentence.clone())).collect();
@@ -77,25 +94,33 @@ pub async fn observe_and_judge(
     let world = &mesh.world().name;
     let file = format!("evidence/{world}-{trial}.json");
     write(&report.join(&file), &evidence.to_json()?)?;
-    let verdicts: Vec<_> = judge(&evidence).into_iter().map(|verdict| verdict.kept_in(&file)).collect();
-    for verdict in &verdicts {
-        let line = Line { world: world.clone(), trial: trial.to_owned(), verdict: verdict.clone() };
+    let line = |verdict: Verdict| {
+        let expectation = mesh.world().expect.iter().find(|one| one.speaks_of(&verdict.id)).cloned();
+        Line { world: world.clone(), trial: trial.to_owned(), verdict: verdict.kept_in(&file), expectation }
+    };
+    let lines: Vec<_> = judge(&evidence).into_iter().map(line).collect();
+    for line in &lines {
         let line =
-            serde_json::to_string(&line).or_fail(Code::Internal, || "a verdict cannot be written".into())?;
+            serde_json::to_string(line).or_fail(Code::Internal, || "a verdict cannot be written".into())?;
         append(&report.join("verdicts.jsonl"), &format!("{line}\n"))?;
     }
-    observed.and(outcome(&verdicts))
+    observed.and(outcome(&lines))
 }
 
-/// Broken weighs more than unjudged; both are named.
-fn outcome(verdicts: &[Verdict]) -> Outcome {
-    let named = |wanted: Judged| {
-        let those = verdicts.iter().filter(|verdict| verdict.verdict == wanted);
-        let sentence =
-            |v: &Verdict| format!("{}: {}: expected {}, observed {}", v.id, v.claim, v.expected, v.observed);
-        those.map(sentence).collect::<Vec<_>>()
+/// Broken weighs more than unjudged; both are named. A surprise is as good as broken.
+fn outcome(lines: &[Line]) -> Outcome {
+    let told = |line: &Line| {
+        let v = &line.verdict;
+        match line.came() {
+            Some(Came::Surprise(words)) => format!("{}: {}: {words}", v.id, v.claim),
+            _ => format!("{}: {}: expected {}, observed {}", v.id, v.claim, v.expected, v.observed),
+        }
     };
-    let (broken, unjudged) = (named(Judged::Broken), named(Judged::Unjudged));
+    let wrong = lines.iter().filter(|line| !line.is_as_it_must());
+    let (unjudged, broken): (Vec<_>, Vec<_>) =
+        wrong.partition(|line| line.verdict.verdict == Judged::Unjudged);
+    let (broken, unjudged): (Vec<_>, Vec<_>) =
+        (broken.into_iter().map(told).collect(), unjudged.into_iter().map(told).collect());
     match (broken.is_empty(), unjudged.is_empty()) {
         (true, true) => Ok(()),
         (true, false) => Err(Error::new(Code::Evidence, unjudged.join("\n"))),
@@ -122,6 +147,10 @@ fn append(path: &Path, text: &str) -> Result<()> {
 mod tests {
     use super::*;
 
+    fn line(outcome: Judged) -> Line {
+        Line { world: "w".into(), trial: "t".into(), verdict: verdict(outcome), expectation: None }
+    }
+
     fn verdict(outcome: Judged) -> Verdict {
         Verdict {
             id: "server-svid/a→b".parse().unwrap(),
@@ -137,16 +166,35 @@ mod tests {
 
     #[test]
     fn absence_fails_a_trial_and_a_broken_claim_weighs_more() {
-        outcome(&[verdict(Judged::Held)]).unwrap();
-        let unjudged = outcome(&[verdict(Judged::Held), verdict(Judged::Unjudged)]).unwrap_err();
+        outcome(&[line(Judged::Held)]).unwrap();
+        let unjudged = outcome(&[line(Judged::Held), line(Judged::Unjudged)]).unwrap_err();
         assert_eq!(unjudged.code(), Code::Evidence);
-        let both = outcome(&[verdict(Judged::Unjudged), verdict(Judged::Broken)]).unwrap_err();
+        let both = outcome(&[line(Judged::Unjudged), line(Judged::Broken)]).unwrap_err();
         assert_eq!((both.code(), both.what().lines().count()), (Code::ClaimBroken, 2));
     }
 
     #[test]
+    fn what_breaks_as_expected_fails_no_trial_and_a_surprise_does() {
+        let expecting = |outcome, because: &str| {
+            let expectation = Expectation {
+                at: "s.yaml:1:1".into(),
+                claim: "server-svid/*".into(),
+                because: because.into(),
+            };
+            Line { expectation: Some(expectation), ..line(outcome) }
+        };
+        outcome(&[expecting(Judged::Broken, "tha."), line(Judged::Held)]).unwrap();
+        for surprise in [expecting(Judged::Broken, "another"), expecting(Judged::Held, "that")] {
+            let e = outcome(&[line(Judged::Unjudged), surprise]).unwrap_err();
+            assert_eq!(e.code(), Code::ClaimBroken);
+            assert!(e.what().starts_with("server-svid/a→b: it is so: was to break because of `"), "{e}");
+        }
+        assert_eq!(outcome(&[expecting(Judged::Unjudged, "that")]).unwrap_err().code(), Code::Evidence);
+    }
+
+    #[test]
     fn a_line_reads_back() {
-        let line = Line { world: "w".into(), trial: "t".into(), verdict: verdict(Judged::Unjudged) };
+        let line = line(Judged::Unjudged);
         let text = serde_json::to_string(&line).unwrap();
         assert!(text.starts_with("{\"world\":\"w\",\"trial\":\"t\",\"id\":\"server-svid/a→b\","), "{text}");
         let back: Line = serde_json::from_str(&text).unwrap();

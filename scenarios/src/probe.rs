@@ -15,7 +15,7 @@ use kube::ResourceExt as _;
 use kube::api::{ListParams, LogParams};
 use proof::envoy::{Held, Record};
 use proof::evidence::{Reply, Workload};
-use proof::identity::{Certificate, Declared, Entry, Pem, SpiffeId, entries_of};
+use proof::identity::{Certificate, Entry, Pem, SpiffeId, entries_of};
 use serde_json::Value;
 
 use crate::Nth;
@@ -102,7 +102,7 @@ impl Fixture<'_> {
         let account =
             pod.spec.and_then(|spec| spec.service_account_name).unwrap_or_else(|| "default".to_owned());
         Workload { namespace: of.0.to_owned(), pod: String::new(), service_account: account, uid: None }
-            .id(&domain, &Declared::default())
+            .id(&domain, &self.mesh.world().identities)
     }
 
     /// What its proxy holds.

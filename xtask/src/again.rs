@@ -35,6 +35,7 @@ pub fn kept(order: &Order, layout: &Layout) -> Result<Option<World>> {
             .seen(format!("different now: {}", different.join(", ")))
             .next("cargo xtask down, then this again; or cargo xtask verify, which judges it as it is"));
     }
+    world.judged_by(&order.setup, layout)?;
     world.setup.clone_from(&order.setup.name);
     world.scenarios.clone_from(&order.setup.scenarios);
     Ok(Some(world))
@@ -61,7 +62,7 @@ pub async fn judge(mut world: World, due: Due, run: &verify::Run<'_>, note: &Not
         Some(filter) => {
             (runner.narrowed(run.layout, due, &world.scenarios, &world.topology, filter).await?, None)
         }
-        None => held::narrowed(&world.scenarios.changes, due, run.layout)?,
+        None => held::narrowed(&world.scenarios.changes, due, &held::told(&world), run.layout)?,
     };
     if left_out.is_some() {
         world.scenarios.changes.clear();

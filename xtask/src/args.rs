@@ -1,19 +1,21 @@
 //! Flags that several commands share, and what they mean in the harness' terms.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use harness::artifact::{registry, source};
-use harness::component::Order;
+use harness::component::{self, Order};
 use harness::layout::Layout;
 use harness::setup::{self, Setup};
 use harness::{Code, Error, Result, engine};
+
+use crate::due::Due;
 
 /// Which world.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Setups {
     /// The set-up, by name: a file below `manifests/setups/`. Several with commas between, or `all`; `list` tells
-    /// them and their source documents.
+    /// them and their source documents. Or one of your own: a file, or a folder with a `setup.yaml`.
     #[arg(
         long,
         env = "VOUCHSAFE_SETUP",
@@ -139,8 +141,7 @@ impl Setups {
     /// # Errors
     /// Unknown names, malformed files: before any side effect.
     pub fn setups(&self, layout: &Layout) -> Result<Vec<Setup>> {
-        let names: Vec<_> = self.setup.iter().map(String::as_str).collect();
-        Setup::read(&layout.manifests(), &names, self.topology.as_deref(), self.defaults)
+        read(layout, &self.setup, self.topology.as_deref(), self.defaults)
     }
 
     /// Reads the set-ups, which must share one world.
@@ -155,6 +156,25 @@ impl Setups {
                 .next("name set-ups of one world, or run them all by cargo xtask e2e; nothing was touched")),
         }
     }
+}
+
+/// Reads set-ups, and refuses what their plans and the claims that are due do not bear out.
+///
+/// # Errors
+/// As [`Setups::setups`].
+pub fn read(
+    layout: &Layout,
+    names: &[String],
+    topology: Option<&Path>,
+    defaults: bool,
+) -> Result<Vec<Setup>> {
+    let names: Vec<_> = names.iter().map(String::as_str).collect();
+    let setups = Setup::read(&layout.manifests(), &names, topology, defaults)?;
+    for setup in &setups {
+        component::plan(setup)?.graph()?;
+        Due::of_setup(setup)?;
+    }
+    Ok(setups)
 }
 
 impl Means {

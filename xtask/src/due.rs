@@ -4,11 +4,11 @@
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
-use harness::Result;
-use harness::setup::Scenarios;
+use harness::setup::{Scenarios, Setup};
+use harness::{Code, Error, Result};
 use proof::claim::Claim;
 use proof::topology::Topology;
-use proof::verdict::Verdict;
+use proof::verdict::{Expectation, Verdict};
 use scenarios::{Failure, Line, Owed, trials};
 
 /// The claims of a world that are due.
@@ -46,6 +46,49 @@ impl Due {
             claims: trial.owes,
         };
         Ok(Self { world: world.to_owned(), trials: trials.into_iter().map(owing).collect(), left_out: 0 })
+    }
+
+    /// What that set-up owes.
+    ///
+    /// # Errors
+    /// As [`Due::of`]; [`harness::Code::Usage`] when it expects a claim to break that is not due, or one for two causes.
+    pub fn of_setup(setup: &Setup) -> Result<Self> {
+        let due = Self::of(&setup.world, &setup.scenarios, &setup.topology)?;
+        let refused = |one: &Expectation, why: String| {
+            Error::new(Code::Usage, format!("{}: {why}", one.at)).next("correct it; nothing was touched")
+        };
+        for (i, one) in setup.expect.iter().enumerate() {
+            let meant: Vec<_> = due.claims().into_iter().filter(|claim| one.speaks_of(claim)).collect();
+            if meant.is_empty() {
+                let why = format!(
+                    "no claim `{}` is due in this set-up, so none can be expected to break",
+                    one.claim
+                );
+                let kind = one.claim.split('/').next().unwrap_or_default();
+                let alike: Vec<_> = due
+                    .claims()
+                    .into_iter()
+                    .filter(|c| c.kind.name() == kind)
+                    .map(ToString::to_string)
+                    .collect();
+                let alike = if alike.is_empty() { "none of that kind".to_owned() } else { alike.join(", ") };
+                return Err(refused(one, why)
+                    .seen(alike)
+                    .next("cargo xtask plan tells all that are due; nothing was touched"));
+            }
+            let before = &setup.expect[..i];
+            if let Some((claim, other)) = meant
+                .iter()
+                .find_map(|claim| Some((claim, before.iter().find(|other| other.speaks_of(claim))?)))
+            {
+                let why = format!(
+                    "{claim} is to break because of `{}`, and by {} because of `{}`",
+                    one.because, other.at, other.because
+                );
+                return Err(refused(one, why));
+            }
+        }
+        Ok(due)
     }
 
     /// How many claims are due.
@@ -88,16 +131,23 @@ impl Due {
 
     fn unjudged(&self, trial: &Owing, Owed { claim, sentence }: &Owed, why: String) -> Line {
         let verdict = Verdict::unjudged(claim, sentence.clone(), why);
-        Line { world: self.world.clone(), trial: trial.scenario.clone(), verdict }
+        Line { world: self.world.clone(), trial: trial.scenario.clone(), verdict, expectation: None }
     }
 
     /// All of it for a person, before anything is made.
-    pub fn text(&self) -> String {
-        let mut out = format!("{} claims will be proven in {}\n", self.count(), self.world);
+    pub fn text(&self, expect: &[Expectation]) -> String {
+        let broken =
+            self.claims().iter().filter(|claim| expect.iter().any(|one| one.speaks_of(claim))).count();
+        let expected =
+            if broken == 0 { String::new() } else { format!("; {broken} of them are expected to break") };
+        let mut out = format!("{} claims will be proven in {}{expected}\n", self.count(), self.world);
         for trial in &self.trials {
             let _ = writeln!(out, "  {}", trial.name);
             for Owed { claim, sentence } in &trial.claims {
                 let _ = writeln!(out, "    {claim}\n        {sentence}");
+                if let Some(one) = expect.iter().find(|one| one.speaks_of(claim)) {
+                    let _ = writeln!(out, "        must break, because of `{}` ({})", one.because, one.at);
+                }
             }
         }
         out
@@ -108,7 +158,6 @@ impl Due {
 pub(crate) mod tests {
     use std::path::Path;
 
-    use harness::setup::Setup;
     use proof::verdict::Outcome;
 
     use super::*;
@@ -119,8 +168,42 @@ pub(crate) mod tests {
     }
 
     fn due(name: &str) -> Due {
-        let setup = Setup::read(Path::new("../manifests"), &[name], None, false).unwrap().remove(0);
-        Due::of(&setup.world, &setup.scenarios, &setup.topology).unwrap()
+        Due::of_setup(&setup(name)).unwrap()
+    }
+
+    fn setup(name: &str) -> Setup {
+        Setup::read(Path::new("../manifests"), &[name], None, false).unwrap().remove(0)
+    }
+
+    /// The main set-up with these expectations, a claim and a cause each.
+    fn expecting(all: &[(&str, &str)]) -> Result<Due> {
+        let mut setup = setup("federated");
+        setup.expect = all
+            .iter()
+            .enumerate()
+            .map(|(line, (claim, because))| Expectation {
+                at: format!("s.yaml:{line}:1"),
+                claim: (*claim).into(),
+                because: (*because).into(),
+            })
+            .collect();
+        let told = setup.expect.clone();
+        Due::of_setup(&setup)
+            .inspect(|due| assert_eq!(due.text(&told).contains("must break"), !told.is_empty()))
+    }
+
+    #[test]
+    fn only_what_is_due_can_be_expected_to_break_and_for_one_cause() {
+        let due =
+            expecting(&[("peer-bundle-fetched/*", "x"), ("server-svid/cluster1→cluster2", "y")]).unwrap();
+        assert_eq!(due.count(), main_set_up().count());
+        let e = expecting(&[("server-svid/*", "x"), ("server-svid/cluster1→cluster3", "y")]).err().unwrap();
+        assert_eq!(e.code(), Code::Usage);
+        assert!(e.what().starts_with("s.yaml:1:1: no claim `server-svid/cluster1→cluster3` is due"), "{e}");
+        assert!(e.to_string().contains(", server-svid/cluster1→cluster2, "), "{e}");
+        let e = expecting(&[("server-svid/cluster1→cluster2", "x"), ("server-svid/*", "y")]).err().unwrap();
+        let told = "s.yaml:1:1: server-svid/cluster1→cluster2 is to break because of `y`, and by s.yaml:0:1 because of `x`";
+        assert_eq!(e.what(), told);
     }
 
     /// A line for each claim, all held.
@@ -159,7 +242,7 @@ pub(crate) mod tests {
             "fact/reached/gateway-reached/cluster1→cluster2",
             "[S4-1] port 15443 of cluster2 is reached from cluster1",
         );
-        assert!(due.text().contains(&format!("    {id}\n        {says}\n")), "{}", due.text());
+        assert!(due.text(&[]).contains(&format!("    {id}\n        {says}\n")), "{}", due.text(&[]));
         let missed = due.never_judged(&[], &[]);
         let missed = missed.iter().find(|line| line.verdict.id.to_string() == id).unwrap();
         assert_eq!((&*missed.verdict.claim, &*missed.trial), (says, "reached"));
@@ -196,6 +279,6 @@ pub(crate) mod tests {
         let one = BTreeSet::from(["handshake::cluster1→cluster2".to_owned()]);
         let due = due.only(&one);
         assert_eq!((due.trials.len(), due.count() + due.left_out), (1, all));
-        assert!(due.text().contains("server-svid/cluster1→cluster2\n        the server's SVID chains"));
+        assert!(due.text(&[]).contains("server-svid/cluster1→cluster2\n        the server's SVID chains"));
     }
 }

@@ -39,6 +39,7 @@ pub async fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     let setups = args.setups.setups(&layout)?;
+    let own = setups.iter().any(Setup::is_own);
     let orders = setups.into_iter().map(|setup| owing(args, setup)).collect::<Result<Vec<_>>>()?;
     if args.keep == args::Keep::Always && orders.len() > 1 {
         return Err(Error::new(Code::Usage, "of several worlds only one can be kept")
@@ -115,8 +116,8 @@ pub async fn run(args: &Args) -> Result<()> {
             break;
         }
     }
-    // What was left out on purpose was not forgotten.
-    let whole = !left_out && args.setups.topology.is_none();
+    // What was left out on purpose was not forgotten, and of a user's own set-up no document says anything.
+    let whole = !left_out && !own && args.setups.topology.is_none();
     if outcome.is_ok() && whole {
         outcome = checklist::settled(&layout, &report.dir).map(|line| note.tell(line));
     }
@@ -130,7 +131,7 @@ pub async fn run(args: &Args) -> Result<()> {
 /// An order, and what is owed when it is made: a topology in which a scenario would prove less than it says is refused
 /// here.
 fn owing(args: &Args, setup: Setup) -> Result<(Order, Due)> {
-    let due = Due::of(&setup.world, &setup.scenarios, &setup.topology)?;
+    let due = Due::of_setup(&setup)?;
     Ok((args.means.order(setup)?, due))
 }
 

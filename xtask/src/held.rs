@@ -7,10 +7,9 @@ use harness::Result;
 use harness::artifact::cache::Inputs;
 use harness::layout::Layout;
 use harness::lines::{Head, Lines};
-use harness::world;
+use harness::world::{self, World};
 use harness::world_id::WorldId;
 use jiff::Timestamp;
-use proof::verdict::Outcome;
 use scenarios::Line;
 use serde::{Deserialize, Serialize};
 
@@ -21,8 +20,8 @@ use crate::due::Due;
 ///
 /// # Errors
 /// [`harness::Code::CacheUnusable`].
-pub fn narrowed(changes: &[String], due: Due, layout: &Layout) -> Result<(Due, Option<String>)> {
-    let code = code(layout)?;
+pub fn narrowed(changes: &[String], due: Due, told: &str, layout: &Layout) -> Result<(Due, Option<String>)> {
+    let code = code(told, layout)?;
     let (_, seen) = lines(layout).read::<Seen>()?;
     // The last time counts.
     let seen: BTreeMap<_, _> = seen.into_iter().map(|seen| (seen.trial.clone(), seen)).collect();
@@ -47,17 +46,28 @@ pub fn narrowed(changes: &[String], due: Due, layout: &Layout) -> Result<(Due, O
 ///
 /// # Errors
 /// [`harness::Code::CacheUnusable`].
-pub fn remember(
+pub fn remember(world: &World, due: &Due, verdicts: &[Line], layout: &Layout) -> Result<()> {
+    write(&world.id, &world.scenarios.changes, due, verdicts, &told(world), layout)
+}
+
+/// What a world's set-up declares and expects: what was as it must be by other words says nothing.
+pub fn told(world: &World) -> String {
+    let expected: Vec<_> = world.expect.iter().map(|one| (&one.claim, &one.because)).collect();
+    format!("{:?} {expected:?}", world.identities)
+}
+
+fn write(
     world: &WorldId,
     changes: &[String],
     due: &Due,
     verdicts: &[Line],
+    told: &str,
     layout: &Layout,
 ) -> Result<()> {
-    let code = code(layout)?;
+    let code = code(told, layout)?;
     for trial in due.trials.iter().filter(|trial| is_of(changes, &trial.name)) {
         let mut of_trial = verdicts.iter().filter(|line| line.trial == trial.scenario).peekable();
-        let held = of_trial.peek().is_some() && of_trial.all(|line| line.verdict.verdict == Outcome::Held);
+        let held = of_trial.peek().is_some() && of_trial.all(Line::is_as_it_must);
         let seen = Seen { trial: trial.name.clone(), held, code: code.clone(), at: Timestamp::now() };
         lines(layout).add(&Head::of(world), &seen)?;
     }
@@ -85,16 +95,21 @@ fn lines(layout: &Layout) -> Lines {
 }
 
 /// What judges, with the manifests of its fixtures: what held by other code says nothing.
-fn code(layout: &Layout) -> Result<String> {
+fn code(told: &str, layout: &Layout) -> Result<String> {
     let other = |file: &Path| !file.extension().is_some_and(|ending| ending == "rs" || ending == "yaml");
     let dirs = ["harness", "scenarios/src", "manifests"].iter();
     let all = dirs.map(|dir| Ok((*dir, Inputs::default().with_folder(&layout.repo.join(dir), other)?)));
     let all = all.collect::<Result<Vec<_>>>()?;
-    Ok(all.into_iter().fold(Inputs::default(), |sum, (dir, inputs)| sum.with_all(dir, inputs)).key())
+    Ok(all
+        .into_iter()
+        .fold(Inputs::default().with("what was told", told), |sum, (dir, inputs)| sum.with_all(dir, inputs))
+        .key())
 }
 
 #[cfg(test)]
 mod tests {
+    use proof::verdict::Outcome;
+
     use super::*;
     use crate::due::tests::{all_held, main_set_up};
 
@@ -114,18 +129,21 @@ mod tests {
         let of_controls =
             |due: &Due| due.trials.iter().filter(|trial| is_of(&changes(), &trial.name)).count();
         assert!(of_controls(&due) > 1);
-        assert_eq!(narrowed(&changes(), due.clone(), &layout).unwrap().1, None, "nothing was seen yet");
+        assert_eq!(narrowed(&changes(), due.clone(), "", &layout).unwrap().1, None, "nothing was seen yet");
 
         let mut lines = all_held(&due);
-        remember(&world, &changes(), &due, &lines, &layout).unwrap();
-        let (left, told) = narrowed(&changes(), due.clone(), &layout).unwrap();
+        write(&world, &changes(), &due, &lines, "", &layout).unwrap();
+        let (left, told) = narrowed(&changes(), due.clone(), "", &layout).unwrap();
         assert_eq!((of_controls(&left), left.count() + left.left_out), (0, due.count()));
         assert!(told.unwrap().starts_with(&format!("{} claims of scenarios", left.left_out)));
 
+        let (left, _) = narrowed(&changes(), due.clone(), "expects something", &layout).unwrap();
+        assert_eq!(left.left_out, 0, "by other expectations nothing is known");
+
         let scenario = &due.trials.iter().find(|trial| is_of(&changes(), &trial.name)).unwrap().scenario;
         lines.iter_mut().rfind(|line| line.trial == *scenario).unwrap().verdict.verdict = Outcome::Unjudged;
-        remember(&world, &changes(), &due, &lines, &layout).unwrap();
-        assert_eq!(narrowed(&changes(), due.clone(), &layout).unwrap().0.count(), due.count());
+        write(&world, &changes(), &due, &lines, "", &layout).unwrap();
+        assert_eq!(narrowed(&changes(), due.clone(), "", &layout).unwrap().0.count(), due.count());
     }
 
     #[test]
@@ -139,6 +157,6 @@ mod tests {
                 Seen { trial: trial.name.clone(), held: true, code: "other".into(), at: Timestamp::now() };
             lines(&layout).add(&head, &seen).unwrap();
         }
-        assert_eq!(narrowed(&changes(), due, &layout).unwrap().1, None);
+        assert_eq!(narrowed(&changes(), due, "", &layout).unwrap().1, None);
     }
 }

@@ -24,18 +24,26 @@ pub fn run(args: &Args) -> Result<()> {
         return Ok(());
     }
     for setup in args.setups.setups(&layout)? {
-        let due = Due::of(&setup.world, &setup.scenarios, &setup.topology)?;
-        let graph = component::plan(&setup).graph()?;
+        let due = Due::of_setup(&setup)?;
+        let graph = component::plan(&setup)?.graph()?;
         if args.json {
-            show::json(
-                &json!({ "world": setup.world, "setup": setup.name, "steps": graph, "claims": due.claims() }),
-            )?;
+            show::json(&json!({
+                "world": setup.world, "setup": setup.name, "otherwise": setup.otherwise,
+                "identities": setup.identities, "expect": setup.expect,
+                "steps": graph, "claims": due.claims(),
+            }))?;
         } else {
             println!("{} (world {})", setup.name, setup.world);
-            for (name, value) in &setup.otherwise {
-                println!("  with {name} = {value}");
+            for line in setup.about.lines() {
+                println!("  {line}");
             }
-            println!("\n{}\n{}", graph.text(), due.text());
+            for line in setup.otherwise.lines() {
+                println!("  {line}");
+            }
+            for (who, id) in &setup.identities.0 {
+                println!("  with {id} as the identity in {who}");
+            }
+            println!("\n{}\n{}", graph.text(), due.text(&setup.expect));
         }
     }
     Ok(())

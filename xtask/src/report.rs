@@ -16,7 +16,7 @@ use harness::world::World;
 use harness::{Error, Result, kept, log, wait};
 use jiff::Timestamp;
 use proof::topology::Topology;
-use proof::verdict::Outcome;
+use proof::verdict::{Came, Outcome};
 use scenarios::Line;
 use serde_json::Value;
 
@@ -46,6 +46,10 @@ pub struct Tally {
     pub broken: usize,
     /// Claims that were due and could be judged neither way.
     pub unjudged: usize,
+    /// Claims that broke as the set-up expects.
+    pub expected: usize,
+    /// Claims that were expected to break, and held, or broke for another cause.
+    pub surprises: usize,
 }
 
 impl Tally {
@@ -53,10 +57,12 @@ impl Tally {
     pub fn of<'a>(lines: impl IntoIterator<Item = &'a Line>) -> Self {
         let mut tally = Self::default();
         for line in lines {
-            match line.verdict.verdict {
-                Outcome::Held => tally.held += 1,
-                Outcome::Broken => tally.broken += 1,
-                Outcome::Unjudged => tally.unjudged += 1,
+            match (line.came(), line.verdict.verdict) {
+                (Some(Came::AsExpected), _) => tally.expected += 1,
+                (Some(Came::Surprise(_)), _) => tally.surprises += 1,
+                (None, Outcome::Held) => tally.held += 1,
+                (None, Outcome::Broken) => tally.broken += 1,
+                (None, Outcome::Unjudged) => tally.unjudged += 1,
             }
         }
         tally
@@ -64,7 +70,7 @@ impl Tally {
 
     /// All that were due.
     pub fn all(self) -> usize {
-        self.held + self.broken + self.unjudged
+        self.held + self.broken + self.unjudged + self.expected + self.surprises
     }
 }
 
@@ -254,7 +260,11 @@ impl Report {
 
 impl std::fmt::Display for Tally {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} claims held, {} broken, {} unjudged", self.held, self.broken, self.unjudged)
+        write!(f, "{} claims held, {} broken, {} unjudged", self.held, self.broken, self.unjudged)?;
+        match (self.expected, self.surprises) {
+            (0, 0) => Ok(()),
+            (expected, surprises) => write!(f, ", {expected} broken as expected, {surprises} surprises"),
+        }
     }
 }
 
@@ -265,9 +275,22 @@ fn told(lines: &[&Line], out: &mut String) {
     ways.dedup();
     for way in ways {
         let _ = writeln!(out, "{}", way.as_deref().unwrap_or("everywhere"));
-        for v in lines.iter().map(|line| &line.verdict).filter(|v| v.way == way) {
+        for line in lines.iter().filter(|line| line.verdict.way == way) {
+            let (v, came) = (&line.verdict, line.came());
             let key = v.issuer_key.as_deref().map(|k| format!("  [key {}]", shorter(k))).unwrap_or_default();
-            let _ = writeln!(out, "  {:8}  {}{key}", show::word(v.verdict), v.claim);
+            let word = match &came {
+                Some(Came::AsExpected) => "expected",
+                Some(Came::Surprise(_)) => "SURPRISE",
+                None => show::word(v.verdict),
+            };
+            let _ = writeln!(out, "  {word:8}  {}{key}", v.claim);
+            match &came {
+                Some(Came::AsExpected) => out.push_str("            it broke, as the set-up expects\n"),
+                Some(Came::Surprise(words)) => {
+                    let _ = writeln!(out, "            it {words}");
+                }
+                None => {}
+            }
             if !v.held() {
                 let _ = writeln!(out, "            claim:    {} ({})", v.id, v.id.kind.if_broken());
                 let _ = writeln!(out, "            expected: {}", v.expected);

@@ -5,13 +5,14 @@ use std::time::Instant;
 
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::setup::{Scenarios, Setup};
+use harness::setup::Scenarios;
 use harness::world::{self, World};
 use harness::{Code, Error, Result, attach, kept};
 
-use proof::verdict::Outcome;
+use proof::verdict::{Came, Outcome};
 use scenarios::Line;
 
+use crate::args;
 use crate::due::Due;
 use crate::held;
 use crate::interrupt;
@@ -29,7 +30,8 @@ const TOLD: usize = 12;
 /// Flags of `verify`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Set-ups of the world that is up, other than those that it was made for; commas between several.
+    /// Set-ups of the world that is up, other than those that it was made for; commas between several. Or your own again,
+    /// with what it expects now.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     setup: Vec<String>,
     /// A nextest filter over scenarios, such as `test(handshake)`.
@@ -44,7 +46,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let mut world = World::read(&layout)?;
     if !args.setup.is_empty() {
-        (world.setup, world.scenarios) = of_the_same_world(&layout, &world, &args.setup)?;
+        (world.setup, world.scenarios) = of_the_same_world(&layout, &mut world, &args.setup)?;
     }
     let due = Due::of(&world.name, &world.scenarios, &world.topology)?;
     let claimed = world::claim(&layout)?;
@@ -102,10 +104,9 @@ pub async fn whole(layout: &Layout, world: &World, note: &Note) -> Result<()> {
 }
 
 /// Those set-ups and their scenarios, if this is their world and it has what they need.
-fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result<(String, Scenarios)> {
-    let names: Vec<_> = names.iter().map(String::as_str).collect();
+fn of_the_same_world(layout: &Layout, world: &mut World, names: &[String]) -> Result<(String, Scenarios)> {
     let (mut shown, mut scenarios) = (Vec::new(), Scenarios::default());
-    for setup in Setup::read(&layout.manifests(), &names, None, world.defaults)? {
+    for setup in args::read(layout, names, None, world.defaults)? {
         if setup.world != world.name {
             let what =
                 format!("{} is shown in the world {}, and {} is up", setup.name, setup.world, world.name);
@@ -118,6 +119,17 @@ fn of_the_same_world(layout: &Layout, world: &World, names: &[String]) -> Result
             let what = format!("{} needs the image {image}, and this world was made without it", setup.name);
             return Err(Error::new(Code::Usage, what)
                 .next(format!("cargo xtask down, then cargo xtask up --setup {}", setup.name)));
+        }
+        if setup.is_own() && setup.otherwise.made_from() != world.otherwise.made_from() {
+            let what = format!(
+                "the world {} is up, and made from something else than {} is now",
+                world.name, setup.name
+            );
+            return Err(Error::new(Code::Busy, what)
+                .next("cargo xtask down, then up again; or cargo xtask verify, which judges it as it is"));
+        }
+        if setup.is_own() {
+            world.judged_by(&setup, layout)?;
         }
         shown.push(setup.name);
         scenarios.reads.extend(setup.scenarios.reads);
@@ -166,7 +178,7 @@ pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, not
     }
     // Also after a runner that died: what it left unjudged is named.
     let lines = run.report.settle(due, run.json)?;
-    held::remember(&world.id, &world.scenarios.changes, due, &lines, run.layout)?;
+    held::remember(world, due, &lines, run.layout)?;
     passed.and_then(|passed| outcome(&lines, passed, &run.report.dir))
 }
 
@@ -196,7 +208,8 @@ fn outcome(lines: &[Line], passed: bool, report: &Path) -> Result<()> {
         told.join("\n    ")
     };
     let neither = format!("{} of {} claims were due and could not be judged", unjudged.len(), tally.all());
-    match (tally.broken, unjudged.len()) {
+    let surprises: Vec<_> = lines.iter().filter_map(surprise).collect();
+    match (tally.broken + tally.surprises, unjudged.len()) {
         (0, 0) if tally.all() == 0 => {
             Err(Error::new(Code::Usage, "the filter selects no scenario, so nothing was judged"))
         }
@@ -204,17 +217,38 @@ fn outcome(lines: &[Line], passed: bool, report: &Path) -> Result<()> {
         (0, 0) => Err(Error::new(Code::Evidence, "a scenario ended without a verdict")
             .next(format!("read the logs in {}", report.display()))),
         (0, _) => Err(Error::new(Code::Evidence, neither).seen(absent())),
-        (broken, none) => {
-            let error =
-                Error::new(Code::ClaimBroken, format!("{broken} of {} claims did not hold", tally.all()))
-                    .next(format!("read expected and observed above, or {}", report.display()));
-            Err(if none == 0 { error } else { error.seen(format!("{neither}\n    {}", absent())) })
+        (_, none) => {
+            let (all, otherwise) = (tally.all(), "of what the set-up expects to break came otherwise");
+            let what = match (tally.broken, tally.surprises) {
+                (broken, 0) => format!("{broken} of {all} claims did not hold"),
+                (0, surprises) => format!("{surprises} {otherwise}"),
+                (broken, surprises) => {
+                    format!("{broken} of {all} claims did not hold, and {surprises} {otherwise}")
+                }
+            };
+            let error = Error::new(Code::ClaimBroken, what)
+                .next(format!("read expected and observed above, or {}", report.display()));
+            let mut seen = surprises;
+            if none > 0 {
+                seen.push(format!("{neither}\n    {}", absent()));
+            }
+            Err(if seen.is_empty() { error } else { error.seen(seen.join("\n    ")) })
         }
+    }
+}
+
+/// Why a claim that was expected to break is a surprise.
+fn surprise(line: &Line) -> Option<String> {
+    match line.came()? {
+        Came::Surprise(words) => Some(format!("{} {words}", line.verdict.id)),
+        Came::AsExpected => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use proof::verdict::Expectation;
+
     use super::*;
     use crate::due::tests::{all_held, main_set_up};
 
@@ -254,6 +288,33 @@ mod tests {
         let e = ended(&lines, false);
         assert_eq!((e.code().exit(), e.what()), (5, &*format!("1 of {} claims did not hold", lines.len())));
         assert!(e.to_string().contains("were due and could not be judged"), "{e}");
+    }
+
+    #[test]
+    fn what_breaks_as_expected_is_green_and_a_surprise_is_not() {
+        let mut lines = all_held(&main_set_up());
+        let expect = |line: &mut Line, because: &str| {
+            let (at, claim) = ("s.yaml:1:1".to_owned(), line.verdict.id.to_string());
+            line.expectation = Some(Expectation { at, claim, because: because.into() });
+        };
+        expect(&mut lines[0], "seen");
+        let e = ended(&lines, false);
+        let told =
+            format!("{} was to break because of `seen` (s.yaml:1:1), and held: seen", lines[0].verdict.id);
+        assert_eq!((e.code().exit(), e.what()), (5, "1 of what the set-up expects to break came otherwise"));
+        assert!(e.to_string().contains(&told), "{e}");
+
+        lines[0].verdict.verdict = Outcome::Broken;
+        outcome(&lines, true, Path::new("report")).unwrap();
+        expect(&mut lines[0], "another cause");
+        lines[1].verdict.verdict = Outcome::Broken;
+        let e = ended(&lines, false);
+        let what = format!(
+            "1 of {} claims did not hold, and 1 of what the set-up expects to break came otherwise",
+            lines.len()
+        );
+        assert_eq!((e.code().exit(), e.what()), (5, &*what));
+        assert!(e.to_string().contains("and broke for another cause: seen"), "{e}");
     }
 
     #[test]

@@ -19,7 +19,7 @@ use crate::plan::Plan;
 use crate::progress::Note;
 use crate::render::Values;
 use crate::{Code, Error, Result, patience, render};
-use proof::topology::Cluster;
+use proof::topology::{Cluster, ClusterName};
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     let id = |name| of(cluster, name);
@@ -73,8 +73,8 @@ fn injected() -> Value {
     })
 }
 
-/// The documents that istioctl gets for this cluster, filled.
-pub(super) fn documents(cx: &Making, mut values: Values) -> Result<Vec<String>> {
+/// The documents that istioctl gets for this cluster, filled; those of the set-up's own have the last word.
+pub(super) fn documents(cx: &Making, cluster: &ClusterName, mut values: Values) -> Result<Vec<String>> {
     let pilot = &cx.lock.image("pilot")?.reference;
     let (hub, tag) = pilot
         .rsplit_once(':')
@@ -83,13 +83,21 @@ pub(super) fn documents(cx: &Making, mut values: Values) -> Result<Vec<String>> 
     values.insert("ISTIO_HUB".into(), hub.into());
     values.insert("ISTIO_TAG".into(), tag.into());
 
+    let otherwise = &cx.order.setup.otherwise;
     let filled = files(cx)?.into_iter().map(|file| {
         let path = cx.layout.manifests().join(file);
         let text = std::fs::read_to_string(&path)
             .or_fail(Code::Internal, || format!("cannot read {}", path.display()))?;
-        render::fill(&text, &values, file)
+        let text = render::fill(&text, &values, file)?;
+        let mut documents = render::documents(&text, file)?;
+        // Text that nothing changes stays what it is, and with it the key of what istioctl made of it.
+        Ok(match otherwise.patch(file, cluster, &values, &mut documents)? {
+            true => documents.iter().map(|one| format!("---\n{one}\n")).collect(),
+            false => text,
+        })
     });
-    filled.collect()
+    let own = otherwise.overlays.iter().map(|own| render::fill(&own.text, &values, &own.file));
+    filled.chain(own).collect()
 }
 
 /// What istioctl is given, below `manifests/`.
@@ -106,7 +114,7 @@ fn files(cx: &Making) -> Result<Vec<&str>> {
 async fn manifests(cx: &Cx, site: &Site, note: &Note) -> Result<PathBuf> {
     files(cx)?.into_iter().for_each(|file| cx.reads(note, file));
     let istioctl = cx.artifacts()?.tool("istioctl")?.to_path_buf();
-    let inputs = documents(cx, cx.values(site)?)?;
+    let inputs = documents(cx, &site.cluster.name, cx.values(site)?)?;
     let mut hash = Sha256::new();
     hash.update(istioctl.as_os_str().as_encoded_bytes());
     inputs.iter().for_each(|text| hash.update(text));

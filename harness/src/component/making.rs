@@ -4,8 +4,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use serde_json::Value;
-
 use super::Site;
 use crate::artifact::cache::Inputs;
 use crate::artifact::registry::Mirrors;
@@ -20,7 +18,7 @@ use crate::layout::Layout;
 use crate::ledger::Ledger;
 use crate::lock::Lock;
 use crate::progress::Note;
-use crate::render::{self, Values};
+use crate::render::Values;
 use crate::setup::Setup;
 use crate::world_id::WorldId;
 use crate::{Error, Result, world};
@@ -60,6 +58,7 @@ impl Order {
             .with("the values of manifests", text(&setup.values))
             .with("further images", text(&setup.images))
             .with("further documents for istioctl", text(&setup.istio))
+            .with("patches, overlays and objects of the set-up", setup.otherwise.made_from())
             .with("--engine", text(engine))
             .with("the source", text(&(source, mirrors)))
             .with("--fresh-nodes", text(fresh_nodes)))
@@ -233,18 +232,8 @@ impl Making {
     /// # Errors
     /// When the artifacts are not at hand.
     pub fn values(&self, site: &Site) -> Result<Values> {
-        let cluster = &site.cluster;
-        let topology = &self.order.setup.topology;
-        let all = topology.clusters.iter().map(|c| c.trust_domain.clone());
-        let peers = topology.peers(&cluster.name).map(|c| c.trust_domain.clone());
-        let mut values = self.order.setup.values.clone();
+        let mut values = self.order.setup.values_of(&site.cluster);
         let mut set = |key: &str, value: String| values.insert(key.to_owned(), value);
-        set("CLUSTER", cluster.name.to_string());
-        set("TRUST_DOMAIN", cluster.trust_domain.clone());
-        set("TRUST_DOMAINS", Value::from(all.collect::<Vec<_>>()).to_string());
-        set("PEER_TRUST_DOMAINS", Value::from(peers.collect::<Vec<_>>()).to_string());
-        set("NETWORK", cluster.network.clone());
-        set("VERSION", cluster.version.clone());
         if let Some(address) = site.known_address() {
             set("NODE_ADDRESS", address.to_string());
         }
@@ -268,7 +257,8 @@ impl Making {
         let mut values = self.values(site)?;
         values.extend(extra.iter().map(|(k, v)| ((*k).to_owned(), v.clone())));
         self.reads(note, manifest);
-        let objects = render::manifest(&self.layout.manifests().join(manifest), &values)?;
+        let otherwise = &self.order.setup.otherwise;
+        let objects = otherwise.manifest(&self.layout.manifests(), manifest, &site.cluster.name, &values)?;
         kube::apply::apply(site.client()?, &objects, note).await
     }
 

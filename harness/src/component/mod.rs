@@ -15,6 +15,7 @@ mod federation;
 mod gateway;
 mod istio;
 mod making;
+mod own;
 mod remote_secret;
 mod site;
 mod spire;
@@ -38,7 +39,10 @@ use proof::topology::Cluster;
 pub type Cx = Arc<Making>;
 
 /// The whole plan of a set-up; nothing is looked at but the set-up itself.
-pub fn plan(setup: &Setup) -> Plan<Cx> {
+///
+/// # Errors
+/// [`crate::Code::Usage`] when a user's own set-up names a moment that the plan has not.
+pub fn plan(setup: &Setup) -> Result<Plan<Cx>> {
     let mut plan = Plan::default();
     cluster::steps(&mut plan, setup);
     for cluster in &setup.topology.clusters {
@@ -53,7 +57,8 @@ pub fn plan(setup: &Setup) -> Plan<Cx> {
         }
         workload::steps(&mut plan, cluster, &peers);
     }
-    plan
+    own::steps(&mut plan, setup)?;
+    Ok(plan)
 }
 
 /// Only what stands before the first node: artifacts, engine, node image, network. For who makes the clusters otherwise.
@@ -105,7 +110,7 @@ mod tests {
     #[test]
     fn every_set_up_has_a_plan_whose_needs_hold() {
         for setup in Setup::read(Path::new("../manifests"), &[ALL], None, false).unwrap() {
-            let graph = plan(&setup).graph().unwrap();
+            let graph = plan(&setup).unwrap().graph().unwrap();
             let at = |id: &str| graph.steps.iter().position(|n| n.id == id).unwrap();
             if setup.topology.clusters.len() > 1 {
                 // The order that SPIRE enforces: a peer's bundle before an identity that federates with it.

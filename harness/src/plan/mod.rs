@@ -84,6 +84,25 @@ impl<C> Plan<C> {
         self.steps.push(step);
     }
 
+    /// The steps without their work, in the order in which they were added.
+    pub fn nodes(&self) -> impl Iterator<Item = &Node> {
+        self.steps.iter().map(|step| &step.node)
+    }
+
+    /// Lets a step that is there wait for one more.
+    pub fn wait(&mut self, id: &str, need: String) {
+        if let Some(step) = self.steps.iter_mut().find(|step| step.node.id == id) {
+            step.node.needs.push(need);
+        }
+    }
+
+    /// Whether `later` waits for `earlier`, directly or through others.
+    pub fn comes_after(&self, later: &str, earlier: &str) -> bool {
+        let needs =
+            self.nodes().find(|node| node.id == later).map(|node| node.needs.as_slice()).unwrap_or_default();
+        needs.iter().any(|need| need == earlier || self.comes_after(need, earlier))
+    }
+
     /// The graph alone, for printing and checking.
     ///
     /// # Errors

@@ -1,18 +1,28 @@
 //! Set-ups: what a source document describes, or a mesh that is configured otherwise, by name, each a file under
 //! `manifests/setups/`. It says in which world it is shown (a topology under `manifests/worlds/`) and which scenarios
-//! prove it. Set-ups of one world share it; one that gives other `values` to manifests has its world to itself.
+//! prove it. Set-ups of one world share it; one that gives other `values` to manifests has its world to itself, and so has
+//! a user's own, a file anywhere that says what is otherwise than in one of ours ([`own`]).
 
 mod file;
+mod otherwise;
+mod own;
+mod patch;
 
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 pub use file::{About, list};
+pub use otherwise::{Document, Moment, Objects, Otherwise};
+pub use own::schema;
+pub use patch::{Change, Patch};
 
 use crate::render::{self, Values};
 use crate::{Code, Error, Result};
-use proof::topology::Topology;
+use proof::identity::Declared;
+use proof::topology::{Cluster, Topology};
+use proof::verdict::Expectation;
 
 /// The name that stands for every set-up.
 pub const ALL: &str = "all";
@@ -20,8 +30,11 @@ pub const ALL: &str = "all";
 /// A world to be made, and what is proven in it.
 #[derive(Clone, Debug)]
 pub struct Setup {
-    /// As `--setup` takes it: the file's name, or several with commas between when they share the world.
+    /// As `--setup` takes it: the name of one of ours, or several with commas between when they share the world, or the
+    /// path of a user's own.
     pub name: String,
+    /// One sentence, for people; a line each where several set-ups share the world.
+    pub about: String,
     /// The world that it is shown in: the topology's file, or its own name where it has the world to itself.
     pub world: String,
     /// Its clusters.
@@ -32,10 +45,14 @@ pub struct Setup {
     pub images: Vec<String>,
     /// Documents for istioctl that it adds, below `manifests/`.
     pub istio: Vec<String>,
-    /// What manifests name, and in which way it is configured otherwise than other set-ups.
+    /// What manifests name.
     pub values: Values,
-    /// Those of `values` that are its own.
-    pub otherwise: Values,
+    /// In which way it is configured otherwise than others; its values are among `values`, too.
+    pub otherwise: Otherwise,
+    /// Which SPIFFE IDs its workloads must have, where not Istio's.
+    pub identities: Declared,
+    /// The claims that must break. All others that are due must hold.
+    pub expect: Vec<Expectation>,
     /// Whether probe and sync intervals are upstream's.
     pub defaults: bool,
 }
@@ -65,18 +82,35 @@ impl Setup {
         let known = file::names(manifests)?;
         let mut wanted: Vec<&str> = Vec::new();
         for name in names {
+            if own::is_path(name) {
+                wanted.push(name);
+                continue;
+            }
             match known.iter().any(|k| k == name) {
                 true => wanted.push(name),
                 false if *name == ALL => wanted.extend(known.iter().map(String::as_str)),
                 false => {
                     return Err(Error::new(Code::Usage, format!("there is no set-up `{name}`"))
                         .seen(format!("set-ups: {}, and {ALL}", known.join(", ")))
-                        .next("name some of these with --setup; nothing was touched"));
+                        .next(format!(
+                            "name some of these with --setup, or a folder of your own with a slash: ./{name}; nothing was touched"
+                        )));
                 }
             }
         }
         let mut setups: Vec<Self> = Vec::new();
         for name in wanted {
+            if own::is_path(name) {
+                let own = own::read(manifests, name, topology, defaults)?;
+                if let Some(other) = setups.iter().find(|setup| setup.world == own.world) {
+                    let what =
+                        format!("the worlds of {} and {name} would both be called {}", other.name, own.world);
+                    return Err(Error::new(Code::Usage, what)
+                        .next("name one of them, or rename a file or folder; nothing was touched"));
+                }
+                setups.push(own);
+                continue;
+            }
             let file = About::read(manifests, name)?;
             match setups.iter_mut().find(|setup| setup.world == file.world_of(name)) {
                 Some(setup) => setup.join(name, file),
@@ -104,13 +138,38 @@ impl Setup {
             name: name.to_owned(),
             world: file.world_of(name),
             values: file::values(manifests, name, &file, defaults)?,
-            otherwise: file.values,
+            about: file.about,
+            otherwise: Otherwise { values: file.values, ..Otherwise::default() },
+            identities: Declared::default(),
+            expect: Vec::new(),
             topology: clusters,
             scenarios: Scenarios { reads: file.reads, changes: file.changes },
             images: file.images,
             istio: file.istio,
             defaults,
         })
+    }
+
+    /// Whether it is a user's own, and none of ours.
+    pub fn is_own(&self) -> bool {
+        own::is_path(&self.name)
+    }
+
+    /// What manifests of that cluster may name, as far as it is known beforehand.
+    pub fn values_of(&self, cluster: &Cluster) -> Values {
+        let all = self.topology.clusters.iter().map(|c| c.trust_domain.clone());
+        let peers = self.topology.peers(&cluster.name).map(|c| c.trust_domain.clone());
+        let names = [
+            ("CLUSTER", cluster.name.to_string()),
+            ("TRUST_DOMAIN", cluster.trust_domain.clone()),
+            ("TRUST_DOMAINS", Value::from(all.collect::<Vec<_>>()).to_string()),
+            ("PEER_TRUST_DOMAINS", Value::from(peers.collect::<Vec<_>>()).to_string()),
+            ("NETWORK", cluster.network.clone()),
+            ("VERSION", cluster.version.clone()),
+        ];
+        let mut values = self.values.clone();
+        values.extend(names.map(|(key, value)| (key.to_owned(), value)));
+        values
     }
 
     fn join(&mut self, name: &str, file: About) {
@@ -125,6 +184,7 @@ impl Setup {
             return;
         }
         self.name = format!("{},{name}", self.name);
+        self.about = format!("{}\n{}", self.about, file.about);
         add(&mut self.scenarios.reads, file.reads);
         add(&mut self.scenarios.changes, file.changes);
         add(&mut self.images, file.images);

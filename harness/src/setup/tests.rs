@@ -67,7 +67,7 @@ fn values_replace_those_of_the_lane_in_a_world_of_their_own() {
     assert_eq!(seen, [("example", "1"), ("varied", "2")]);
     assert_eq!(setups[1].values["SPIRE_REFRESH_HINT"], "5s");
     assert_eq!(setups[0].values.len(), setups[1].values.len());
-    assert_eq!((setups[0].otherwise.len(), setups[1].otherwise.len()), (0, 2));
+    assert_eq!((setups[0].otherwise.values.len(), setups[1].otherwise.values.len()), (0, 2));
     assert_eq!(with_values("{}").unwrap().len(), 1, "without values they share their world");
 }
 

@@ -1,8 +1,8 @@
 //! The verdicts as JUnit has them: a suite for each world and trial, a case for each claim. Unjudged is an error, which
-//! readers of JUnit tell from a failure.
+//! readers of JUnit tell from a failure. What breaks as its set-up expects is a success, and a surprise a failure.
 
 use harness::{Error, Result};
-use proof::verdict::Outcome;
+use proof::verdict::{Came, Outcome};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use scenarios::Line;
 
@@ -29,16 +29,19 @@ fn suite_of(line: &Line) -> String {
 
 fn case(line: &Line) -> TestCase {
     let v = &line.verdict;
-    let status = match v.verdict {
-        Outcome::Held => TestCaseStatus::success(),
-        outcome => {
-            let kind =
-                if outcome == Outcome::Broken { NonSuccessKind::Failure } else { NonSuccessKind::Error };
-            let mut status = TestCaseStatus::non_success(kind);
-            status.set_message(v.claim.clone());
-            status.set_description(format!("expected: {}\nobserved: {}", v.expected, v.observed));
-            status
-        }
+    let status = if line.is_as_it_must() {
+        TestCaseStatus::success()
+    } else {
+        let kind =
+            if v.verdict == Outcome::Unjudged { NonSuccessKind::Error } else { NonSuccessKind::Failure };
+        let mut status = TestCaseStatus::non_success(kind);
+        status.set_message(v.claim.clone());
+        let told = match line.came() {
+            Some(Came::Surprise(words)) => format!("it {words}"),
+            _ => format!("expected: {}\nobserved: {}", v.expected, v.observed),
+        };
+        status.set_description(told);
+        status
     };
     TestCase::new(v.id.to_string(), status)
 }

@@ -7,3 +7,5 @@ mod builds;
 mod ci;
 #[cfg(test)]
 mod cli;
+#[cfg(test)]
+mod own;
