@@ -21,6 +21,7 @@ mod lock;
 mod plan;
 mod report;
 mod runner;
+mod schema;
 mod show;
 mod status;
 mod tamper;
@@ -66,6 +67,8 @@ enum Command {
     Checklist(checklist::Args),
     /// The set-up's steps; needs no engine and touches nothing.
     Plan(plan::Args),
+    /// The form of a file that you write, as a JSON Schema for your editor.
+    Schema(schema::Args),
     /// Whether this machine is fit for a run; touches nothing.
     Doctor(doctor::Args),
     /// Measures `up` against a serial script that makes the same world by hand, alternately.
@@ -148,6 +151,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Judge(args) => judge::run(&args),
         Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),
+        Command::Schema(args) => schema::run(&args),
         Command::Doctor(args) => doctor::run(&args).await,
         Command::Bench(args) => bench::run(&args).await,
         Command::Explain(args) => explain::run(&args),

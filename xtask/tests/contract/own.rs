@@ -121,3 +121,36 @@ expect: [{ broken: peer-bundle-fetched/*, because: refused }]
     assert_eq!(json["otherwise"]["patches"][0]["manifest"], "spire/csi.yaml");
     assert_eq!(json["expect"][0]["claim"], "peer-bundle-fetched/*");
 }
+
+#[tokio::test]
+async fn every_example_can_be_planned_and_one_expects_to_break() {
+    let examples = concat!(env!("CARGO_MANIFEST_DIR"), "/../scenarios/examples");
+    let mut expecting = 0;
+    let folders: Vec<_> = std::fs::read_dir(examples).unwrap().map(|entry| entry.unwrap().path()).collect();
+    for folder in &folders {
+        let setup = folder.to_str().unwrap();
+        let out =
+            Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(["plan", "--setup", setup]).output().await.unwrap();
+        assert_eq!(out.status, 0, "{setup}: {}", out.stderr);
+        expecting += usize::from(out.stdout.contains("must break"));
+    }
+    assert!(folders.len() >= 3 && expecting == 1, "{expecting} of {folders:?}");
+}
+
+/// Every key that the reader knows, and no other: both are made from one type, this is that they stay so.
+#[tokio::test]
+async fn the_schema_knows_what_the_reader_knows() {
+    let out = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(["schema", "setup"]).output().await.unwrap();
+    let schema: Value = serde_json::from_str(&out.stdout).unwrap();
+    let keys: Vec<_> = schema["properties"].as_object().unwrap().keys().map(String::as_str).collect();
+    let known = Mine::of("nothing: 1\n").run(&["plan"]).await.stderr;
+    assert!(known.contains("unknown field `nothing`"), "{known}");
+    for key in &keys {
+        assert!(known.contains(key), "{key} is not among: {known}");
+    }
+    assert!(keys.len() >= 9, "{keys:?}");
+    assert_eq!(
+        (&schema["required"], &schema["additionalProperties"]),
+        (&serde_json::json!(["extends"]), &Value::Bool(false))
+    );
+}
