@@ -12,9 +12,11 @@
 //! | what was observed | [`evidence`] |
 //! | what does a run owe | [`claim`] |
 //! | what makes a claim hold | [`verdict`] |
+//! | why does it not hold | [`diagnosis`] |
 //! | what never leaves: secrets in anything that is kept or shown | [`scrub`] |
 
 pub mod claim;
+pub mod diagnosis;
 pub mod envoy;
 pub mod error;
 pub mod evidence;
