@@ -25,6 +25,7 @@
 //! | when is a certificate good | [`proof::identity`] |
 //! | what did a proxy hold, what did it use | [`proof::envoy`] |
 //! | what makes a claim hold | [`proof::verdict`] |
+//! | why does it not hold | [`diagnose`], [`proof::diagnosis`] |
 //! | what was asked of whom | [`log`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
 //! | is a kept world still what was made | [`attach`] |
@@ -51,6 +52,7 @@ pub mod clock;
 pub mod cluster;
 pub mod cmd;
 pub mod component;
+pub mod diagnose;
 pub mod doctor;
 pub mod engine;
 pub mod history;

@@ -8,6 +8,7 @@ mod args;
 mod bench;
 mod checklist;
 mod completions;
+mod diagnose;
 mod doctor;
 mod down;
 mod due;
@@ -63,6 +64,8 @@ enum Command {
     Status(status::Args),
     /// Judges stored evidence again; needs no cluster.
     Judge(judge::Args),
+    /// From the symptom to one cause, in the world that is up or in a failed run's folder; changes nothing.
+    Diagnose(diagnose::Args),
     /// What the source documents state and what settles each statement; writes the page of it.
     Checklist(checklist::Args),
     /// The set-up's steps; needs no engine and touches nothing.
@@ -73,7 +76,7 @@ enum Command {
     Doctor(doctor::Args),
     /// Measures `up` against a serial script that makes the same world by hand, alternately.
     Bench(bench::Args),
-    /// What a code of an error means; all of them without a name.
+    /// What a code of an error or a cause means; all codes without a name, `causes` for all causes.
     Explain(explain::Args),
     /// Obtains everything ahead of a run, carries it to another machine, lists what the cache holds.
     Images(images::Args),
@@ -149,6 +152,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Down(args) => down::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Judge(args) => judge::run(&args),
+        Command::Diagnose(args) => diagnose::run(&args).await,
         Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Schema(args) => schema::run(&args),

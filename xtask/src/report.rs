@@ -20,6 +20,7 @@ use proof::verdict::{Came, Outcome};
 use scenarios::Line;
 use serde_json::Value;
 
+use crate::diagnose;
 use crate::due::Due;
 use crate::show;
 
@@ -201,6 +202,9 @@ impl Report {
                 let _ = writeln!(out, "world {world}: {}\n", Tally::of(of_world.iter().copied()));
             }
             told(&of_world, &mut out);
+        }
+        for cause in diagnose::brief(&self.dir) {
+            let _ = writeln!(out, "cause: {cause}");
         }
         for timing in self.timings().into_iter().chain(measures::own(self.clock.as_ref(), down)) {
             let _ = writeln!(out, "{timing}");

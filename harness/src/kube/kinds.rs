@@ -8,16 +8,16 @@ use super::fault;
 use crate::Result;
 
 /// One of them, with the way to all its objects.
-pub(super) struct Kind {
-    pub(super) resource: ApiResource,
-    pub(super) api: Api<DynamicObject>,
+pub(crate) struct Kind {
+    pub(crate) resource: ApiResource,
+    pub(crate) api: Api<DynamicObject>,
 }
 
 /// Every kind whose objects can be listed, in its preferred version.
 ///
 /// # Errors
 /// What the API server refuses.
-pub(super) async fn listable(client: &Client) -> Result<Vec<Kind>> {
+pub(crate) async fn listable(client: &Client) -> Result<Vec<Kind>> {
     let found = Discovery::new(client.clone()).run().await;
     let found = found.map_err(|f| fault::failed("cannot ask which kinds there are", &f))?;
     let kinds = found.groups().flat_map(|group| group.recommended_resources());

@@ -23,7 +23,7 @@ pub mod exec;
 pub mod fault;
 pub mod forward;
 pub mod inventory;
-mod kinds;
+pub(crate) mod kinds;
 pub mod logs;
 pub mod object;
 pub mod pod;

@@ -1,13 +1,13 @@
 //! What is collected when something failed, before anything is taken down or changed again.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use futures::future::join_all;
 use harness::cluster::snapshot as node;
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::{Code, Error, kept, kube, lifecycle, patience, wait};
+use harness::{Code, Error, diagnose, kept, kube, lifecycle, patience, wait};
 use scenarios::SNAPSHOTS;
 
 use super::{Report, files};
@@ -32,12 +32,14 @@ impl Report {
         let (note, began) = (note.of("collect"), Instant::now());
         note.started("", "collect what there is in clusters and nodes", None);
         let dir = self.dir.join(SNAPSHOTS).join(when);
-        let kubeconfigs = files(&layout.world(), "kubeconfig");
+        let mut kubeconfigs = files(&layout.world(), "kubeconfig");
+        kubeconfigs.sort();
+        let unseen = self.observe(&kubeconfigs).await;
         let clusters = join_all(kubeconfigs.iter().map(|path| cluster(path, &dir)));
         let both = async { Ok(tokio::join!(clusters, nodes(layout, &dir))) };
         let missing = match wait::within("collecting", patience::COLLECT, both).await {
-            Ok((clusters, nodes)) => [clusters.concat(), nodes].concat(),
-            Err(e) => vec![e.to_string()],
+            Ok((clusters, nodes)) => [unseen, clusters.concat(), nodes].concat(),
+            Err(e) => [unseen, vec![e.to_string()]].concat(),
         };
         // What kind wrote, where it made the nodes.
         for log in files(&layout.world(), "log") {
@@ -47,6 +49,23 @@ impl Report {
         }
         note.finished(began.elapsed());
         missing
+    }
+}
+
+impl Report {
+    /// What a diagnosis is made from, before anything changes.
+    async fn observe(&self, kubeconfigs: &[PathBuf]) -> Vec<String> {
+        let symptoms = crate::diagnose::symptoms(&self.dir, None);
+        let look = async { Ok(diagnose::observe(kubeconfigs, symptoms).await) };
+        match wait::within("a diagnosis", patience::COLLECT, Box::pin(look)).await {
+            Ok((observed, missing)) => {
+                // A run that ends before its first cluster has no diagnosis.
+                let kept = !observed.clusters.is_empty();
+                let kept = kept.then(|| diagnose::keep(&observed, &self.dir)).transpose();
+                missing.into_iter().chain(kept.err().map(|e| e.to_string())).collect()
+            }
+            Err(e) => vec![e.to_string()],
+        }
     }
 }
 

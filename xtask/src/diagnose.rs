@@ -1,0 +1,174 @@
+//! `diagnose`: from the symptom to one cause, with its evidence and the next command; in the world that is up, or from what
+//! a failed run kept.
+
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+use harness::error::Context as _;
+use harness::layout::Layout;
+use harness::world::World;
+use harness::{Code, Error, Result, diagnose};
+use proof::diagnosis::{Cause, Diagnosis, Observations, causes, diagnose as judge};
+use proof::verdict::Outcome;
+use scenarios::Line;
+
+use crate::interrupt;
+use crate::show;
+
+/// Flags of `diagnose`.
+#[derive(clap::Args)]
+pub struct Args {
+    /// A report's folder, whose kept observations are judged again; the world that is up without it.
+    #[arg(value_name = "FOLDER")]
+    folder: Option<PathBuf>,
+    /// One JSON object a line on stdout.
+    #[arg(long)]
+    json: bool,
+}
+
+pub async fn run(args: &Args) -> Result<()> {
+    let documents = match &args.folder {
+        Some(folder) => stored(folder)?,
+        None => vec![interrupt::or_stop(looked_at()).await?],
+    };
+    for observed in documents {
+        let diagnosis = judge(&observed);
+        if args.json {
+            show::json(&diagnosis)?;
+        } else {
+            print!("{}", told(&diagnosis));
+        }
+    }
+    Ok(())
+}
+
+/// The causes of what a report's folder has, a line each, as a failed run ends with them.
+pub fn brief(report: &Path) -> Vec<String> {
+    let mut lines: Vec<_> =
+        stored(report).unwrap_or_default().iter().flat_map(|one| judge(one).brief()).collect();
+    let mut told = Vec::new();
+    lines.retain(|line| {
+        !told.contains(line) && {
+            told.push(line.clone());
+            true
+        }
+    });
+    lines
+}
+
+async fn looked_at() -> Result<Observations> {
+    let layout = Layout::find()?;
+    let world = World::read(&layout)?;
+    let kubeconfigs: Vec<_> = world.sites.values().map(|site| site.kubeconfig.clone()).collect();
+    let symptoms = symptoms(&layout.reports().join("latest"), Some(&world.name));
+    let (observed, missing) = diagnose::observe(&kubeconfigs, symptoms).await;
+    missing.iter().for_each(|line| eprintln!("not looked at: {line}"));
+    match observed.clusters.is_empty() {
+        true => Err(Error::new(Code::Evidence, "no cluster could be looked at").seen(missing.join("; "))),
+        false => Ok(observed),
+    }
+}
+
+/// What a report says of a world, or of any, that did not hold.
+pub fn symptoms(report: &Path, world: Option<&str>) -> Vec<String> {
+    let text = std::fs::read_to_string(report.join("verdicts.jsonl")).unwrap_or_default();
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
+    let of_world = lines.filter(|line| world.is_none_or(|world| line.world == world));
+    let wrong = of_world.map(|line| line.verdict).filter(|verdict| verdict.verdict != Outcome::Held);
+    wrong.map(|verdict| format!("{}: {}", verdict.id, verdict.observed)).collect()
+}
+
+/// Every document of a report's folder, in the order in which they were kept.
+fn stored(folder: &Path) -> Result<Vec<Observations>> {
+    let documents = diagnose::kept_in(folder);
+    if documents.is_empty() {
+        let what = format!("{} has no observations", folder.display());
+        return Err(Error::new(Code::Usage, what)
+            .next("name the folder of a run that failed, below target/vouchsafe/"));
+    }
+    let read = |path: &PathBuf| {
+        let shown = || format!("cannot read {}", path.display());
+        Observations::read(&std::fs::read_to_string(path).or_fail(Code::Usage, shown)?)
+    };
+    documents.iter().map(read).collect()
+}
+
+fn told(diagnosis: &Diagnosis) -> String {
+    let mut out = String::new();
+    if diagnosis.causes.is_empty() {
+        let _ = writeln!(out, "no cause found, of {} that are known", causes().count());
+    }
+    for cause in &diagnosis.causes {
+        tell(cause, diagnosis, &mut out);
+    }
+    for (word, list) in [("could not be looked for", &diagnosis.open), ("excluded", &diagnosis.excluded)] {
+        if !list.is_empty() {
+            let _ = writeln!(out, "{word}:");
+        }
+        for one in list {
+            let _ = writeln!(out, "  {}: {}", one.name, one.why);
+        }
+    }
+    out
+}
+
+fn tell(cause: &Cause, diagnosis: &Diagnosis, out: &mut String) {
+    let _ = writeln!(out, "cause: {}\n  {}", cause.name, cause.sentence);
+    for seen in &cause.evidence {
+        let _ = writeln!(out, "  seen in {}: {}: {}", seen.cluster, seen.object, seen.seen);
+    }
+    let _ = writeln!(out, "  next: {}\n  source: {}", cause.next, cause.source);
+    for one in diagnosis.consequences.iter().filter(|one| one.of == cause.name) {
+        let _ = writeln!(
+            out,
+            "  so also, in {}: {}: {}: {}",
+            one.seen.cluster, one.name, one.seen.object, one.seen.seen
+        );
+    }
+    out.push('\n');
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_folder_without_observations_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let e = stored(dir.path()).unwrap_err();
+        assert_eq!(e.code(), Code::Usage);
+        assert!(e.what().ends_with("has no observations"), "{e}");
+        assert_eq!(brief(dir.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn observations_are_judged_where_they_were_kept() {
+        let dir = tempfile::tempdir().unwrap();
+        let nothing = Observations::of(Vec::new(), Vec::new(), jiff::Timestamp::UNIX_EPOCH);
+        for _ in 0..2 {
+            diagnose::keep(&nothing, dir.path()).unwrap();
+        }
+        assert_eq!(stored(dir.path()).unwrap(), [nothing.clone(), nothing]);
+    }
+
+    #[test]
+    fn a_person_reads_cause_evidence_and_next_command() {
+        let cause = Cause {
+            name: "some-cause",
+            sentence: "it is so",
+            evidence: vec![proof::diagnosis::Seen {
+                cluster: "a".into(),
+                peer: None,
+                object: "Pod x/y".into(),
+                seen: "odd".into(),
+            }],
+            next: "look".into(),
+            source: "somewhere",
+        };
+        let diagnosis = Diagnosis { causes: vec![cause], ..Diagnosis::default() };
+        let text =
+            "cause: some-cause\n  it is so\n  seen in a: Pod x/y: odd\n  next: look\n  source: somewhere\n\n";
+        assert_eq!(told(&diagnosis), text);
+        assert!(told(&Diagnosis::default()).starts_with("no cause found, of "));
+    }
+}
