@@ -1,28 +1,52 @@
-//! `cargo xtask explain CODE`: what an error code means, without a network.
+//! `cargo xtask explain NAME`: what an error code or a cause means, without a network.
 
 use clap::builder::PossibleValuesParser;
 use harness::{Code, Error, Result};
+use proof::diagnosis::{Rule, causes};
+
+/// The name of the table of causes.
+const CAUSES: &str = "causes";
 
 /// Flags of `explain`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// The code, as an error prints it; all of them when left out.
-    #[arg(value_parser = PossibleValuesParser::new(Code::ALL.iter().map(|code| code.name())))]
-    code: Option<String>,
+    /// The code as an error prints it, or the cause as `diagnose` does; `causes` for all of those; all codes when left out.
+    #[arg(value_name = "NAME", hide_possible_values = true,
+        value_parser = PossibleValuesParser::new(names()))]
+    name: Option<String>,
 }
 
-/// Prints one code's meaning, or the table of all.
+/// Every name that can be explained.
+fn names() -> Vec<&'static str> {
+    let codes = Code::ALL.iter().map(|code| code.name());
+    codes.chain([CAUSES]).chain(causes().map(|rule| rule.name)).collect()
+}
+
+/// Prints one meaning, or the table of all.
 ///
 /// # Errors
 /// None in practice: an unknown code is refused by the command line's parser, with the nearest name.
 pub fn run(args: &Args) -> Result<()> {
-    match &args.code {
+    match args.name.as_deref() {
+        Some(CAUSES) => causes().for_each(|rule| println!("{:<33} {}", rule.name, rule.sentence)),
+        Some(name) if causes().any(|rule| rule.name == name) => {
+            causes().filter(|rule| rule.name == name).for_each(|rule| println!("{}", cause(rule)));
+        }
         None => Code::ALL.iter().for_each(|code| {
             println!("{:<22} exit {:>3}  {}", code.name(), code.exit(), first_sentence(*code))
         }),
         Some(name) => println!("{}", text(find(name)?)),
     }
     Ok(())
+}
+
+fn cause(rule: &Rule) -> String {
+    let Rule { name, sentence, next, source, explains, .. } = rule;
+    let explains = match explains.is_empty() {
+        true => String::new(),
+        false => format!("\n\nWhat is seen with it and comes of it: {}.", explains.join(", ")),
+    };
+    format!("{name}\n\n{sentence}.{explains}\n\nNext: {next}\nSource: {source}")
 }
 
 fn find(name: &str) -> Result<Code> {
@@ -62,6 +86,21 @@ mod tests {
         let text = text(find("claim-broken").unwrap());
         assert!(text.starts_with("claim-broken\n\nAt least one claim did not hold."), "{text}");
         assert!(text.ends_with("Exit status 5: a claim did not hold."), "{text}");
+    }
+
+    #[test]
+    fn a_cause_is_explained_with_what_comes_of_it() {
+        let rule = causes().find(|rule| rule.name == "class-filter-skips-resource").unwrap();
+        let text = cause(rule);
+        assert!(text.contains("comes of it: relationship-missing, peer-bundle-missing"), "{text}");
+        assert!(text.contains("\nNext: kubectl patch"), "{text}");
+    }
+
+    #[test]
+    fn no_cause_is_called_as_a_code() {
+        let mut names = names();
+        names.sort_unstable();
+        assert!(names.windows(2).all(|pair| pair[0] != pair[1]), "{names:?}");
     }
 
     #[test]
