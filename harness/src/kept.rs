@@ -5,8 +5,6 @@ use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
 use proof::scrub;
-use serde::de::IgnoredAny;
-use serde_json::Value;
 
 /// Writes a file, with the folders above it.
 ///
@@ -14,20 +12,7 @@ use serde_json::Value;
 /// The file system's.
 pub fn write(path: &Path, text: &str) -> io::Result<()> {
     path.parent().map_or(Ok(()), std::fs::create_dir_all)?;
-    std::fs::write(path, without_secrets(text))
-}
-
-/// A document stays one: where what looks like a secret runs over the ends of JSON's strings, each string is looked at by
-/// itself.
-fn without_secrets(text: &str) -> String {
-    let scrubbed = scrub::text(text);
-    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
-    if scrubbed == text || is_json(&scrubbed) {
-        return scrubbed;
-    }
-    let Ok(mut document) = serde_json::from_str::<Value>(text) else { return scrubbed };
-    scrub::object(&mut document);
-    serde_json::to_string_pretty(&document).unwrap_or(scrubbed)
+    std::fs::write(path, scrub::document(text))
 }
 
 /// Adds to a file, in one write call, so that lines of several processes do not mix.
@@ -73,6 +58,8 @@ impl Drop for Written {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value;
+
     use super::*;
 
     const LINE: &str = "sent with Authorization: Bearer mF_9.B5f-4.1JqM\n";

@@ -23,9 +23,9 @@ use crate::render::Values;
 use crate::setup::{Otherwise, Scenarios, Setup};
 use crate::world_id::{self, WorldId};
 use crate::{Code, Error, Result, kube};
+use proof::claim::Expectation;
 use proof::identity::Declared;
 use proof::topology::{Cluster, ClusterName, Topology};
-use proof::verdict::Expectation;
 
 /// What is known of a world that is up.
 #[derive(Clone, Debug, Serialize, Deserialize)]

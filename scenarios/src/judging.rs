@@ -7,7 +7,7 @@ use harness::world::World;
 use harness::{Code, Error, Result, kept};
 use proof::claim::Kind;
 use proof::evidence::Evidence;
-use proof::verdict::{Came, Expectation, Outcome as Judged, Verdict, judge};
+use proof::verdict::{Came, Line, Outcome as Judged};
 use serde::{Deserialize, Serialize};
 
 use crate::Mesh;
@@ -15,34 +15,6 @@ use crate::owed::Owed;
 
 /// What a trial returns: an error fails it, with its sentence.
 pub type Outcome = Result<()>;
-
-/// A verdict as it is recorded: a line of `verdicts.jsonl`.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct Line {
-    /// The world that it was seen in.
-    pub world: String,
-    /// The trial that owed it, as a report calls it.
-    pub trial: String,
-    /// The verdict.
-    #[serde(flatten)]
-    pub verdict: Verdict,
-    /// What the set-up expects, where that is that the claim breaks.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub expectation: Option<Expectation>,
-}
-
-impl Line {
-    /// How what came of the claim compares with what was expected to break; nothing where it was to hold, or could not be
-    /// judged.
-    pub fn came(&self) -> Option<Came> {
-        self.expectation.as_ref()?.compare(self.verdict.verdict, &self.verdict.observed)
-    }
-
-    /// Whether it came as it must: it held, or broke as expected.
-    pub fn is_as_it_must(&self) -> bool {
-        self.came().map_or(self.verdict.held(), |came| came == Came::AsExpected)
-    }
-}
 
 /// A trial that ended before it could say what came of its claims: a line of `failures.jsonl`.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -81,6 +53,7 @@ pub async fn observe_and_judge(
     let mesh = Mesh::visit().await?;
     let mut evidence = Evidence::of(mesh.clusters(), jiff::Timestamp::now());
     evidence.identities = mesh.world().identities.clone();
+    evidence.expect.clone_from(&mesh.world().expect);
     evidence.due = owes.iter().map(|owed| owed.claim.clone()).collect();
     let facts = owes.iter().filter(|owed| owed.claim.kind == Kind::Fact);
     evidence.sentences = facts.map(|owed| (owed.claim.clone(), owed.sentence.clone())).collect();
@@ -92,17 +65,11 @@ pub async fn observe_and_judge(
         Err(e) => evidence.ended_early = Some(e.to_string()),
     }
     let world = &mesh.world().name;
-    let file = format!("evidence/{world}-{trial}.json");
-    write(&report.join(&file), &evidence.to_json()?)?;
-    let line = |verdict: Verdict| {
-        let expectation = mesh.world().expect.iter().find(|one| one.speaks_of(&verdict.id)).cloned();
-        Line { world: world.clone(), trial: trial.to_owned(), verdict: verdict.kept_in(&file), expectation }
-    };
-    let lines: Vec<_> = judge(&evidence).into_iter().map(line).collect();
+    let document = evidence.to_json()?;
+    write(&report.join(Line::document(world, trial)), &document)?;
+    let lines = Line::all_of(world, trial, &document)?;
     for line in &lines {
-        let line =
-            serde_json::to_string(line).or_fail(Code::Internal, || "a verdict cannot be written".into())?;
-        append(&report.join("verdicts.jsonl"), &format!("{line}\n"))?;
+        append(&report.join("verdicts.jsonl"), &format!("{}\n", line.text()?))?;
     }
     observed.and(outcome(&lines))
 }
@@ -145,6 +112,9 @@ fn append(path: &Path, text: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use proof::claim::Expectation;
+    use proof::verdict::Verdict;
+
     use super::*;
 
     fn line(outcome: Judged) -> Line {
@@ -190,14 +160,5 @@ mod tests {
             assert!(e.what().starts_with("server-svid/a→b: it is so: was to break because of `"), "{e}");
         }
         assert_eq!(outcome(&[expecting(Judged::Unjudged, "that")]).unwrap_err().code(), Code::Evidence);
-    }
-
-    #[test]
-    fn a_line_reads_back() {
-        let line = line(Judged::Unjudged);
-        let text = serde_json::to_string(&line).unwrap();
-        assert!(text.starts_with("{\"world\":\"w\",\"trial\":\"t\",\"id\":\"server-svid/a→b\","), "{text}");
-        let back: Line = serde_json::from_str(&text).unwrap();
-        assert_eq!((back.verdict, back.trial), (line.verdict, line.trial));
     }
 }

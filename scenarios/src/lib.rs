@@ -35,7 +35,7 @@ use proof::topology::Topology;
 
 pub use disturbance::{at_rest, left_by, put_back};
 use fixture::Fixture;
-pub use judging::{Failure, Line, Outcome};
+pub use judging::{Failure, Outcome};
 use look::{CLUSTER1, CLUSTER2, Mesh, Nth};
 use objects::{AGENT, MESH, Map, SERVER, deployment, peer_authentication, secret, service};
 pub use owed::Owed;

@@ -9,8 +9,8 @@ use harness::layout::Layout;
 use harness::world::World;
 use harness::{Code, Error, Result, diagnose};
 use proof::diagnosis::{Cause, Diagnosis, Observations, causes, diagnose as judge};
+use proof::verdict::Line;
 use proof::verdict::Outcome;
-use scenarios::Line;
 
 use crate::interrupt;
 use crate::show;

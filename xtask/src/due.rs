@@ -6,10 +6,10 @@ use std::fmt::Write as _;
 
 use harness::setup::{Scenarios, Setup};
 use harness::{Code, Error, Result};
-use proof::claim::Claim;
+use proof::claim::{Claim, Expectation};
 use proof::topology::Topology;
-use proof::verdict::{Expectation, Verdict};
-use scenarios::{Failure, Line, Owed, trials};
+use proof::verdict::{Line, Verdict};
+use scenarios::{Failure, Owed, trials};
 
 /// The claims of a world that are due.
 #[derive(Clone, Debug)]

@@ -10,7 +10,7 @@ use harness::lines::{Head, Lines};
 use harness::world::{self, World};
 use harness::world_id::WorldId;
 use jiff::Timestamp;
-use scenarios::Line;
+use proof::verdict::Line;
 use serde::{Deserialize, Serialize};
 
 use crate::due::Due;

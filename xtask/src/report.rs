@@ -16,8 +16,7 @@ use harness::world::World;
 use harness::{Error, Result, kept, log, wait};
 use jiff::Timestamp;
 use proof::topology::Topology;
-use proof::verdict::{Came, Outcome};
-use scenarios::Line;
+use proof::verdict::{Came, Line, Outcome};
 use serde_json::Value;
 
 use crate::diagnose;
@@ -162,8 +161,7 @@ impl Report {
         let path = self.dir.join("verdicts.jsonl");
         let fail = |e| Error::internal(format!("cannot write {}", path.display())).because(e);
         for line in &missed {
-            let text = serde_json::to_string(line).map_err(|e| Error::internal("a verdict").because(e))?;
-            kept::append(&path, &format!("{text}\n")).map_err(fail)?;
+            kept::append(&path, &format!("{}\n", line.text()?)).map_err(fail)?;
             if json {
                 show::json(line)?;
             }

@@ -9,8 +9,7 @@ use harness::setup::Scenarios;
 use harness::world::{self, World};
 use harness::{Code, Error, Result, attach, kept};
 
-use proof::verdict::{Came, Outcome};
-use scenarios::Line;
+use proof::verdict::{Came, Line, Outcome};
 
 use crate::args;
 use crate::due::Due;
@@ -247,7 +246,7 @@ fn surprise(line: &Line) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use proof::verdict::Expectation;
+    use proof::claim::Expectation;
 
     use super::*;
     use crate::due::tests::{all_held, main_set_up};

@@ -20,9 +20,9 @@ pub use patch::{Change, Patch};
 
 use crate::render::{self, Values};
 use crate::{Code, Error, Result};
+use proof::claim::Expectation;
 use proof::identity::Declared;
 use proof::topology::{Cluster, Topology};
-use proof::verdict::Expectation;
 
 /// The name that stands for every set-up.
 pub const ALL: &str = "all";

@@ -3,8 +3,7 @@
 use std::path::Path;
 
 use harness::{Code, Error, Result};
-use proof::verdict::{Outcome, Verdict};
-use scenarios::Line;
+use proof::verdict::{Line, Outcome, Verdict};
 use serde::Deserialize;
 
 use super::data::{Checklist, Claims};

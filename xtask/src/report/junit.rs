@@ -2,9 +2,8 @@
 //! readers of JUnit tell from a failure. What breaks as its set-up expects is a success, and a surprise a failure.
 
 use harness::{Error, Result};
-use proof::verdict::{Came, Outcome};
+use proof::verdict::{Came, Line, Outcome};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use scenarios::Line;
 
 /// The file's text.
 ///

@@ -6,8 +6,11 @@
 //! absence has a name.
 
 pub mod due;
+mod expectation;
 mod id;
 pub mod sentence;
+
+pub use expectation::Expectation;
 
 use crate::topology::{ClusterName, Way};
 

@@ -24,11 +24,12 @@ pub use cluster::{ClusterSeen, Fetch, IstiodCa, Proxy, RemoteCluster, TlsSetting
 pub use facts::{Fact, Must};
 pub use history::HeldAt;
 
-use crate::claim::Claim;
+use crate::claim::{Claim, Expectation};
 use crate::envoy::Held;
 use crate::error::Context;
 use crate::identity::{Certificate, Declared};
 use crate::topology::{Cluster, ClusterName};
+
 use crate::{Code, Error, Result, scrub};
 
 /// The version of the document's form; grows with every change that an old reader would misread. Since version 2 a
@@ -53,6 +54,9 @@ pub struct Evidence {
     /// Which SPIFFE IDs workloads must have, where the set-up declares others than Istio's.
     #[serde(default, skip_serializing_if = "Declared::is_empty")]
     pub identities: Declared,
+    /// What the set-up expects to break.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub expect: Vec<Expectation>,
     /// Why observing ended before its end, where it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ended_early: Option<String>,
@@ -83,6 +87,7 @@ impl Evidence {
             due: Vec::new(),
             sentences: BTreeMap::new(),
             identities: Declared::default(),
+            expect: Vec::new(),
             ended_early: None,
             clusters: clusters.iter().cloned().map(ClusterSeen::of).collect(),
             replies: Vec::new(),
@@ -131,7 +136,7 @@ impl Evidence {
     pub fn to_json(&self) -> Result<String> {
         let text = serde_json::to_string_pretty(self);
         let text = text.or_fail(Code::Internal, || "the evidence cannot be written".into())?;
-        Ok(scrub::text(&text))
+        Ok(scrub::document(&text))
     }
 
     /// The cluster of that name.

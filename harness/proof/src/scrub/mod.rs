@@ -19,6 +19,8 @@ mod tests;
 use std::borrow::Cow;
 
 use regex::{Captures, Regex};
+use serde::de::IgnoredAny;
+use serde_json::Value;
 
 pub use self::object::object;
 
@@ -34,6 +36,19 @@ pub fn text(text: &str) -> String {
         Cow::Borrowed(_) => text,
         Cow::Owned(scrubbed) => scrubbed,
     })
+}
+
+/// The same of a JSON document, which stays one: where what looks like a secret runs over the ends of its strings, each
+/// string is looked at by itself.
+pub fn document(json: &str) -> String {
+    let scrubbed = text(json);
+    let is_json = |text: &str| serde_json::from_str::<IgnoredAny>(text).is_ok();
+    if scrubbed == json || is_json(&scrubbed) {
+        return scrubbed;
+    }
+    let Ok(mut document) = serde_json::from_str::<Value>(json) else { return scrubbed };
+    object(&mut document);
+    serde_json::to_string_pretty(&document).unwrap_or(scrubbed)
 }
 
 /// Replaces the group `secret` of each match for which `is` says yes.

@@ -39,16 +39,18 @@ pub mod refusal;
 mod tests;
 
 mod judge;
+mod line;
 mod settings;
 
 use serde::{Deserialize, Serialize};
 
 pub use connection::same_connection;
-pub use expectation::{Came, Expectation};
+pub use expectation::Came;
 pub use handshake::verified;
 pub use held::trusts;
 pub use istiod::not_from_istiod;
 pub use judge::{judge, judge_one};
+pub use line::Line;
 pub use path::{moved, passed};
 pub use refusal::refused;
 

@@ -9,10 +9,10 @@ mod form;
 
 use std::path::{Path, PathBuf};
 
+use proof::claim::Expectation;
 use proof::claim::due::WORKLOADS;
 use proof::identity::Declared;
 use proof::topology::ClusterName;
-use proof::verdict::Expectation;
 
 use form::{Form, ObjectsForm, PatchForm};
 
