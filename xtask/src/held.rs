@@ -21,7 +21,7 @@ use crate::due::Due;
 /// # Errors
 /// [`harness::Code::CacheUnusable`].
 pub fn narrowed(changes: &[String], due: Due, told: &str, layout: &Layout) -> Result<(Due, Option<String>)> {
-    let code = code(told, layout)?;
+    let code = by(told, layout)?;
     let (_, seen) = lines(layout).read::<Seen>()?;
     // The last time counts.
     let seen: BTreeMap<_, _> = seen.into_iter().map(|seen| (seen.trial.clone(), seen)).collect();
@@ -64,7 +64,7 @@ fn write(
     told: &str,
     layout: &Layout,
 ) -> Result<()> {
-    let code = code(told, layout)?;
+    let code = by(told, layout)?;
     for trial in due.trials.iter().filter(|trial| is_of(changes, &trial.name)) {
         let mut of_trial = verdicts.iter().filter(|line| line.trial == trial.scenario).peekable();
         let held = of_trial.peek().is_some() && of_trial.all(Line::is_as_it_must);
@@ -94,16 +94,21 @@ fn lines(layout: &Layout) -> Lines {
     Lines::at(file, "list of what held")
 }
 
-/// What judges, with the manifests of its fixtures: what held by other code says nothing.
-fn code(told: &str, layout: &Layout) -> Result<String> {
+/// What judges, and by what it was told to: what held by other code or other expectations says nothing.
+fn by(told: &str, layout: &Layout) -> Result<String> {
+    Ok(Inputs::default().with("what was told", told).with("code", &code(layout)?).key())
+}
+
+/// What judges, with the manifests of its fixtures.
+///
+/// # Errors
+/// The checkout cannot be read.
+pub fn code(layout: &Layout) -> Result<String> {
     let other = |file: &Path| !file.extension().is_some_and(|ending| ending == "rs" || ending == "yaml");
     let dirs = ["harness", "scenarios/src", "manifests"].iter();
     let all = dirs.map(|dir| Ok((*dir, Inputs::default().with_folder(&layout.repo.join(dir), other)?)));
     let all = all.collect::<Result<Vec<_>>>()?;
-    Ok(all
-        .into_iter()
-        .fold(Inputs::default().with("what was told", told), |sum, (dir, inputs)| sum.with_all(dir, inputs))
-        .key())
+    Ok(all.into_iter().fold(Inputs::default(), |sum, (dir, inputs)| sum.with_all(dir, inputs)).key())
 }
 
 #[cfg(test)]

@@ -1,6 +1,11 @@
 //! `judge`: comes to the verdicts of stored evidence again; needs no cluster, no engine and no network.
 //!
+//! A document is judged as it is. A report, as its folder or packed, must be what its run left, and its verdicts those
+//! that the run wrote down.
+//!
 //! Time is that of the collection: certificates that were valid then are judged valid, also years later.
+
+mod folder;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -10,12 +15,13 @@ use proof::evidence::Evidence;
 use proof::verdict::{Outcome, Verdict, judge};
 
 use crate::show;
+use crate::stored::Stored;
 
 /// Flags of `judge`.
 #[derive(clap::Args)]
 pub struct Args {
-    /// Documents below `evidence/` of a report.
-    #[arg(required = true, value_name = "EVIDENCE")]
+    /// A report's folder, or what `pack` made of it; or documents below its `evidence/`.
+    #[arg(required = true, value_name = "REPORT|EVIDENCE")]
     files: Vec<PathBuf>,
     /// One JSON object a line on stdout.
     #[arg(long)]
@@ -27,6 +33,14 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 fn run_to(args: &Args, out: &mut impl Write) -> Result<()> {
+    for file in &args.files {
+        let Some(report) = Stored::open(file)? else { continue };
+        if args.files.len() > 1 {
+            let what = format!("{} is a report, which is judged by itself", report.name);
+            return Err(Error::new(Code::Usage, what).next("name it alone"));
+        }
+        return folder::judge(&report, args.json, out);
+    }
     // All are read before the first is judged: a mistyped name tells nothing about a claim.
     let documents: Vec<_> = args.files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<_>>()?;
     let verdicts: Vec<_> = documents
@@ -40,7 +54,7 @@ fn run_to(args: &Args, out: &mut impl Write) -> Result<()> {
         // A reader that has gone away is no fault of ours.
         let _ = writeln!(out, "{}", told(verdict, args.json)?);
     }
-    outcome(&verdicts)
+    outcome(&verdicts.iter().collect::<Vec<_>>())
 }
 
 fn read(file: &Path) -> Result<Evidence> {
@@ -71,7 +85,7 @@ fn told(verdict: &Verdict, json: bool) -> Result<String> {
 }
 
 /// A broken claim weighs more than one that could not be judged; both are told.
-fn outcome(verdicts: &[Verdict]) -> Result<()> {
+fn outcome(verdicts: &[&Verdict]) -> Result<()> {
     let of = |wanted: Outcome| verdicts.iter().filter(move |verdict| verdict.verdict == wanted);
     let (broken, unjudged) = (of(Outcome::Broken).count(), of(Outcome::Unjudged).count());
     let neither = || {

@@ -19,12 +19,14 @@ mod images;
 mod interrupt;
 mod judge;
 mod lock;
+mod pack;
 mod plan;
 mod report;
 mod runner;
 mod schema;
 mod show;
 mod status;
+mod stored;
 mod tamper;
 mod test;
 mod up;
@@ -62,10 +64,12 @@ enum Command {
     Down(down::Args),
     /// What is up, and how to reach it.
     Status(status::Args),
-    /// Judges stored evidence again; needs no cluster.
+    /// Judges a stored report again, or single documents of evidence; needs no cluster.
     Judge(judge::Args),
     /// From the symptom to one cause, in the world that is up or in a failed run's folder; changes nothing.
     Diagnose(diagnose::Args),
+    /// Makes one file of a report, to send it; `judge` reads it as it reads the folder.
+    Pack(pack::Args),
     /// What the source documents state and what settles each statement; writes the page of it.
     Checklist(checklist::Args),
     /// The set-up's steps; needs no engine and touches nothing.
@@ -153,6 +157,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Status(args) => status::run(&args).await,
         Command::Judge(args) => judge::run(&args),
         Command::Diagnose(args) => diagnose::run(&args).await,
+        Command::Pack(args) => pack::run(&args),
         Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Schema(args) => schema::run(&args),

@@ -26,11 +26,13 @@ use crate::show;
 mod collect;
 mod junit;
 mod measures;
+mod sealed;
 
 /// One run's report.
 pub struct Report {
     /// Its folder.
     pub dir: PathBuf,
+    layout: Layout,
     at: Timestamp,
     began: Instant,
     /// None where the kernel keeps no account.
@@ -90,7 +92,7 @@ impl Report {
         // Only a convenience.
         let _ = std::os::unix::fs::symlink(&name, &latest);
         log::keep_in(&dir)?;
-        Ok(Self { dir, at, began: Instant::now(), clock: Clock::start().ok() })
+        Ok(Self { dir, layout: layout.clone(), at, began: Instant::now(), clock: Clock::start().ok() })
     }
 
     /// Notes what was made and how long each step took.
@@ -171,8 +173,8 @@ impl Report {
         Ok(lines)
     }
 
-    /// Writes `report.md` and `junit.xml`, and says at the terminal what came of the run. `down` is how long the longest
-    /// take-down took, if there was one.
+    /// Writes `report.md` and `junit.xml`, says at the terminal what came of the run, and writes the manifest of it all.
+    /// `down` is how long the longest take-down took, if there was one.
     ///
     /// # Errors
     /// [`harness::Code::Internal`].
@@ -187,7 +189,7 @@ impl Report {
         if kept && judged.is_ok() {
             eprintln!("the world is still up. next: cargo xtask status, cargo xtask down");
         }
-        Ok(())
+        self.seal(judged)
     }
 
     fn text(&self, lines: &[Line], judged: &Result<()>, down: Option<Duration>) -> String {

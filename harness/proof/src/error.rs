@@ -172,7 +172,7 @@ codes! {
     KubeFailed, "kube-failed", 4, "A Kubernetes API server refused or did not answer.";
     CommandFailed, "command-failed", 4, "A program that the harness runs exited with an error; its output is in the message.";
     SetupFailed, "setup-failed", 4, "A step of the plan failed, so no claim was judged.";
-    Evidence, "evidence", 4, "Evidence could not be collected, so a claim could be judged neither way.";
+    Evidence, "evidence", 4, "Evidence could not be collected, or what is stored of it cannot be used, so a claim could be judged neither way.";
     ClaimBroken, "claim-broken", 5, "At least one claim did not hold. This is the finding the harness exists for: read expected and observed.";
     LeftBehind, "left-behind", 6, "Something this run made could not be taken away. `cargo xtask down` may be run again at any time.";
     TimedOut, "timed-out", 7, "Something did not happen within its time. The message says what was last seen.";

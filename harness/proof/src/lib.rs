@@ -13,6 +13,7 @@
 //! | what does a run owe | [`claim`] |
 //! | what makes a claim hold | [`verdict`] |
 //! | why does it not hold | [`diagnosis`] |
+//! | is a report what its run left | [`manifest`] |
 //! | what never leaves: secrets in anything that is kept or shown | [`scrub`] |
 
 pub mod claim;
@@ -21,6 +22,7 @@ pub mod envoy;
 pub mod error;
 pub mod evidence;
 pub mod identity;
+pub mod manifest;
 pub mod scrub;
 pub mod topology;
 pub mod verdict;
