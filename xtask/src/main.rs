@@ -74,7 +74,7 @@ enum Command {
     Checklist(checklist::Args),
     /// The set-up's steps; needs no engine and touches nothing.
     Plan(plan::Args),
-    /// The form of a file that you write, as a JSON Schema for your editor.
+    /// The form of a file that you write, for your editor, or of a document that a report keeps; as JSON Schema.
     Schema(schema::Args),
     /// Whether this machine is fit for a run; touches nothing.
     Doctor(doctor::Args),

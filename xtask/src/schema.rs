@@ -1,6 +1,8 @@
-//! `schema`: the form of a file that a user writes, as a JSON Schema, for editors that check and complete while one types.
+//! `schema`: the form of a file that a user writes, for editors that check and complete while one types, or of a document
+//! that a report keeps; as JSON Schema.
 
 use harness::{Error, Result, setup};
+use proof::schema;
 
 /// Flags of `schema`.
 #[derive(clap::Args)]
@@ -14,13 +16,26 @@ pub struct Args {
 enum Of {
     /// A set-up of your own.
     Setup,
+    /// A document below `evidence/`.
+    Evidence,
+    /// A line of `verdicts.jsonl`.
+    Verdict,
+    /// `manifest.json`.
+    Manifest,
 }
 
+/// Prints it.
+///
+/// # Errors
+/// [`harness::Code::Internal`].
 pub fn run(args: &Args) -> Result<()> {
     let schema = match args.of {
         Of::Setup => setup::schema(),
+        Of::Evidence => schema::evidence(),
+        Of::Verdict => schema::verdict(),
+        Of::Manifest => schema::manifest(),
     };
-    let text = serde_json::to_string_pretty(&schema).map_err(|e| Error::internal("a schema").because(e))?;
-    println!("{text}");
+    let text = serde_json::to_string_pretty(&schema);
+    println!("{}", text.map_err(|e| Error::internal("a schema cannot be written").because(e))?);
     Ok(())
 }

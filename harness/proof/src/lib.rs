@@ -14,6 +14,7 @@
 //! | what makes a claim hold | [`verdict`] |
 //! | why does it not hold | [`diagnosis`] |
 //! | is a report what its run left | [`manifest`] |
+//! | which form do stored documents have | [`schema`] |
 //! | what never leaves: secrets in anything that is kept or shown | [`scrub`] |
 
 pub mod claim;
@@ -23,6 +24,7 @@ pub mod error;
 pub mod evidence;
 pub mod identity;
 pub mod manifest;
+pub mod schema;
 pub mod scrub;
 pub mod topology;
 pub mod verdict;

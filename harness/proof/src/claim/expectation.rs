@@ -1,12 +1,13 @@
 //! What a set-up expects to break, and why: told beforehand, so that a run in which it comes so is a good one.
 
 use regex::Regex;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Claim;
 
 /// Claims that must break, and the cause.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Expectation {
     /// Where it is written: `setup.yaml:7:5`.

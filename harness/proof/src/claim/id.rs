@@ -1,5 +1,6 @@
 //! A claim's id as text, and back: what verdicts, reports and the checklist refer to.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -95,6 +96,20 @@ impl Serialize for Claim {
 impl<'de> Deserialize<'de> for Claim {
     fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         String::deserialize(deserializer)?.parse().map_err(|e: Error| serde::de::Error::custom(e.what()))
+    }
+}
+
+impl schemars::JsonSchema for Claim {
+    fn schema_name() -> Cow<'static, str> {
+        "Claim".into()
+    }
+
+    fn json_schema(_: &mut schemars::SchemaGenerator) -> schemars::Schema {
+        schemars::json_schema!({
+            "description": "The id of a claim: `kind/subject`, with `@when` after it where others say the same at another time.",
+            "type": "string",
+            "pattern": "^[a-z-]+/.+$",
+        })
     }
 }
 

@@ -8,6 +8,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use jiff::Timestamp;
 use percent_encoding::percent_decode_str;
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::error::Context;
@@ -19,7 +20,7 @@ use crate::{Code, Result};
 /// Every field must be in the line; `null` and `-` mean that there was nothing to write. A line that lacks a
 /// field was made by another format and is no evidence. The connections' numbers came later: stored records may lack
 /// them, and the claim that needs them is unjudged then.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Record {
     /// `%REQ(X-REQUEST-ID)%`
     #[serde(deserialize_with = "text")]

@@ -1,6 +1,7 @@
 //! Where a proxy may send a request: the endpoints of one of its clusters, as its admin endpoint `/clusters?format=json`
 //! tells them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -8,7 +9,7 @@ use crate::error::Context;
 use crate::{Code, Result};
 
 /// One address that a proxy knows for a service.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Endpoint {
     /// Address and port.

@@ -7,6 +7,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -18,7 +19,7 @@ const ALL_SECRETS: &str = "type.googleapis.com/envoy.admin.v3.SecretsConfigDump"
 const ONE_SECRET: &str = "type.googleapis.com/envoy.admin.v3.SecretsConfigDump.DynamicSecret";
 
 /// Everything that a proxy got by SDS and uses.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Held {
     /// In the order of the dump.
@@ -26,7 +27,7 @@ pub struct Held {
 }
 
 /// One secret.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Secret {
     /// Its SDS resource name: `default` and `ROOTCA` under Istio.
@@ -38,7 +39,7 @@ pub struct Secret {
 }
 
 /// The kinds of secret that a mesh proxy holds.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Content {
     /// A certificate to show, leaf first.
@@ -50,7 +51,7 @@ pub enum Content {
 }
 
 /// Whom a proxy believes, in the two forms that it comes in.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Trust {
     /// `envoy.tls.cert_validator.spiffe`: a bundle for each trust domain, as SPIRE sends it.
@@ -60,7 +61,7 @@ pub enum Trust {
 }
 
 /// The bundle that a proxy holds for one trust domain.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct DomainTrust {
     /// The trust domain's name, as the dump has it.

@@ -1,5 +1,6 @@
 //! Requests, and what each witness recorded of them.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::envoy::{Counters, Endpoint, Record};
@@ -9,7 +10,7 @@ use crate::topology::{ClusterName, Way};
 use crate::{Code, Result};
 
 /// A pod with an identity.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Workload {
     /// Its namespace.
@@ -43,7 +44,7 @@ impl Workload {
 }
 
 /// A service that was called.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Service {
     /// Its name.
@@ -68,7 +69,7 @@ impl Service {
 }
 
 /// What a client program got.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Reply {
     /// The request id that it sent.
@@ -99,7 +100,7 @@ impl Reply {
 }
 
 /// Answers to one client that asked a service of all clusters, again and again.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Replies {
     /// Where the client is.
@@ -114,7 +115,7 @@ pub struct Replies {
 }
 
 /// One request from one cluster to another, and what the two sidecars recorded of it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Handshake {
     /// From the client's cluster to the server's.
@@ -134,7 +135,7 @@ pub struct Handshake {
 }
 
 /// The counters of the server's east-west gateway around the handshakes of a way.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Crossing {
     /// The way; the gateway is that of its end.
@@ -148,7 +149,7 @@ pub struct Crossing {
 }
 
 /// What was changed so that a call must be refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Control {
     /// The peer's bundle was taken from the client's SPIRE server.
@@ -160,7 +161,7 @@ pub enum Control {
 }
 
 /// A call that was to be refused.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Refusal {
     /// What was changed.

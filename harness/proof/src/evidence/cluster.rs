@@ -1,5 +1,6 @@
 //! What was seen of one cluster: its SPIRE server, its istiod, its proxies.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{HeldAt, Workload, missing};
@@ -10,7 +11,7 @@ use crate::topology::Cluster;
 use crate::{Code, Result};
 
 /// One cluster, as observed.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ClusterSeen {
     /// Who it is.
@@ -46,7 +47,7 @@ pub struct ClusterSeen {
 
 /// A SPIRE server's attempt to fetch a peer's bundle now, as its poller does: from the URL and as the identity that its
 /// relationship names (`spire-server federation refresh`, which answers when the fetch has ended).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fetch {
     /// Whose bundle.
@@ -58,7 +59,7 @@ pub struct Fetch {
 }
 
 /// A DestinationRule or PeerAuthentication that takes mutual TLS off, or makes it optional.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct TlsSetting {
     /// The object: `DestinationRule istio-test/plain`.
@@ -70,7 +71,7 @@ pub struct TlsSetting {
 }
 
 /// A proxy of the mesh.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     /// Whose it is.
@@ -83,7 +84,7 @@ pub struct Proxy {
 }
 
 /// A cluster that an istiod watches, as its debug endpoint `clusterz` says.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct RemoteCluster {
     /// The cluster's name.
     pub id: String,

@@ -1,6 +1,7 @@
 //! Plain observations: one thing seen, beside what a sentence says of it. For what a source document states and no
 //! larger part of the evidence is about.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, Kind, Subject};
@@ -8,7 +9,7 @@ use crate::identity::SpiffeId;
 use crate::topology::ClusterName;
 
 /// One observation, and the sentence that it decides.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Fact {
     /// The claim that it decides.
@@ -23,7 +24,7 @@ pub struct Fact {
 }
 
 /// What must have been seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Must {
     /// Exactly this.

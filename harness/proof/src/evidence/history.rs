@@ -1,6 +1,7 @@
 //! What the proxies of a cluster held over time: what is true at the end may have been false before.
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Workload;
@@ -8,7 +9,7 @@ use crate::envoy::Held;
 
 /// What one proxy was found to hold. It is looked at more often than this is written down: when something is new, and now and
 /// then to say that nothing is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct HeldAt {
     /// When it was looked at.

@@ -17,6 +17,7 @@ mod history;
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
@@ -38,7 +39,7 @@ use crate::{Code, Error, Result, scrub};
 pub const VERSION: u32 = 3;
 
 /// Everything that was observed for one question, or for a whole run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Evidence {
     /// [`VERSION`] when it was written.

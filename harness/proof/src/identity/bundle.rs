@@ -3,6 +3,7 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use jiff::Timestamp;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Certificate, Chain, Flaw, Path, Pem, TrustDomain};
@@ -40,7 +41,7 @@ impl Authority {
 /// What a SPIRE server publishes for a trust domain.
 ///
 /// Stored as its authorities' certificates, so that no other kind of key can come along.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "Stored", into = "Stored")]
 pub struct Bundle {
     /// For whom it speaks. The document itself does not say.
@@ -122,8 +123,10 @@ impl Bundle {
 
 const EMPTY: &str = "no X.509 authority in it";
 
-#[derive(Clone, Serialize, Deserialize)]
+/// A bundle as it is stored.
+#[derive(Clone, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
+#[schemars(rename = "Bundle")]
 struct Stored {
     trust_domain: TrustDomain,
     sequence: Option<u64>,

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::id::{InvalidId, SpiffeId, TrustDomain};
@@ -12,7 +13,7 @@ pub const ISTIO: &str = "spiffe://{trust_domain}/ns/{namespace}/sa/{service_acco
 
 /// What was declared: for a namespace, or for a service account (`namespace/account`), which weighs more, the ID with
 /// `{trust_domain}`, `{namespace}` and `{service_account}` in it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct Declared(pub BTreeMap<String, String>);
 

@@ -1,5 +1,6 @@
 //! Registration entries: whom a SPIRE server will give which identity, and whose bundles come with it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{SpiffeId, TrustDomain};
@@ -7,7 +8,7 @@ use crate::error::Context;
 use crate::{Code, Result};
 
 /// One registration entry.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct Entry {
     /// The server's name for it.
     pub id: String,

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 /// The whole ID, scheme included (SPIFFE ID specification, section 2.4).
@@ -12,7 +13,7 @@ const LONGEST_TRUST_DOMAIN: usize = 255;
 const SCHEME: &str = "spiffe://";
 
 /// The name of a trust domain, as in `spiffe://<here>/ns/…`.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct TrustDomain(String);
 
@@ -24,7 +25,7 @@ impl TrustDomain {
 }
 
 /// A SPIFFE ID: a trust domain and a path, which is empty for the trust domain itself.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
 pub struct SpiffeId {
     trust_domain: TrustDomain,

@@ -1,5 +1,6 @@
 //! Certificates as they travel: PEM text, and nothing else in it.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Certificate, Chain, Flaw};
@@ -12,7 +13,7 @@ const END: &str = "-----END CERTIFICATE-----";
 /// Whatever it is made from, private keys and stray text are dropped at once: nothing that is built of this
 /// type can carry a secret. Whether the certificates can be read is judged later, so that unreadable ones
 /// stay evidence.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "String", into = "String")]
 pub struct Pem(String);
 

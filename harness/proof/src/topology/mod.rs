@@ -8,12 +8,13 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use ipnet::Ipv4Net;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use crate::{Code, Error, Result};
 
 /// A cluster's name, also its kind name and its `clusterName` in Istio.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub struct ClusterName(pub String);
 
@@ -30,7 +31,7 @@ impl From<&str> for ClusterName {
 }
 
 /// One cluster.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Cluster {
     /// A DNS label, short enough for its node's name.
@@ -40,8 +41,10 @@ pub struct Cluster {
     /// Istio's network name.
     pub network: String,
     /// Pod addresses. Every cluster has its own, so that an address names its cluster.
+    #[schemars(with = "String")]
     pub pods: Ipv4Net,
     /// Service addresses.
+    #[schemars(with = "String")]
     pub services: Ipv4Net,
     /// The version that helloworld answers with here: a reply names its cluster.
     pub version: String,
@@ -56,7 +59,7 @@ pub struct Topology {
 }
 
 /// From one cluster to another.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 pub struct Way {
     /// Where the client is.
     pub from: ClusterName,

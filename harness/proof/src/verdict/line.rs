@@ -3,6 +3,7 @@
 //! A run and whoever judges its evidence again make the lines here, from what is stored, so that both write the same
 //! bytes. Judged before secrets were taken out, a verdict could quote the half of one that nobody recognises any more.
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{Came, Verdict, judge};
@@ -12,7 +13,8 @@ use crate::evidence::Evidence;
 use crate::{Code, Result, scrub};
 
 /// A verdict, and whose it is.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[schemars(deny_unknown_fields)]
 pub struct Line {
     /// The world that it was seen in.
     pub world: String,

@@ -42,6 +42,7 @@ mod judge;
 mod line;
 mod settings;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use connection::same_connection;
@@ -156,7 +157,7 @@ impl Finding {
 pub type Located = (Finding, String);
 
 /// A judged claim; one line of `cargo xtask e2e --json`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Verdict {
     /// Which claim.
@@ -178,7 +179,7 @@ pub struct Verdict {
 }
 
 /// What came of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Outcome {
     /// It is true.
