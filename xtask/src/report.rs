@@ -182,7 +182,7 @@ impl Report {
         let verdicts = self.verdicts()?;
         let report = self.text(&verdicts, judged, down);
         self.write("report.md", &report)?;
-        self.write("junit.xml", &junit::of(&verdicts)?)?;
+        self.write("junit.xml", &junit::of(&verdicts, &self.worlds(), self.at, judged)?)?;
         if !json {
             eprint!("\n{report}");
         }
@@ -222,17 +222,20 @@ impl Report {
         out
     }
 
-    /// What each world's making took.
-    fn timings(&self) -> Vec<String> {
+    /// The worlds that it was judged in.
+    fn worlds(&self) -> Vec<World> {
         let mut worlds = files(&self.dir, "json");
         worlds.sort();
-        let began = self.at;
-        let of = |path: &PathBuf| {
-            let world = World::at(path).ok()?;
+        worlds.iter().filter_map(|path| World::at(path).ok()).collect()
+    }
+
+    /// What each world's making took.
+    fn timings(&self) -> Vec<String> {
+        let of = |world: &World| {
             let history = history::read(&history::file(&self.dir, &world.name)).unwrap_or_default();
-            measures::of(&world, began, &history)
+            measures::of(world, self.at, &history)
         };
-        worlds.iter().filter_map(of).collect()
+        self.worlds().iter().filter_map(of).collect()
     }
 
     /// Every verdict of the run, in the order in which they fell.
