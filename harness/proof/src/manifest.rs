@@ -142,7 +142,8 @@ impl Manifest {
     pub fn outcome(&self) -> Result<()> {
         let Some(Ended { code, what }) = &self.ended_by else { return Ok(()) };
         let known = Code::ALL.iter().find(|known| known.name() == code);
-        Err(Error::new(known.copied().unwrap_or(Code::Evidence), format!("the run ended by [{code}] {what}")))
+        let what = format!("the run ended by [{code}] {what}");
+        Err(Error::new(known.copied().unwrap_or(Code::Evidence), what).next("read log.txt of the report"))
     }
 }
 
@@ -226,7 +227,12 @@ mod tests {
         manifest.outcome().unwrap();
         for code in Code::ALL {
             manifest.ended_by = Some(Ended { code: code.name().to_owned(), what: "so".into() });
-            assert_eq!(manifest.outcome().unwrap_err().code(), *code);
+            let e = manifest.outcome().unwrap_err();
+            assert_eq!(
+                (e.code(), e.advice()),
+                (*code, Some("read log.txt of the report")),
+                "and no cure of this machine"
+            );
         }
         manifest.ended_by = Some(Ended { code: "unheard-of".into(), what: "so".into() });
         let e = manifest.outcome().unwrap_err();
