@@ -107,6 +107,12 @@ pub async fn command_fed(client: &Client, words: &[&str], input: &str) -> Result
     answer(reached(words, said)?).map_err(|refusal| refused(words, &refusal))
 }
 
+/// The line that a person types to ask the same of the server of the cluster behind `kubeconfig`.
+pub fn by_hand(kubeconfig: &str, words: &[&str]) -> String {
+    let command = with_socket(words).join(" ");
+    format!("kubectl --kubeconfig {kubeconfig} exec {POD} -n {NAMESPACE} -c {CONTAINER} -- {command}")
+}
+
 /// The command with its socket, whose flag follows the words of the command: two or three.
 fn with_socket<'a>(words: &[&'a str]) -> Vec<&'a str> {
     let command = words.iter().take_while(|word| !word.starts_with('-')).count();

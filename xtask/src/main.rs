@@ -70,6 +70,8 @@ enum Command {
     Diagnose(diagnose::Args),
     /// Makes one file of a report, to send it; `judge` reads it as it reads the folder.
     Pack(pack::Args),
+    /// Writes the page of a stored report anew; needs no cluster.
+    Report(report::anew::Args),
     /// What the source documents state and what settles each statement; writes the page of it.
     Checklist(checklist::Args),
     /// The set-up's steps; needs no engine and touches nothing.
@@ -158,6 +160,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Judge(args) => judge::run(&args),
         Command::Diagnose(args) => diagnose::run(&args).await,
         Command::Pack(args) => pack::run(&args),
+        Command::Report(args) => report::anew::run(&args),
         Command::Checklist(args) => checklist::run(&args),
         Command::Plan(args) => plan::run(&args),
         Command::Schema(args) => schema::run(&args),

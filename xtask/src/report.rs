@@ -23,7 +23,9 @@ use crate::diagnose;
 use crate::due::Due;
 use crate::show;
 
+pub mod anew;
 mod collect;
+mod html;
 mod junit;
 mod measures;
 mod sealed;
@@ -173,8 +175,8 @@ impl Report {
         Ok(lines)
     }
 
-    /// Writes `report.md` and `junit.xml`, says at the terminal what came of the run, and writes the manifest of it all.
-    /// `down` is how long the longest take-down took, if there was one.
+    /// Writes `report.md`, `junit.xml` and the page of both, says at the terminal what came of the run, and writes the manifest
+    /// of it all. `down` is how long the longest take-down took, if there was one.
     ///
     /// # Errors
     /// [`harness::Code::Internal`].
@@ -183,6 +185,7 @@ impl Report {
         let report = self.text(&verdicts, judged, down);
         self.write("report.md", &report)?;
         self.write("junit.xml", &junit::of(&verdicts, &self.worlds(), self.at, judged)?)?;
+        html::write(&self.dir)?;
         if !json {
             eprint!("\n{report}");
         }

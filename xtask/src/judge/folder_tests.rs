@@ -183,10 +183,14 @@ fn verdicts_that_the_evidence_does_not_say_are_named() {
 #[test]
 fn one_byte_that_is_another_one_is_refused_with_its_file() {
     let run = Run::new().ended(&Ok(()));
-    let names = ["log.txt", "report.md", "junit.xml", VERDICTS, DOCUMENT];
+    let page = ["report.html", "picture-federated.svg", "picture-federated.mmd"];
+    let names = [&["log.txt", "report.md", "junit.xml", VERDICTS, DOCUMENT], &page[..]].concat();
     let listed: Vec<_> =
         Manifest::read(run.read(manifest::FILE).as_bytes()).unwrap().files.into_keys().collect();
-    assert_eq!(BTreeSet::from(names.map(str::to_owned)), listed.into_iter().collect());
+    assert_eq!(
+        names.iter().map(|name| (*name).to_owned()).collect::<BTreeSet<_>>(),
+        listed.into_iter().collect()
+    );
     for name in names {
         let was = std::fs::read(run.file(name)).unwrap();
         let mut flipped = was.clone();

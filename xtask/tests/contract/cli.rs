@@ -319,6 +319,7 @@ async fn a_folder_that_is_no_report_is_refused() {
     let folder = dir.path().to_str().unwrap();
     typed.refuses(&["checklist", "--run", folder], "names no world").await;
     typed.refuses(&["checklist", "--fill", folder], "names no world").await;
+    typed.refuses(&["report", folder], "is no report's folder").await;
     typed.refuses(&["checklist", "--run", folder, "--check"], "cannot be used with").await;
 }
 
