@@ -4,6 +4,8 @@ use super::super::fixture::*;
 use super::{only, red, unjudged};
 use crate::envoy::Endpoint;
 use crate::evidence::{Evidence, TlsSetting};
+use crate::identity::Declared;
+use crate::identity::declared::ISTIO;
 
 const ONE: &str = "one-connection/cluster1→cluster2";
 const FAR: &str = "remote-answers/cluster1→cluster2";
@@ -25,6 +27,31 @@ fn the_version_that_the_mesh_was_told_is_right() {
         e.handshakes.retain(|handshake| handshake.way == way(0));
     });
     assert_eq!(seen, []);
+}
+
+/// Who a workload must be is what was declared: whoever has another name is somebody else, in every claim about it.
+#[test]
+fn identities_are_judged_as_declared() {
+    let declare = |id: &str| {
+        let declared = Declared([("istio-test/curl".to_owned(), id.to_owned())].into());
+        red(move |_, e| e.identities = declared)
+    };
+    assert_eq!(declare(ISTIO), []);
+    let seen = declare("spiffe://{trust_domain}/team/shop/{service_account}");
+    let told = only(
+        seen,
+        &[
+            "entries-federate/cluster1",
+            "entries-federate/cluster2",
+            "proxy-svid/cluster1/istio-test/curl",
+            "proxy-svid/cluster2/istio-test/curl",
+            "client-svid/cluster1→cluster2",
+            "one-connection/cluster1→cluster2",
+            "client-svid/cluster2→cluster1",
+            "one-connection/cluster2→cluster1",
+        ],
+    );
+    assert!(told.contains("spiffe://cluster1.local/team/shop/curl has no entry"), "{told}");
 }
 
 /// A rule that takes TLS off is named beside what it does.
