@@ -106,11 +106,26 @@ fn patchable(manifests: &Path, setup: &Setup) -> Result<Vec<String>> {
     let modules: Vec<_> = modules.filter_map(|module| module.split("::").next()).collect();
     let read = |file: &Path| {
         let folder = file.iter().next().and_then(|folder| folder.to_str()).unwrap_or_default();
-        OF_ALL.contains(&folder) || modules.contains(&folder)
+        (OF_ALL.contains(&folder) && is_applied(setup, &file.display().to_string()))
+            || modules.contains(&folder)
     };
     let files =
         files_below(manifests).or_fail(Code::Internal, || format!("cannot read {}", manifests.display()))?;
     Ok(files.iter().filter(|file| read(file)).map(|file| file.display().to_string()).collect())
+}
+
+/// Of the manifests that every world is made from, those that only some are made from: a change of another would be as good
+/// as none.
+fn is_applied(setup: &Setup, file: &str) -> bool {
+    let several = setup.topology.clusters.len() > 1;
+    match file {
+        "istio/operator.yaml" | "istio/upstream-envoy.yaml" => true,
+        "spire/federation.yaml" | "spire/gateway-identity.yaml" | "gateway/east-west.yaml" => several,
+        "spire/upstream-authority.yaml" => {
+            setup.values.get("SPIRE_UPSTREAM_AUTHORITY").is_some_and(|plugin| !plugin.is_empty())
+        }
+        other => !other.starts_with("istio/") || setup.istio.iter().any(|more| more == other),
+    }
 }
 
 /// The same of our own manifests, some of which are made for each peer: in turn each cluster is everybody's, so that every

@@ -129,6 +129,14 @@ fn what_cannot_mean_what_it_says_is_refused_where_it_stands() {
         "3:5:",
         "is so already",
     );
+    refused(
+        &patch("manifest: spire/upstream-authority.yaml, merge: { a: 1 }"),
+        "3:5:",
+        "reads no manifest `spire/upstream-authority.yaml`",
+    );
+    let alone =
+        patch("manifest: gateway/east-west.yaml, merge: { a: 1 }").replace("federated", "single-cluster");
+    refused(&alone, "3:5:", "reads no manifest `gateway/east-west.yaml`");
     let json =
         |operation: &str| patch(&format!("manifest: gateway/east-west.yaml, json: [{{ {operation} }}]"));
     refused(
