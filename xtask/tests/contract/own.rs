@@ -154,3 +154,21 @@ async fn the_schema_knows_what_the_reader_knows() {
         (&serde_json::json!(["extends"]), &Value::Bool(false))
     );
 }
+
+/// What the README shows is typed off as it stands.
+#[tokio::test]
+async fn the_set_up_in_the_readme_can_be_planned() {
+    let root = concat!(env!("CARGO_MANIFEST_DIR"), "/..");
+    let readme = std::fs::read_to_string(format!("{root}/README.md")).unwrap();
+    let shown = readme.split("```yaml\n").find(|block| block.starts_with("extends:")).unwrap();
+    let mine = Mine::of(shown.split("```").next().unwrap());
+    for (from, to) in [
+        ("manifests/worlds/federated.yaml", "clusters.yaml"),
+        ("scenarios/examples/house-rules/selected-namespaces.yaml", "mesh.yaml"),
+    ] {
+        std::fs::copy(format!("{root}/{from}"), mine.dir.path().join(to)).unwrap();
+    }
+    let out = mine.run(&["plan"]).await;
+    assert_eq!(out.status, 0, "{}", out.stderr);
+    assert!(out.stdout.contains("2 of them are expected to break"), "{}", out.stdout);
+}
