@@ -129,13 +129,16 @@ pub fn diagnose(observed: &Observations) -> Diagnosis {
     diagnosis
 }
 
-/// The first cause that explains it: in its own cluster, or in the one that it is about.
+/// The first cause that explains it: in its own cluster, or in the one that it is about; what is wrong with one pod explains
+/// nothing of another.
 fn explanation(
     (rule, seen): &(&'static Rule, Seen),
     found: &[(&'static Rule, Seen)],
 ) -> Option<&'static str> {
     let near = |cause: &Seen| cause.cluster == seen.cluster || Some(&cause.cluster) == seen.peer.as_ref();
-    let explains = |cause: &Rule, at: &Seen| near(at) && cause.explains.contains(&rule.name);
+    let is_pod = |seen: &Seen| seen.object.starts_with("Pod ");
+    let same = |cause: &Seen| !is_pod(cause) || !is_pod(seen) || cause.object == seen.object;
+    let explains = |cause: &Rule, at: &Seen| near(at) && same(at) && cause.explains.contains(&rule.name);
     found.iter().find(|(cause, at)| explains(cause, at)).map(|(cause, _)| cause.name)
 }
 

@@ -267,10 +267,17 @@ fn fetches(scene: &Scene<'_>, of_this_kind: fn(&Fetch) -> bool) -> Judging {
         let seen = format!("fetching the bundle of {domain} now: {}", fetch.said);
         Found::at(format!("ClusterFederatedTrustDomain {object}"), seen).about(scene.cluster_of(domain))
     });
-    Ok(Judged::of(
-        found.collect(),
-        format!("{} bundles were fetched now, by their relationships", fetches.len()),
-    ))
+    let found: Vec<_> = found.collect();
+    let asked = |domain: &str| fetches.iter().any(|fetch| fetch.trust_domain.as_str() == domain);
+    let unasked = scene.here.server.relationships.get()?.iter().find(|one| !asked(&one.trust_domain));
+    match unasked.filter(|_| found.is_empty()) {
+        // A fetch would change what is held, or cannot be compared with what is published.
+        Some(one) => Err(Unread(format!("{} was not asked for its bundle", one.trust_domain))),
+        None => Ok(Judged::of(
+            found,
+            format!("{} bundles were fetched now, by their relationships", fetches.len()),
+        )),
+    }
 }
 
 fn authority_expired(scene: &Scene<'_>) -> Judging {

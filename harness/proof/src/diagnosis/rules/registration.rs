@@ -62,7 +62,7 @@ pub const CAUSES: &[Rule] = &[
         sentence: "several registration entries are for one pod, and which SVID it gets is nobody's choice",
         next: "spire-server entry show in {cluster}; delete the entry that nobody wants",
         source: "spire-controller-manager#49",
-        explains: &[],
+        explains: &["entry-without-federation"],
         judge: entry_doubled,
     },
     Rule {

@@ -82,6 +82,7 @@ const FAULTS: &[(&str, Fault)] = &[
         let entries = seen(&mut all.clusters[0].server.entries);
         let mut second = entries[0].clone();
         second.id = "by-hand".into();
+        second.federates_with.clear();
         second.selectors = vec!["k8s:ns:istio-test".into(), "k8s:pod-label:app:curl".into()];
         entries.push(second);
     }),
@@ -229,6 +230,15 @@ fn two_faults_that_do_not_explain_each_other_are_both_named() {
         }
     }
     assert_eq!(named(&diagnose(&all)), ["entry-doubled", "gateway-without-endpoint"]);
+}
+
+/// A pod without SPIRE's socket explains its own certificate, and not that of another pod.
+#[test]
+fn what_is_wrong_with_a_pod_explains_nothing_of_another() {
+    let (makers, mut all) = fixture::healthy();
+    objects(&mut all, "pods")[1]["spec"]["volumes"] = json!([]);
+    by_istiod(&mut all, &makers);
+    assert_eq!(named(&diagnose(&all)), ["socket-not-mounted", "istiod-issued-certificate"]);
 }
 
 #[test]
