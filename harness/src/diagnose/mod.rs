@@ -36,19 +36,20 @@ struct Subject {
 pub async fn observe(kubeconfigs: &[PathBuf], symptoms: Vec<String>) -> (Observations, Vec<String>) {
     let at = Timestamp::now();
     let (mut subjects, mut missing) = (Vec::new(), Vec::new());
-    for found in join_all(kubeconfigs.iter().map(|path| subject(path))).await {
+    for found in join_all(kubeconfigs.iter().map(|path| Box::pin(subject(path)))).await {
         match found {
             Ok(subject) => subjects.push(subject),
             Err(e) => missing.push(e.to_string().replace('\n', " ")),
         }
     }
     let domains: Vec<_> = subjects.iter().map(|subject| &subject.trust_domain).collect();
-    let looks = join_all(subjects.iter().map(|subject| cluster(subject, &domains))).await;
+    let looks = join_all(subjects.iter().map(|subject| Box::pin(cluster(subject, &domains)))).await;
     let mut observed = Observations::of(looks, symptoms, at);
     // Both need what was seen of the others.
-    let fetches = join_all(subjects.iter().map(|subject| spire::fetches(subject, &observed))).await;
+    let fetches = join_all(subjects.iter().map(|subject| Box::pin(spire::fetches(subject, &observed)))).await;
     let secrets =
-        join_all(subjects.iter().map(|subject| remote::secrets(subject, &subjects, &observed))).await;
+        join_all(subjects.iter().map(|subject| Box::pin(remote::secrets(subject, &subjects, &observed))))
+            .await;
     for (one, (fetched, read)) in observed.clusters.iter_mut().zip(fetches.into_iter().zip(secrets)) {
         one.server.fetches = fetched;
         one.remote_secrets = read;
@@ -93,12 +94,14 @@ async fn cluster(subject: &Subject, domains: &[&TrustDomain]) -> ClusterLook {
     let client = &subject.client;
     let configs = &subject.configs;
     let (objects, remotes, clock) = tokio::join!(
-        objects::all(client),
+        Box::pin(objects::all(client)),
         look("istiod's clusters", istio::remotes(client)),
         look("the clock", istio::clock(client)),
     );
-    let (server, proxies) =
-        tokio::join!(spire::server(subject, domains, &objects), istio::proxies(client, &objects));
+    let (server, proxies) = tokio::join!(
+        Box::pin(spire::server(subject, domains, &objects)),
+        Box::pin(istio::proxies(client, &objects))
+    );
     ClusterLook {
         name: subject.name.clone(),
         trust_domain: subject.trust_domain.clone(),

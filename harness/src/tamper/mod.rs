@@ -1,7 +1,10 @@
 //! Breaking a world that is up, in one named way, so that anyone can see the named claim go red.
 //!
 //! A harness that has never been seen red proves nothing. Each of these is a fault that still answers `200`: peers
-//! that stop at "curl answered" would call the world healthy.
+//! that stop at "curl answered" would call the world healthy. [`causes`] has faults by the causes that a diagnosis names.
+
+pub mod causes;
+mod change;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};

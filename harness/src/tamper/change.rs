@@ -1,0 +1,266 @@
+//! One change of a cluster, and how it is undone.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use kube::api::PostParams;
+use kube::{Api, Client};
+use serde_json::{Map, Value, json};
+
+use crate::error::Context as _;
+use crate::kube::apply::apply;
+use crate::kube::delete::delete;
+use crate::kube::object::{dynamic, merge_patch, merge_patch_status};
+use crate::kube::rollout::{Workload, rolled_out};
+use crate::progress::Note;
+use crate::{Code, Error, Result, patience, spire};
+
+/// A change in the first cluster.
+#[derive(Clone, Debug)]
+pub enum Change {
+    /// Merges into an object: `apiVersion`, `kind` and `metadata` say which.
+    Merge(Value, Value),
+    /// The same for its status.
+    Status(Value, Value),
+    /// Another text under a key of a ConfigMap.
+    Text(Value, &'static str, fn(&str) -> String),
+    /// An object that was not there.
+    Make(Value),
+    /// An object that was there.
+    Remove(Value),
+    /// The SPIRE server holds this for the peer: its own bundle, or nothing.
+    Bundle(Held),
+    /// A second entry for pods with that service account.
+    Entry(&'static str),
+    /// Another remote secret of the peer.
+    Remote(Value, Remote),
+}
+
+/// What a SPIRE server is made to hold for its peer.
+#[derive(Clone, Copy, Debug)]
+pub enum Held {
+    /// Its own bundle, under the peer's name.
+    Own,
+    /// Nothing.
+    Nothing,
+}
+
+/// What is wrong with a remote secret.
+#[derive(Clone, Copy, Debug)]
+pub enum Remote {
+    /// Nobody listens at its URL.
+    Url,
+    /// Its token is none.
+    Token,
+    /// Its token is of an account without rights.
+    Account,
+}
+
+/// Who is changed, and for whom.
+pub struct Place<'a> {
+    /// The cluster that is changed.
+    pub near: &'a Client,
+    /// Its peer.
+    pub far: &'a Client,
+    /// Their trust domains.
+    pub domains: (&'a str, &'a str),
+}
+
+/// A step back.
+pub enum Undo {
+    /// Merges what was there before.
+    Merge(Value, Value),
+    /// The same for the status.
+    Status(Value, Value),
+    /// Takes away what was made.
+    Delete(Value),
+    /// Makes what was taken away.
+    Apply(Value),
+    /// Gives the peer's bundle back.
+    Bundle,
+    /// Takes an entry away.
+    Entry(String),
+}
+
+impl Change {
+    /// Makes the change.
+    pub async fn make(self, place: &Place<'_>, note: &Note) -> Result<Undo> {
+        let client = place.near;
+        match self {
+            Self::Merge(object, patch) => merge(client, object, patch, note).await,
+            Self::Status(object, patch) => {
+                let before = read(client, &object).await?;
+                let back = reverse(&patch, &before);
+                merge_patch_status(client, &object, &patch, note).await?;
+                Ok(Undo::Status(object, back))
+            }
+            Self::Text(object, key, edit) => {
+                let before = read(client, &object).await?;
+                let text = before["data"][key].as_str().unwrap_or_default();
+                let edited = edit(text);
+                if edited == text {
+                    return Err(Error::internal(format!("nothing was to be changed in {key}")));
+                }
+                merge(client, object, json!({ "data": { key: edited } }), note).await
+            }
+            Self::Make(object) => {
+                apply(client, std::slice::from_ref(&object), note).await?;
+                Ok(Undo::Delete(object))
+            }
+            Self::Remove(object) => {
+                let before = read(client, &object).await?;
+                delete(client, std::slice::from_ref(&object), note).await?;
+                Ok(Undo::Apply(before))
+            }
+            Self::Bundle(held) => {
+                let peer = place.domains.1;
+                match held {
+                    Held::Nothing => spire::delete_bundle_of_peer(client, peer).await?,
+                    Held::Own => {
+                        spire::set_bundle_of_peer(client, peer, &spire::bundle(client).await?).await?;
+                    }
+                }
+                Ok(Undo::Bundle)
+            }
+            Self::Entry(account) => second_entry(place, account).await,
+            Self::Remote(object, wrong) => {
+                let before = read(client, &object).await?;
+                let (cluster, text) = before["data"]
+                    .as_object()
+                    .and_then(|data| data.iter().next())
+                    .ok_or_else(|| Error::new(Code::Usage, "the remote secret is empty"))?;
+                let text = STANDARD.decode(text.as_str().unwrap_or_default());
+                let text = text.or_fail(Code::Internal, || "a Secret is no base64".to_owned())?;
+                let mut config: Value = serde_json::from_slice(&text)
+                    .or_fail(Code::Internal, || "our remote secrets are JSON".to_owned())?;
+                match wrong {
+                    Remote::Url => {
+                        let url = &mut config["clusters"][0]["cluster"]["server"];
+                        *url = Value::from(url.as_str().unwrap_or_default().replace(":6443", ":6444"));
+                    }
+                    Remote::Token => config["users"][0]["user"]["token"] = "none".into(),
+                    Remote::Account => {
+                        config["users"][0]["user"]["token"] = token_without_rights(place.far).await?.into();
+                    }
+                }
+                let data = json!({ "data": { cluster: STANDARD.encode(config.to_string()) } });
+                merge(client, object, data, note).await
+            }
+        }
+    }
+}
+
+impl Undo {
+    /// Goes back, and waits for a workload that was changed.
+    pub async fn make(self, place: &Place<'_>, note: &Note) -> Result<()> {
+        let client = place.near;
+        match self {
+            Self::Merge(object, patch) => {
+                merge_patch(client, &object, &patch, note).await?;
+                standing(client, &object, note).await
+            }
+            Self::Status(object, patch) => merge_patch_status(client, &object, &patch, note).await.map(drop),
+            Self::Delete(object) => delete(client, &[object], note).await,
+            Self::Apply(object) => apply(client, &[object], note).await,
+            Self::Bundle => {
+                let bundle = spire::bundle(place.far).await?;
+                spire::set_bundle_of_peer(client, place.domains.1, &bundle).await
+            }
+            Self::Entry(id) => spire::command(client, &["entry", "delete", "-entryID", &id]).await.map(drop),
+        }
+    }
+}
+
+async fn merge(client: &Client, object: Value, patch: Value, note: &Note) -> Result<Undo> {
+    let before = read(client, &object).await?;
+    let back = reverse(&patch, &before);
+    merge_patch(client, &object, &patch, note).await?;
+    Ok(Undo::Merge(object, back))
+}
+
+/// The merge that undoes `patch` in what was `before`.
+fn reverse(patch: &Value, before: &Value) -> Value {
+    let Some(fields) = patch.as_object() else { return before.clone() };
+    let none = Map::new();
+    let there = before.as_object().unwrap_or(&none);
+    let back = fields.iter().map(|(key, value)| {
+        let before = there.get(key).unwrap_or(&Value::Null);
+        let back =
+            if value.is_object() && before.is_object() { reverse(value, before) } else { before.clone() };
+        (key.clone(), back)
+    });
+    Value::Object(back.collect())
+}
+
+/// The object, with only what one would apply.
+async fn read(client: &Client, object: &Value) -> Result<Value> {
+    let text = |pointer: &str| object.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+    let namespace = object.pointer("/metadata/namespace").and_then(Value::as_str);
+    let api = dynamic(client, text("/apiVersion"), text("/kind"), namespace)?;
+    let found = api.get(text("/metadata/name")).await;
+    let found = found.or_fail(Code::KubeFailed, || format!("cannot read {}", text("/metadata/name")))?;
+    let mut found =
+        serde_json::to_value(found).or_fail(Code::Internal, || "an object is not JSON".to_owned())?;
+    if let Some(metadata) = found["metadata"].as_object_mut() {
+        metadata.retain(|key, _| ["name", "namespace", "labels", "annotations"].contains(&key.as_str()));
+    }
+    Ok(found)
+}
+
+async fn standing(client: &Client, object: &Value, note: &Note) -> Result<()> {
+    let workload = match object["kind"].as_str() {
+        Some("Deployment") => Workload::Deployment,
+        Some("DaemonSet") => Workload::DaemonSet,
+        Some("StatefulSet") => Workload::StatefulSet,
+        _ => return Ok(()),
+    };
+    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
+    rolled_out(client, workload, text("namespace"), text("name"), patience::STEP, note).await
+}
+
+async fn second_entry(place: &Place<'_>, account: &str) -> Result<Undo> {
+    let id = "vouchsafe.tampered";
+    let entries = proof::identity::entries_of(&spire::entries(place.near).await?)?;
+    let first = entries.iter().find(|entry| entry.spiffe_id.path().ends_with(&format!("/sa/{account}")));
+    let first = first.ok_or_else(|| Error::new(Code::Usage, format!("{account} has no entry")))?;
+    let (parent, other) = (first.parent_id.to_string(), format!("spiffe://{}/second", place.domains.0));
+    let selector = format!("k8s:sa:{account}");
+    let words = [
+        "entry",
+        "create",
+        "-entryID",
+        id,
+        "-parentID",
+        &parent,
+        "-spiffeID",
+        &other,
+        "-selector",
+        &selector,
+    ];
+    spire::command(place.near, &words).await?;
+    Ok(Undo::Entry(id.to_owned()))
+}
+
+/// A token of an account that may nothing.
+async fn token_without_rights(client: &Client) -> Result<String> {
+    let accounts: Api<ServiceAccount> = Api::namespaced(client.clone(), "istio-test");
+    let request = TokenRequest { spec: TokenRequestSpec::default(), ..Default::default() };
+    let answer = accounts.create_token_request("default", &PostParams::default(), &request).await;
+    let answer = answer.or_fail(Code::KubeFailed, || "cannot get a token".to_owned())?;
+    Ok(answer.status.map(|status| status.token).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_merge_is_undone_by_another() {
+        let before = json!({"spec": {"a": 1, "list": [1, 2], "deep": {"x": "y"}}});
+        let patch =
+            json!({"spec": {"a": null, "list": [3], "deep": {"x": "z", "new": 1}, "added": {"b": 1}}});
+        let back = json!({"spec": {"a": 1, "list": [1, 2], "deep": {"x": "y", "new": null}, "added": null}});
+        assert_eq!(reverse(&patch, &before), back);
+    }
+}
