@@ -12,8 +12,7 @@ use proof::diagnosis::{Cause, Diagnosis, Observations, causes, diagnose as judge
 use proof::verdict::Line;
 use proof::verdict::Outcome;
 
-use crate::interrupt;
-use crate::show;
+use crate::{interrupt, report, show};
 
 /// Flags of `diagnose`.
 #[derive(clap::Args)]
@@ -56,11 +55,16 @@ pub fn brief(report: &Path) -> Vec<String> {
     lines
 }
 
+/// The clusters that are there now: also those of a set-up that did not come to its end.
 async fn looked_at() -> Result<Observations> {
     let layout = Layout::find()?;
-    let world = World::read(&layout)?;
-    let kubeconfigs: Vec<_> = world.sites.values().map(|site| site.kubeconfig.clone()).collect();
-    let symptoms = symptoms(&layout.reports().join("latest"), Some(&world.name));
+    let world = World::read(&layout);
+    let kubeconfigs = report::files(&layout.world(), "kubeconfig");
+    if kubeconfigs.is_empty() {
+        return Err(world.err().unwrap_or_else(|| Error::internal("a world without clusters")));
+    }
+    let name = world.ok().map(|world| world.name);
+    let symptoms = symptoms(&layout.reports().join("latest"), name.as_deref());
     let (observed, missing) = diagnose::observe(&kubeconfigs, symptoms).await;
     missing.iter().for_each(|line| eprintln!("not looked at: {line}"));
     match observed.clusters.is_empty() {

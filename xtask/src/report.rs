@@ -227,9 +227,7 @@ impl Report {
 
     /// The worlds that it was judged in.
     fn worlds(&self) -> Vec<World> {
-        let mut worlds = files(&self.dir, "json");
-        worlds.sort();
-        worlds.iter().filter_map(|path| World::at(path).ok()).collect()
+        files(&self.dir, "json").iter().filter_map(|path| World::at(path).ok()).collect()
     }
 
     /// What each world's making took.
@@ -311,13 +309,15 @@ fn told(lines: &[&Line], out: &mut String) {
     }
 }
 
-/// The files of a folder with that ending.
-fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
+/// The files of a folder with that ending, by name.
+pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
     let listing = std::fs::read_dir(dir).into_iter().flatten();
-    listing
+    let mut files: Vec<_> = listing
         .filter_map(|e| Some(e.ok()?.path()))
         .filter(|p| p.extension().is_some_and(|x| x == ending))
-        .collect()
+        .collect();
+    files.sort();
+    files
 }
 
 fn shorter(key: &str) -> &str {

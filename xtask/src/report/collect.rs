@@ -32,8 +32,7 @@ impl Report {
         let (note, began) = (note.of("collect"), Instant::now());
         note.started("", "collect what there is in clusters and nodes", None);
         let dir = self.dir.join(SNAPSHOTS).join(when);
-        let mut kubeconfigs = files(&layout.world(), "kubeconfig");
-        kubeconfigs.sort();
+        let kubeconfigs = files(&layout.world(), "kubeconfig");
         let unseen = self.observe(&kubeconfigs).await;
         let clusters = join_all(kubeconfigs.iter().map(|path| cluster(path, &dir)));
         let both = async { Ok(tokio::join!(clusters, nodes(layout, &dir))) };

@@ -96,6 +96,21 @@ fn a_mesh_that_is_configured_otherwise_has_no_cause() {
     }
 }
 
+/// The peer has prepared its next authority. When it signs with it and the bundle has not come, that is a cause.
+#[test]
+fn an_authority_that_is_prepared_breaks_nothing_before_it_signs() {
+    let (makers, mut all) = fixture::healthy();
+    let next = &makers.istiod[1].bundle("west.example").authorities[0];
+    seen(&mut all.clusters[1].server.bundle).authorities.push(next.clone());
+    quiet(&all);
+    let leaf = makers.istiod[1].svid("spiffe://west.example/ns/istio-test/sa/curl");
+    all.clusters[1].istiod_root = Look::Seen(crate::identity::Pem::of(&makers.istiod[0].pem));
+    let secret = &mut seen(&mut all.clusters[1].proxies[0].held).secrets[0];
+    secret.content = crate::envoy::secrets::Content::Certificate(crate::identity::Pem::of(&leaf));
+    let causes: Vec<_> = diagnose(&all).causes.iter().map(|cause| cause.name).collect();
+    assert_eq!(causes, ["peer-bundle-stale"]);
+}
+
 #[test]
 fn one_cluster_alone_has_no_cause() {
     let (_, mut all) = fixture::healthy();
