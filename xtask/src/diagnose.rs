@@ -12,7 +12,8 @@ use proof::diagnosis::{Cause, Diagnosis, Observations, causes, diagnose as judge
 use proof::verdict::Line;
 use proof::verdict::Outcome;
 
-use crate::{interrupt, report, show};
+use crate::files::files;
+use crate::{interrupt, show};
 
 /// Flags of `diagnose`.
 #[derive(clap::Args)]
@@ -59,7 +60,7 @@ pub fn brief(report: &Path) -> Vec<String> {
 async fn looked_at() -> Result<Observations> {
     let layout = Layout::find()?;
     let world = World::read(&layout);
-    let kubeconfigs = report::files(&layout.world(), "kubeconfig");
+    let kubeconfigs = files(&layout.world(), "kubeconfig");
     if kubeconfigs.is_empty() {
         return Err(world.err().unwrap_or_else(|| Error::internal("a world without clusters")));
     }

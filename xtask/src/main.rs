@@ -14,6 +14,7 @@ mod down;
 mod due;
 mod e2e;
 mod explain;
+mod files;
 mod held;
 mod images;
 mod interrupt;

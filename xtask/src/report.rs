@@ -5,7 +5,7 @@
 
 use std::fmt::Write as _;
 use std::future::Future;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::clock::Clock;
@@ -21,6 +21,7 @@ use serde_json::Value;
 
 use crate::diagnose;
 use crate::due::Due;
+use crate::files::files;
 use crate::show;
 
 pub mod anew;
@@ -307,17 +308,6 @@ fn told(lines: &[&Line], out: &mut String) {
         }
         out.push('\n');
     }
-}
-
-/// The files of a folder with that ending, by name.
-pub fn files(dir: &Path, ending: &str) -> Vec<PathBuf> {
-    let listing = std::fs::read_dir(dir).into_iter().flatten();
-    let mut files: Vec<_> = listing
-        .filter_map(|e| Some(e.ok()?.path()))
-        .filter(|p| p.extension().is_some_and(|x| x == ending))
-        .collect();
-    files.sort();
-    files
 }
 
 fn shorter(key: &str) -> &str {

@@ -10,7 +10,8 @@ use harness::progress::Note;
 use harness::{Code, Error, diagnose, kept, kube, lifecycle, patience, wait};
 use scenarios::SNAPSHOTS;
 
-use super::{Report, files};
+use super::Report;
+use crate::files::files;
 
 /// The moment before the take-down.
 const AT_THE_END: &str = "at-the-end";
