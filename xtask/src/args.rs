@@ -10,6 +10,7 @@ use harness::setup::{self, Setup};
 use harness::{Code, Error, Result, engine};
 
 use crate::due::Due;
+use crate::show::say;
 
 /// Which world.
 #[derive(Clone, Debug, clap::Args)]
@@ -127,9 +128,9 @@ impl Setups {
         let asked = self.setup.iter().any(|name| name == "list");
         if asked {
             for (name, file) in setup::list(&layout.manifests())? {
-                println!("{name}\n    {}", file.about);
+                say!("{name}\n    {}", file.about);
                 if let Some(document) = file.document {
-                    println!("    from {document}");
+                    say!("    from {document}");
                 }
             }
         }

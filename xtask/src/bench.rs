@@ -16,7 +16,7 @@ use harness::progress::Note;
 use harness::setup::Setup;
 use harness::{Error, Result, lifecycle, world};
 
-use crate::show::Show;
+use crate::show::{Show, say};
 use crate::{args, down, interrupt};
 use harness::clock::{Clock, Span};
 use rival::Rival;
@@ -71,7 +71,7 @@ pub async fn run(args: &Args) -> Result<()> {
     show.end().await;
     drop(claimed);
     let table = measured?.to_string();
-    println!("{table}");
+    say!("{table}");
     left.and(cleared)?;
     if args.write { table::write_readme(&layout, Some(&table)) } else { Ok(()) }
 }

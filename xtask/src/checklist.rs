@@ -19,6 +19,8 @@ use data::Checklist;
 use registry::Registry;
 use run::{Run, Wrong};
 
+use crate::show::say;
+
 /// Flags of `checklist`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,12 +38,12 @@ pub struct Args {
 pub fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     if let Some(report) = &args.run {
-        println!("{}", settled(&layout, report)?);
+        say!("{}", settled(&layout, report)?);
         return Ok(());
     }
     if let Some(report) = &args.fill {
         for line in fill(&layout, report)? {
-            println!("{line}");
+            say!("{line}");
         }
     }
     let registry = Registry::read(&layout)?;
@@ -49,7 +51,7 @@ pub fn run(args: &Args) -> Result<()> {
     let file = layout.repo.join(page::FILE);
     let now = std::fs::read_to_string(&file).unwrap_or_default();
     if page == now {
-        println!("{} is up to date", page::FILE);
+        say!("{} is up to date", page::FILE);
         return Ok(());
     }
     if args.check {
@@ -57,7 +59,7 @@ pub fn run(args: &Args) -> Result<()> {
             .next("cargo xtask checklist"));
     }
     write(&file, &page)?;
-    println!("{} written", page::FILE);
+    say!("{} written", page::FILE);
     Ok(())
 }
 

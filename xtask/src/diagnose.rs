@@ -13,6 +13,7 @@ use proof::verdict::Line;
 use proof::verdict::Outcome;
 
 use crate::files::files;
+use crate::show::say;
 use crate::{interrupt, show};
 
 /// Flags of `diagnose`.
@@ -36,7 +37,7 @@ pub async fn run(args: &Args) -> Result<()> {
         if args.json {
             show::json(&diagnosis)?;
         } else {
-            print!("{}", told(&diagnosis));
+            say!("{}", told(&diagnosis).trim_end());
         }
     }
     Ok(())

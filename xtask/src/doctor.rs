@@ -5,6 +5,7 @@ use harness::doctor::{self, Finding, Level, Wanted};
 use harness::layout::Layout;
 use proof::scrub;
 
+use crate::show::say;
 use crate::{args, show};
 
 /// Flags of `doctor`.
@@ -31,8 +32,8 @@ pub async fn run(args: &Args) -> Result<()> {
     if args.json {
         findings.iter().try_for_each(show::json)?;
     } else {
-        findings.iter().for_each(|finding| println!("{}", scrub::text(&finding.to_string())));
-        println!("\n{}", summary(&findings));
+        findings.iter().for_each(|finding| say!("{}", scrub::text(&finding.to_string())));
+        say!("\n{}", summary(&findings));
     }
     doctor::verdict(&findings)
 }

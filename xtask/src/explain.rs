@@ -4,6 +4,8 @@ use clap::builder::PossibleValuesParser;
 use harness::{Code, Error, Result};
 use proof::diagnosis::{Rule, causes};
 
+use crate::show::say;
+
 /// The name of the table of causes.
 const CAUSES: &str = "causes";
 
@@ -28,14 +30,14 @@ fn names() -> Vec<&'static str> {
 /// None in practice: an unknown code is refused by the command line's parser, with the nearest name.
 pub fn run(args: &Args) -> Result<()> {
     match args.name.as_deref() {
-        Some(CAUSES) => causes().for_each(|rule| println!("{:<33} {}", rule.name, rule.sentence)),
+        Some(CAUSES) => causes().for_each(|rule| say!("{:<33} {}", rule.name, rule.sentence)),
         Some(name) if causes().any(|rule| rule.name == name) => {
-            causes().filter(|rule| rule.name == name).for_each(|rule| println!("{}", cause(rule)));
+            causes().filter(|rule| rule.name == name).for_each(|rule| say!("{}", cause(rule)));
         }
-        None => Code::ALL.iter().for_each(|code| {
-            println!("{:<22} exit {:>3}  {}", code.name(), code.exit(), first_sentence(*code))
-        }),
-        Some(name) => println!("{}", text(find(name)?)),
+        None => Code::ALL
+            .iter()
+            .for_each(|code| say!("{:<22} exit {:>3}  {}", code.name(), code.exit(), first_sentence(*code))),
+        Some(name) => say!("{}", text(find(name)?)),
     }
     Ok(())
 }

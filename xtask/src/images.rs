@@ -17,6 +17,7 @@ use harness::progress::Note;
 use harness::setup::Setup;
 use serde::Serialize;
 
+use crate::show::say;
 use crate::show::{self, Show};
 use crate::{args, interrupt};
 
@@ -122,31 +123,31 @@ pub async fn run(args: &Args) -> Result<()> {
             let from = to.sources.read()?;
             let work = async |note| export(&to.file, &from, &layout, &lock, &note).await;
             let size = shown(false, "export everything", work).await?;
-            println!("{}: {} files, {} MiB", to.file.display(), size.members, size.bytes >> 20);
-            println!("next, on the other machine: cargo xtask e2e --source archive --archive FILE");
+            say!("{}: {} files, {} MiB", to.file.display(), size.members, size.bytes >> 20);
+            say!("next, on the other machine: cargo xtask e2e --source archive --archive FILE");
             Ok(())
         }
         Command::Import(from) => {
             let work = async |note| archive::import(&from.file, &layout, &note).await;
             let (_, size) = shown(false, "check and import", work).await?;
             let (file, mib) = (from.file.display(), size.bytes >> 20);
-            println!("{file}: {} files, {mib} MiB, all as they were", size.members);
+            say!("{file}: {} files, {mib} MiB, all as they were", size.members);
             Ok(())
         }
         Command::List(list) => list::tell(&layout, &list.needs.lock(&layout)?, list.json),
         Command::Verify => {
             let damaged = prune::damaged(&layout)?;
-            damaged.iter().for_each(|entry| println!("{:36} was not as it was made", entry.stamp.name));
-            println!("{} damaged artifacts removed; whoever needs one makes it again", damaged.len());
+            damaged.iter().for_each(|entry| say!("{:36} was not as it was made", entry.stamp.name));
+            say!("{} damaged artifacts removed; whoever needs one makes it again", damaged.len());
             Ok(())
         }
         Command::Prune => {
             let gone = prune::prune(&layout, &Lock::read(&layout.manifests())?)?;
             for entry in &gone {
-                println!("{:36} {:5} MiB", entry.stamp.name, entry.stamp.size.bytes >> 20);
+                say!("{:36} {:5} MiB", entry.stamp.name, entry.stamp.size.bytes >> 20);
             }
             let bytes: u64 = gone.iter().map(|entry| entry.stamp.size.bytes).sum();
-            println!("{} superseded artifacts removed, {} MiB", gone.len(), bytes >> 20);
+            say!("{} superseded artifacts removed, {} MiB", gone.len(), bytes >> 20);
             Ok(())
         }
     }
@@ -202,11 +203,11 @@ fn summary(obtained: &Obtained, json: bool) -> Result<()> {
         let line = Line { source: obtained.from, why: &obtained.why, name, digest };
         match json {
             true => show::json(&line)?,
-            false => println!("{name:28} {digest}"),
+            false => say!("{name:28} {digest}"),
         }
     }
     if !json {
-        println!("source: {} ({})", obtained.from, obtained.why);
+        say!("source: {} ({})", obtained.from, obtained.why);
     }
     Ok(())
 }

@@ -9,7 +9,7 @@ use harness::lock::Lock;
 use harness::{Code, Error, Result};
 
 use crate::args;
-use crate::show::Show;
+use crate::show::{Show, say};
 
 /// Flags of `lock`.
 #[derive(clap::Args)]
@@ -49,13 +49,13 @@ fn check(layout: &Layout) -> Result<()> {
     let lock = Lock::read(&layout.manifests())?;
     let found = check::contradictions(&lock, &check::recipes(&layout.manifests())?);
     for line in check::unpinned(&lock) {
-        println!("not pinned, recorded in each report: {line}");
+        say!("not pinned, recorded in each report: {line}");
     }
     if let Some(why) = &lock.packages.node_differs {
-        println!("image node and packages.kubernetes differ: {why}");
+        say!("image node and packages.kubernetes differ: {why}");
     }
     if found.is_empty() {
-        println!("manifests/lock.yaml fits together");
+        say!("manifests/lock.yaml fits together");
         return Ok(());
     }
     Err(Error::new(Code::Lock, "manifests/lock.yaml contradicts itself or the recipes")
@@ -72,7 +72,7 @@ async fn update(layout: &Layout, mirrors: Mirrors) -> Result<()> {
     let now = registry.now(work.path(), &show.note()).await;
     show.end().await;
     let changed = pin::write(&layout.manifests().join("lock.yaml"), &now?)?;
-    changed.iter().for_each(|line| println!("{line}"));
-    println!("{} pins changed", changed.len());
+    changed.iter().for_each(|line| say!("{line}"));
+    say!("{} pins changed", changed.len());
     Ok(())
 }

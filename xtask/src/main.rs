@@ -2,6 +2,7 @@
 //!
 //! Data goes to stdout, talk to stderr. Every flag has an environment name. Exit codes are in
 //! `harness::Code`, one for each kind of failure.
+#![warn(clippy::print_stdout, reason = "it panics where the reader has gone away: `show::say` does not")]
 
 mod again;
 mod args;

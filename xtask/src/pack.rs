@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use harness::layout::Layout;
 use harness::{Code, Error, Result};
 
+use crate::show::say;
 use crate::stored::Stored;
 
 /// Flags of `pack`.
@@ -23,7 +24,7 @@ pub fn run(args: &Args) -> Result<()> {
     let latest = || Ok(Layout::find()?.reports().join("latest"));
     let folder = args.folder.clone().map_or_else(latest, Ok)?;
     let file = packed(&folder)?;
-    println!("{}", file.display());
+    say!("{}", file.display());
     Ok(())
 }
 

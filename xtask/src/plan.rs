@@ -6,6 +6,7 @@ use harness::{Result, component};
 use serde_json::json;
 
 use crate::due::Due;
+use crate::show::say;
 use crate::{args, show};
 
 /// Flags of `plan`.
@@ -33,17 +34,17 @@ pub fn run(args: &Args) -> Result<()> {
                 "steps": graph, "claims": due.claims(),
             }))?;
         } else {
-            println!("{} (world {})", setup.name, setup.world);
+            say!("{} (world {})", setup.name, setup.world);
             for line in setup.about.lines() {
-                println!("  {line}");
+                say!("  {line}");
             }
             for line in setup.otherwise.lines() {
-                println!("  {line}");
+                say!("  {line}");
             }
             for (who, id) in &setup.identities.0 {
-                println!("  with {id} as the identity in {who}");
+                say!("  with {id} as the identity in {who}");
             }
-            println!("\n{}\n{}", graph.text(), due.text(&setup.expect));
+            say!("\n{}\n{}", graph.text(), due.text(&setup.expect));
         }
     }
     Ok(())

@@ -4,6 +4,8 @@
 use harness::{Error, Result, setup};
 use proof::schema;
 
+use crate::show::say;
+
 /// Flags of `schema`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -36,6 +38,6 @@ pub fn run(args: &Args) -> Result<()> {
         Of::Manifest => schema::manifest(),
     };
     let text = serde_json::to_string_pretty(&schema);
-    println!("{}", text.map_err(|e| Error::internal("a schema cannot be written").because(e))?);
+    say!("{}", text.map_err(|e| Error::internal("a schema cannot be written").because(e))?);
     Ok(())
 }

@@ -57,6 +57,15 @@ impl Show {
     }
 }
 
+/// A line of stdout, as `println!` takes it. A reader that has gone away (`cargo xtask plan | head`) is no fault of ours.
+macro_rules! say {
+    ($($what:tt)*) => {{
+        use std::io::Write as _;
+        let _ = writeln!(std::io::stdout(), $($what)*);
+    }};
+}
+pub(crate) use say;
+
 /// Prints one JSON object on one line of stdout.
 pub fn json(value: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string(value).map_err(|e| Error::internal("cannot write JSON").because(e))?;

@@ -5,6 +5,7 @@ use harness::world::{self, World};
 use harness::{Result, attach};
 
 use crate::show;
+use crate::show::say;
 
 /// Flags of `status`.
 #[derive(clap::Args)]
@@ -20,20 +21,20 @@ pub async fn run(args: &Args) -> Result<()> {
     if args.json {
         return show::json(&world);
     }
-    println!("{} is up since {}, in {}", world.setup, world.made.strftime("%F %T UTC"), world.engine.host());
+    say!("{} is up since {}, in {}", world.setup, world.made.strftime("%F %T UTC"), world.engine.host());
     for (name, place) in &world.sites {
-        println!(
+        say!(
             "  {name}  node {}  kubectl --kubeconfig {} get pods -A",
             place.address,
             place.kubeconfig.display()
         );
     }
     for changed in attach::changed(&world).await? {
-        println!("{changed}; verify mends it first");
+        say!("{changed}; verify mends it first");
     }
     if let Some(scenario) = scenarios::left_by(&world::file(&layout))? {
-        println!("the scenario {scenario} was killed in the midst of a change; verify puts it back first");
+        say!("the scenario {scenario} was killed in the midst of a change; verify puts it back first");
     }
-    println!("next: cargo xtask verify, or cargo xtask down");
+    say!("next: cargo xtask verify, or cargo xtask down");
     Ok(())
 }

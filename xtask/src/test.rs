@@ -15,7 +15,7 @@ use quick_junit::{Report, TestCaseStatus};
 
 use crate::interrupt;
 use crate::runner::cargo;
-use crate::show::Show;
+use crate::show::{Show, say};
 
 /// Flags of `test`.
 #[derive(clap::Args)]
@@ -55,7 +55,7 @@ struct Tally {
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let sum = interrupt::or_stop(all(args, &layout)).await?;
-    println!("{} passed, {} failed", sum.passed, sum.failed);
+    say!("{} passed, {} failed", sum.passed, sum.failed);
     match sum.failed {
         0 => Ok(()),
         failed => Err(Error::internal(format!("{failed} checks of this checkout failed"))

@@ -8,6 +8,7 @@ use harness::lock::Lock;
 use serde::Serialize;
 
 use crate::show;
+use crate::show::say;
 
 /// Tells it.
 ///
@@ -21,9 +22,9 @@ pub fn tell(layout: &Layout, lock: &Lock, json: bool) -> Result<()> {
     for source in ["registry", "packages"] {
         let of_it: Vec<_> = rows.iter().filter(|row| row.source == source).collect();
         let held = of_it.iter().filter(|row| row.held).count();
-        println!("{source}: {held} of {} held", of_it.len());
+        say!("{source}: {held} of {} held", of_it.len());
         for row in of_it {
-            println!("  {:7} {:28} {}", if row.held { "held" } else { "missing" }, row.name, row.about);
+            say!("  {:7} {:28} {}", if row.held { "held" } else { "missing" }, row.name, row.about);
         }
     }
     Ok(())

@@ -7,6 +7,8 @@ use harness::{Code, Error, Result, kept};
 
 use super::html;
 
+use crate::show::say;
+
 /// Flags of `report`.
 #[derive(clap::Args)]
 pub struct Args {
@@ -26,6 +28,6 @@ pub fn run(args: &Args) -> Result<()> {
     let file = dir.with_added_extension("html");
     let fail = |e| Error::new(Code::Usage, format!("cannot write {}", file.display())).because(e);
     kept::write(&file, &page).map_err(fail)?;
-    println!("{}", file.display());
+    say!("{}", file.display());
     Ok(())
 }

@@ -313,6 +313,14 @@ async fn the_checklists_page_is_up_to_date() {
     assert_eq!(out.status, 0, "{}", out.stderr);
 }
 
+/// As in `cargo xtask plan | head`.
+#[tokio::test]
+async fn a_reader_that_goes_away_is_no_fault() {
+    let script = "set -o pipefail; \"$0\" explain causes | true";
+    let out = Cmd::new("bash").args(["-c", script, env!("CARGO_BIN_EXE_xtask")]).output().await.unwrap();
+    assert_eq!((out.status, out.stderr.as_str()), (0, ""));
+}
+
 #[tokio::test]
 async fn a_folder_that_is_no_report_is_refused() {
     let (typed, dir) = (Typed::new(), tempfile::tempdir().unwrap());
