@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 
 use harness::{Code, Error, Result};
 use proof::evidence::Evidence;
-use proof::verdict::{Outcome, Verdict, judge};
+use proof::verdict::{Came, Line, Outcome, Verdict, judge};
 
 use crate::show;
 use crate::stored::Stored;
@@ -43,18 +43,13 @@ fn run_to(args: &Args, out: &mut impl Write) -> Result<()> {
     }
     // All are read before the first is judged: a mistyped name tells nothing about a claim.
     let documents: Vec<_> = args.files.iter().map(|file| Ok((file, read(file)?))).collect::<Result<_>>()?;
-    let verdicts: Vec<_> = documents
-        .into_iter()
-        .flat_map(|(file, evidence)| {
-            let file = file.display().to_string();
-            judge(&evidence).into_iter().map(move |verdict| verdict.kept_in(&file))
-        })
-        .collect();
-    for verdict in &verdicts {
+    let lines: Vec<_> =
+        documents.iter().flat_map(|(file, evidence)| lines(&file.display().to_string(), evidence)).collect();
+    for line in &lines {
         // A reader that has gone away is no fault of ours.
-        let _ = writeln!(out, "{}", told(verdict, args.json)?);
+        let _ = writeln!(out, "{}", if args.json { json(&line.verdict)? } else { told(line) });
     }
-    outcome(&verdicts.iter().collect::<Vec<_>>())
+    outcome(&lines.iter().collect::<Vec<_>>())
 }
 
 fn read(file: &Path) -> Result<Evidence> {
@@ -65,39 +60,55 @@ fn read(file: &Path) -> Result<Evidence> {
     Evidence::read(&json).map_err(|e| Error::new(e.code(), file.display().to_string()).because(e))
 }
 
-fn told(verdict: &Verdict, json: bool) -> Result<String> {
-    if json {
-        return serde_json::to_string(verdict)
-            .map_err(|e| Error::internal("a verdict cannot be written").because(e));
-    }
-    let word = show::word(verdict.verdict);
-    let way = verdict.way.as_ref().map(|way| format!("{way}: ")).unwrap_or_default();
-    let line = format!("{word:8}  {way}{}", verdict.claim);
-    if verdict.held() {
-        return Ok(line);
-    }
-    let Verdict { expected, observed, evidence, .. } = verdict;
-    Ok(format!(
-        "{line}\n          claim:    {}\n          expected: {expected}\n          observed: {observed}\n          \
-         evidence: {evidence}",
-        verdict.id
-    ))
+/// Of a document by itself, which names neither world nor trial.
+fn lines(file: &str, evidence: &Evidence) -> Vec<Line> {
+    let line = |verdict: Verdict| Line {
+        world: String::new(),
+        trial: String::new(),
+        expectation: evidence.expected_of(&verdict.id).cloned(),
+        verdict: verdict.kept_in(file),
+    };
+    judge(evidence).into_iter().map(line).collect()
 }
 
-/// A broken claim weighs more than one that could not be judged; both are told.
-fn outcome(verdicts: &[&Verdict]) -> Result<()> {
-    let of = |wanted: Outcome| verdicts.iter().filter(move |verdict| verdict.verdict == wanted);
-    let (broken, unjudged) = (of(Outcome::Broken).count(), of(Outcome::Unjudged).count());
+fn json(verdict: &Verdict) -> Result<String> {
+    serde_json::to_string(verdict).map_err(|e| Error::internal("a verdict cannot be written").because(e))
+}
+
+fn told(line: &Line) -> String {
+    let Verdict { id, claim, way, expected, observed, evidence, .. } = &line.verdict;
+    let way = way.as_ref().map(|way| format!("{way}: ")).unwrap_or_default();
+    let first = format!("{:8}  {way}{claim}", show::came(line));
+    if line.verdict.held() && line.is_as_it_must() {
+        return first;
+    }
+    let surprise = match line.came() {
+        Some(Came::Surprise(words)) => format!("\n          it {words}"),
+        _ => String::new(),
+    };
+    format!(
+        "{first}{surprise}\n          claim:    {id}\n          expected: {expected}\n          observed: {observed}\n          \
+         evidence: {evidence}"
+    )
+}
+
+/// A broken claim weighs more than one that could not be judged; both are told. What broke as its set-up expects is as it
+/// must be, and a surprise is as good as broken.
+fn outcome(lines: &[&Line]) -> Result<()> {
+    let wrong = lines.iter().filter(|line| !line.is_as_it_must());
+    let (missing, wrong): (Vec<&&Line>, Vec<_>) =
+        wrong.partition(|line| line.verdict.verdict == Outcome::Unjudged);
+    let (broken, unjudged) = (wrong.len(), missing.len());
     let neither = || {
-        let ids: Vec<_> = of(Outcome::Unjudged).map(|verdict| verdict.id.to_string()).collect();
-        format!("{unjudged} of {} claims could not be judged: {}", verdicts.len(), ids.join(", "))
+        let ids: Vec<_> = missing.iter().map(|line| line.verdict.id.to_string()).collect();
+        format!("{unjudged} of {} claims could not be judged: {}", lines.len(), ids.join(", "))
     };
     match (broken, unjudged) {
-        (0, 0) if verdicts.is_empty() => Err(Error::new(Code::Evidence, "the evidence speaks of no claim")),
+        (0, 0) if lines.is_empty() => Err(Error::new(Code::Evidence, "the evidence speaks of no claim")),
         (0, 0) => Ok(()),
         (0, _) => Err(Error::new(Code::Evidence, neither())),
         _ => {
-            let what = format!("{broken} of {} claims did not hold", verdicts.len());
+            let what = format!("{broken} of {} claims did not hold", lines.len());
             let error = Error::new(Code::ClaimBroken, what).next("read expected and observed above");
             Err(if unjudged == 0 { error } else { error.seen(neither()) })
         }
@@ -140,6 +151,22 @@ mod tests {
         assert_eq!((e.code().exit(), e.what()), (5, "1 of 44 claims did not hold"));
     }
 
+    /// The set-up of the document expects that the requests do not go to the gateway.
+    #[test]
+    fn what_breaks_as_expected_is_as_it_must_be_and_what_holds_all_the_same_is_not() {
+        let expecting = |json: String| {
+            let gateway =
+                r#"{"at":"s:1:1","claim":"through-remote-gateway/cluster1→cluster2","because":"10.20.0.7"}"#;
+            json.replacen('{', &format!("{{\"expect\":[{gateway}],"), 1)
+        };
+        let around = |json: String| {
+            json.replace("\"upstream_host\": \"172.18.0.3:15443\"", "\"upstream_host\": \"10.20.0.7:5000\"")
+        };
+        judged(|json| expecting(around(json))).unwrap();
+        let e = judged(expecting).unwrap_err();
+        assert_eq!((e.code().exit(), e.what()), (5, "1 of 44 claims did not hold"));
+    }
+
     /// Tampering: the gateway's address was not collected.
     #[test]
     fn missing_evidence_has_exit_code_4() {
@@ -167,8 +194,9 @@ mod tests {
                 "issuer_key":null,"evidence":"f#/x"}"#,
         )
         .unwrap();
+        let line = Line { world: String::new(), trial: String::new(), verdict, expectation: None };
         assert_eq!(
-            told(&verdict, false).unwrap(),
+            told(&line),
             "BROKEN    a→b: it holds\n          claim:    one-connection/a→b\n          expected: this\n          \
              observed: that\n          evidence: f#/x"
         );

@@ -287,11 +287,7 @@ fn told(lines: &[&Line], out: &mut String) {
         for line in lines.iter().filter(|line| line.verdict.way == way) {
             let (v, came) = (&line.verdict, line.came());
             let key = v.issuer_key.as_deref().map(|k| format!("  [key {}]", shorter(k))).unwrap_or_default();
-            let word = match &came {
-                Some(Came::AsExpected) => "expected",
-                Some(Came::Surprise(_)) => "SURPRISE",
-                None => show::word(v.verdict),
-            };
+            let word = show::came(line);
             let _ = writeln!(out, "  {word:8}  {}{key}", v.claim);
             match &came {
                 Some(Came::AsExpected) => out.push_str("            it broke, as the set-up expects\n"),

@@ -9,7 +9,7 @@ use harness::progress::{Event, Events, Note};
 use harness::{Error, Result, log, wait};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use proof::scrub;
-use proof::verdict::Outcome;
+use proof::verdict::{Came, Line, Outcome};
 use serde::Serialize;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
@@ -72,6 +72,15 @@ pub fn json(value: &impl Serialize) -> Result<()> {
     // A reader that has gone away is no fault of ours.
     let _ = writeln!(std::io::stdout(), "{}", scrub::text(&text));
     Ok(())
+}
+
+/// As [`word`], where the set-up may expect that the claim breaks.
+pub fn came(line: &Line) -> &'static str {
+    match line.came() {
+        Some(Came::AsExpected) => "expected",
+        Some(Came::Surprise(_)) => "SURPRISE",
+        None => word(line.verdict.verdict),
+    }
 }
 
 /// What came of a claim, as a person is told: what must not be overlooked is in capitals.

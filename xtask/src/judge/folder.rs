@@ -40,9 +40,8 @@ pub fn judge(report: &Stored, json: bool, out: &mut impl Write) -> Result<()> {
     let mut all: Vec<_> = again.iter().chain(never_judged).collect();
     all.sort_by_key(|told| order.get(&told.key()).copied().unwrap_or(usize::MAX));
     for Told { line, text } in &all {
-        let person = || told(&line.verdict, false);
         // A reader that has gone away is no fault of ours.
-        let _ = writeln!(out, "{}", if json { text.clone() } else { person()? });
+        let _ = writeln!(out, "{}", if json { text.clone() } else { told(line) });
     }
     let lines: Vec<_> = all.iter().map(|told| &told.line).collect();
     eprintln!("{}, in {}", Tally::of(lines.iter().copied()), report.name);
@@ -149,7 +148,7 @@ fn change(was: &Verdict, is: &Verdict) -> String {
 
 /// What the evidence says weighs more than what the run said; where they agree, the run's end is the end.
 fn ended(lines: &[&Line], differences: &[String], manifest: &Manifest) -> Result<()> {
-    let own = || outcome(&lines.iter().map(|line| &line.verdict).collect::<Vec<_>>());
+    let own = || outcome(lines);
     if differences.is_empty() {
         let run = manifest.outcome();
         return match (run, lines.is_empty()) {

@@ -177,6 +177,11 @@ impl Evidence {
         all
     }
 
+    /// What the set-up expects of that claim, where that is that it breaks.
+    pub fn expected_of(&self, claim: &Claim) -> Option<&Expectation> {
+        self.expect.iter().find(|one| one.speaks_of(claim))
+    }
+
     /// All clusters but that one.
     pub fn peers(&self, name: &ClusterName) -> impl Iterator<Item = &ClusterSeen> {
         self.clusters.iter().filter(move |seen| seen.cluster.name != *name)

@@ -43,7 +43,7 @@ impl Line {
         let line = |verdict: Verdict| Self {
             world: world.to_owned(),
             trial: trial.to_owned(),
-            expectation: evidence.expect.iter().find(|one| one.speaks_of(&verdict.id)).cloned(),
+            expectation: evidence.expected_of(&verdict.id).cloned(),
             verdict: verdict.kept_in(&file),
         };
         Ok(judge(&evidence).into_iter().map(line).collect())
