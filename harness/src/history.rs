@@ -25,11 +25,9 @@ use crate::kube::forward::Connection;
 use crate::kube::{connect, pods, watch};
 use crate::layout::Layout;
 use crate::mesh::ENVOY_ADMIN;
+use crate::proxy::{SECRETS, runs_in};
 use crate::wait::pause_for;
 use crate::{Code, Result, kept, log, patience, world};
-
-const PROXY: &str = "istio-proxy";
-const SECRETS: &str = "/config_dump?resource=dynamic_active_secrets";
 
 /// Where a report keeps what was seen in that world.
 pub fn file(report: &Path, world: &str) -> PathBuf {
@@ -84,7 +82,7 @@ async fn cluster(kubeconfig: PathBuf, name: ClusterName, file: Arc<PathBuf>) {
             let mut events = pin!(watch::events(all, watcher::Config::default()));
             while let Some(Ok(event)) = events.next().await {
                 match event {
-                    Event::Apply(pod) | Event::InitApply(pod) if has_a_proxy(&pod) => {
+                    Event::Apply(pod) | Event::InitApply(pod) if runs_in(&pod) => {
                         let (uid, to) = (pod.uid().unwrap_or_default(), (name.clone(), file.clone()));
                         proxies.entry(uid).or_insert_with(|| looking.spawn(proxy(client.clone(), pod, to)));
                     }
@@ -98,16 +96,6 @@ async fn cluster(kubeconfig: PathBuf, name: ClusterName, file: Arc<PathBuf>) {
         }
         pause_for(patience::PAUSE).await;
     }
-}
-
-/// Whether its proxy runs, or did: as a container beside the others, or as an init container that stays.
-fn has_a_proxy(pod: &Pod) -> bool {
-    let status = pod.status.as_ref();
-    let containers = status.and_then(|status| status.container_statuses.as_ref());
-    let init = status.and_then(|status| status.init_container_statuses.as_ref());
-    let all = containers.into_iter().chain(init).flatten();
-    all.into_iter()
-        .any(|one| one.name == PROXY && one.state.as_ref().is_some_and(|state| state.running.is_some()))
 }
 
 /// Looks at a proxy until the pod is gone. Its Envoy may not listen yet, and may start anew.
@@ -146,22 +134,29 @@ struct Before {
 impl Record {
     /// Writes down what is new, and now and then that nothing is.
     fn saw(&mut self, dump: String) {
-        // A proxy that waits for its first secret holds nothing, and cannot be talked to.
-        let Some(held) = Held::read(&dump).ok().filter(|held| !held.secrets.is_empty()) else { return };
+        let is_new = self.before.as_ref().is_none_or(|before| before.dump != dump);
+        let mut held = None;
+        if is_new {
+            held = Held::read(&dump).ok().filter(|held| !held.secrets.is_empty());
+            // A proxy that waits for its first secret holds nothing, and cannot be talked to.
+            if held.is_none() {
+                return;
+            }
+        }
         let now = Instant::now();
-        let longest = self.before.as_ref().map(|before| before.longest.max(now - before.looked));
-        let same = self.before.as_ref().filter(|before| before.dump == dump);
-        if let Some(before) = same.filter(|before| now - before.written < patience::PROXY_LOOK * 5) {
-            let (written, longest) = (before.written, longest.unwrap_or_default());
-            self.before = Some(Before { looked: now, written, dump, longest });
-            return;
+        if let Some(before) = &mut self.before {
+            before.longest = before.longest.max(now - before.looked);
+            before.looked = now;
+            if !is_new && now - before.written < patience::PROXY_LOOK * 5 {
+                return;
+            }
         }
         let seen = HeldAt {
             at: Timestamp::now(),
-            longest_ms: longest.map(log::ms),
+            longest_ms: self.before.as_ref().map(|before| log::ms(before.longest)),
             pod_created: self.pod_created,
             workload: self.workload.clone(),
-            held: same.is_none().then_some(held),
+            held,
         };
         let line = serde_json::to_string(&Line { cluster: self.cluster.clone(), seen });
         // Whoever reads it says what is missing.

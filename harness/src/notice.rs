@@ -29,10 +29,12 @@ pub fn noticed() -> Option<Noticed> {
 
 fn of(mut delays: Vec<Duration>) -> Option<Noticed> {
     delays.sort();
-    let waits = delays.len();
-    // The nearest rank.
-    let at = (waits * 95).div_ceil(100).checked_sub(1)?;
-    Some(Noticed { p95: delays.get(at)?.as_secs_f64(), waits })
+    Some(Noticed { p95: p95(&delays)?.as_secs_f64(), waits: delays.len() })
+}
+
+/// What 95 of 100 do not exceed, by the nearest rank, of what is in order; nothing of nothing.
+pub fn p95<T: Copy>(sorted: &[T]) -> Option<T> {
+    sorted.get((sorted.len() * 95).div_ceil(100).checked_sub(1)?).copied()
 }
 
 #[cfg(test)]

@@ -10,19 +10,16 @@ use harness::kube::pods::{one_ready_pod, pods, workload_of};
 use harness::kube::{connect, forward};
 use harness::mesh::ENVOY_ADMIN;
 use harness::world::{Access, World};
-use harness::{Code, Error, Result, spire};
+use harness::{Code, Error, Result, istiod, spire};
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::{Api, Client, ResourceExt as _};
+use kube::{Api, Client};
 use proof::envoy::{Counters, Held, maximum_tls};
-use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, RemoteCluster, Workload, missing};
+use proof::evidence::{ClusterSeen, Evidence, Fetch, Proxy, Workload, missing};
 use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::disturbance::Journal;
 use crate::pods::{GATEWAY, PROXIES, Pods};
-
-/// istiod's debug port.
-const ISTIOD_DEBUG: u16 = 8080;
 
 /// A cluster by its number in the topology: a scenario that is written for so many clusters names them as the documents
 /// do, and a topology of one's own may call them otherwise.
@@ -209,10 +206,7 @@ impl Mesh {
     /// Which clusters each istiod watches.
     pub async fn remote_clusters(&self, seen: &mut Evidence) -> Result<()> {
         self.each(seen, async |client, one| {
-            let istiod = one_ready_pod(client, "istio-system", "app=istiod").await?.name_any();
-            let answer =
-                forward::get(client, "istio-system", &istiod, ISTIOD_DEBUG, "/debug/clusterz").await?;
-            one.remote_clusters = Some(RemoteCluster::all_in(&answer)?);
+            one.remote_clusters = Some(istiod::clusters(client).await?);
             Ok(())
         })
         .await
@@ -289,8 +283,7 @@ pub(crate) async fn proxy(client: &Client, workload: Workload) -> Result<Proxy> 
 
 /// What a proxy holds now.
 pub(crate) async fn held(client: &Client, of: &Workload) -> Result<Held> {
-    let path = "/config_dump?resource=dynamic_active_secrets";
-    Held::read(&forward::get(client, &of.namespace, &of.pod, ENVOY_ADMIN, path).await?)
+    harness::proxy::held(client, &of.namespace, &of.pod).await
 }
 
 fn domain(cluster: &Cluster) -> Result<TrustDomain> {

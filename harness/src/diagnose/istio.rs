@@ -7,30 +7,15 @@ use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::client::Body;
 use proof::diagnosis::{Look, ProxyLook};
-use proof::envoy::Held;
-use proof::evidence::RemoteCluster;
 use proof::identity::Pem;
 use serde_json::Value;
 
 use super::look;
 use super::objects::{Objects, in_configs, of};
 use crate::error::Context as _;
-use crate::kube::forward;
-use crate::kube::pods::one_ready_pod;
-use crate::mesh::ENVOY_ADMIN;
-use crate::{Code, Error, Result, render};
+use crate::{Code, Error, Result, istiod, proxy, render};
 
-/// Where istiod runs, and its debug port.
-const ISTIOD: (&str, &str, u16) = ("istio-system", "app=istiod", 8080);
-const PROXY: &str = "istio-proxy";
 const AT_ONCE: usize = 8;
-
-pub(super) async fn remotes(client: &Client) -> Result<Vec<RemoteCluster>> {
-    let (namespace, labels, port) = ISTIOD;
-    let istiod = one_ready_pod(client, namespace, labels).await?;
-    let name = istiod.metadata.name.unwrap_or_default();
-    RemoteCluster::all_in(&forward::get(client, namespace, &name, port, "/debug/clusterz").await?)
-}
 
 /// The time by an API server's answer.
 pub(super) async fn clock(client: &Client) -> Result<Timestamp> {
@@ -51,10 +36,7 @@ pub(super) async fn proxies(client: &Client, objects: &Objects) -> Vec<ProxyLook
     let looks = running.map(|pod| {
         let (namespace, pod) = (text(pod, "namespace"), text(pod, "name"));
         async move {
-            let path = "/config_dump?resource=dynamic_active_secrets";
-            let held =
-                async { Held::read(&forward::get(client, &namespace, &pod, ENVOY_ADMIN, path).await?) };
-            let held = look("what a proxy holds", held).await;
+            let held = look("what a proxy holds", proxy::held(client, &namespace, &pod)).await;
             ProxyLook { namespace, pod, held }
         }
     });
@@ -64,7 +46,7 @@ pub(super) async fn proxies(client: &Client, objects: &Objects) -> Vec<ProxyLook
 fn runs_a_proxy(pod: &Value) -> bool {
     let status = |field: &str| pod["status"][field].as_array().into_iter().flatten();
     let mut all = status("initContainerStatuses").chain(status("containerStatuses"));
-    all.any(|container| container["name"] == PROXY && container["state"]["running"].is_object())
+    all.any(|container| container["name"] == proxy::CONTAINER && container["state"]["running"].is_object())
 }
 
 pub(super) fn mesh(configs: &Look<Vec<ConfigMap>>) -> Look<Value> {
@@ -80,7 +62,7 @@ fn of_mesh(configs: &Look<Vec<ConfigMap>>, key: &str) -> Look<Value> {
     in_configs(configs, |maps| {
         let own = maps.iter().filter(|map| {
             let name = map.metadata.name.as_deref().unwrap_or_default();
-            map.metadata.namespace.as_deref() == Some(ISTIOD.0)
+            map.metadata.namespace.as_deref() == Some(istiod::NAMESPACE)
                 && (name == "istio" || name.starts_with("istio-"))
         });
         let found = own.filter_map(|map| map.data.as_ref()).find(|data| data.contains_key("mesh"));

@@ -21,7 +21,7 @@ use proof::error::Context as _;
 use proof::identity::TrustDomain;
 
 use crate::kube::connect;
-use crate::{Code, Error, Result, kept, patience, wait};
+use crate::{Code, Error, Result, istiod, kept, patience, wait};
 
 /// A cluster to look at, once its trust domain is known.
 struct Subject {
@@ -95,7 +95,7 @@ async fn cluster(subject: &Subject, domains: &[&TrustDomain]) -> ClusterLook {
     let configs = &subject.configs;
     let (objects, remotes, clock) = tokio::join!(
         Box::pin(objects::all(client)),
-        look("istiod's clusters", istio::remotes(client)),
+        look("istiod's clusters", istiod::clusters(client)),
         look("the clock", istio::clock(client)),
     );
     let (server, proxies) = tokio::join!(

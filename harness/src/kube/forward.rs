@@ -56,14 +56,7 @@ async fn exchange(
     wait::within_telling(&what, patience::COMMAND, &reached, async {
         let mut connection = Connection::open(client, ns, pod, port).await?;
         reached.now("the way to the port is open, and nothing came through it");
-        let (status, body) = connection
-            .send(request, &reached)
-            .await
-            .map_err(|why| Error::new(Code::KubeFailed, format!("{what} failed")).because(why))?;
-        if status.is_success() {
-            return Ok(body);
-        }
-        Err(Error::new(Code::KubeFailed, format!("{what} answered {status}")).seen(cmd::tail(&body)))
+        connection.body_of(request, &what, &reached).await
     })
     .await
 }
@@ -109,13 +102,23 @@ impl Connection {
     /// # Errors
     /// [`Code::KubeFailed`] for anything else; then this connection is of no more use.
     pub(crate) async fn get(&mut self, path: &str) -> Result<String> {
-        let what = || format!("GET {path} failed");
         let (request, reached) = (request(Method::GET, path, Vec::new())?, Reached::new("no answer"));
-        let sent = async { Ok(self.send(request, &reached).await) };
-        let answer = wait::within_telling(path, patience::ATTEMPT, &reached, sent).await?;
-        match answer.map_err(|why| Error::new(Code::KubeFailed, what()).because(why))? {
+        let what = format!("GET {path}");
+        wait::within_telling(&what, patience::ATTEMPT, &reached, self.body_of(request, &what, &reached)).await
+    }
+
+    async fn body_of(
+        &mut self,
+        request: Request<Full<Bytes>>,
+        what: &str,
+        reached: &Reached,
+    ) -> Result<String> {
+        let sent = self.send(request, reached).await;
+        match sent.map_err(|why| Error::new(Code::KubeFailed, format!("{what} failed")).because(why))? {
             (status, body) if status.is_success() => Ok(body),
-            (status, body) => Err(Error::new(Code::KubeFailed, what()).seen(format!("{status} {body}"))),
+            (status, body) => {
+                Err(Error::new(Code::KubeFailed, format!("{what} answered {status}")).seen(cmd::tail(&body)))
+            }
         }
     }
 

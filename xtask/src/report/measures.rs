@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use harness::clock::{Clock, Own};
 use harness::history::Line;
-use harness::notice::Noticed;
+use harness::notice::{self, Noticed};
 use harness::world::World;
 use jiff::Timestamp;
 use proof::envoy::secrets::Content;
@@ -59,10 +59,7 @@ pub(super) fn until_svid(history: &[Line]) -> Option<(f64, usize)> {
     }
     let mut all: Vec<_> = first.into_values().collect();
     all.sort_by(f64::total_cmp);
-    let pods = all.len();
-    // The nearest rank.
-    let p95 = *all.get((pods * 95).div_ceil(100).checked_sub(1)?)?;
-    Some((p95, pods))
+    Some((notice::p95(&all)?, all.len()))
 }
 
 /// From when the last server answers to when each has the bundles of the others.

@@ -9,10 +9,8 @@ use kube::{Client, ResourceExt as _};
 use super::{all_of, write};
 use crate::kube::forward;
 use crate::mesh::ENVOY_ADMIN;
-use crate::{Result, spire};
+use crate::{Result, proxy, spire};
 
-/// The container that Istio injects, and the gateways' own (`pkg/kube/inject` of Istio).
-const PROXY: &str = "istio-proxy";
 /// What is asked of each: the whole configuration, where Envoy itself removes private keys; endpoints with what became of
 /// connections to them; every counter that was ever counted.
 const PAGES: [(&str, &str); 3] =
@@ -28,7 +26,7 @@ const COMMANDS: [(&str, &[&str]); 5] = [
 ];
 
 pub(super) async fn proxies(client: &Client, dir: &Path, pods: &[(String, Pod)]) -> Vec<String> {
-    let running = pods.iter().filter(|(_, pod)| runs_a_proxy(pod));
+    let running = pods.iter().filter(|(_, pod)| proxy::runs_in(pod));
     let pages = running.flat_map(|(ns, pod)| {
         PAGES.map(|(path, file)| {
             let (pod, file) = (pod.name_any(), format!("{}.{file}", pod.name_any()));
@@ -41,14 +39,6 @@ pub(super) async fn proxies(client: &Client, dir: &Path, pods: &[(String, Pod)])
 
 async fn page(client: &Client, ns: &str, pod: String, path: &str, to: PathBuf) -> Result<()> {
     write(to, forward::get(client, ns, &pod, ENVOY_ADMIN, path).await?).await
-}
-
-/// As a sidecar it may be among the init containers.
-fn runs_a_proxy(pod: &Pod) -> bool {
-    let status = pod.status.clone().unwrap_or_default();
-    let all = status.init_container_statuses.into_iter().chain(status.container_statuses).flatten();
-    all.filter(|container| container.name == PROXY)
-        .any(|container| container.state.is_some_and(|state| state.running.is_some()))
 }
 
 pub(super) async fn server(client: &Client, namespaces: &[String], dir: &Path) -> Vec<String> {
