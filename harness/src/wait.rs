@@ -49,8 +49,10 @@ where
         match deadline.bounds(glance(patience::ATTEMPT.stretched(), look())).await.flatten() {
             Some(Look::Ready(value)) => {
                 let ms = log::ms(deadline.taken());
-                tracing::debug!(ms, "waited for {what}");
-                not_so.iter().for_each(|at: &Instant| notice::late(at.elapsed()));
+                let late = not_so.map(|at: Instant| at.elapsed());
+                let late_ms = late.map(log::ms);
+                tracing::debug!(ms, late_ms, "waited for {what}");
+                late.into_iter().for_each(notice::late);
                 return Ok(value);
             }
             Some(Look::Never(error)) => return Err(error),
@@ -64,8 +66,10 @@ where
         if deadline.passed() {
             return Err(deadline.timed_out(what, seen.told()));
         }
-        // Quick at first so that nothing is noticed late, slower later so that waiting costs no core.
-        pause = (pause * 5 / 4).min(patience::PAUSE * 5);
+        // Quick for as long as things usually take so that nothing is noticed late, slower later so that waiting costs no core.
+        if deadline.taken() > patience::SOON {
+            pause = (pause * 5 / 4).min(patience::PAUSE * 5);
+        }
     }
 }
 
