@@ -18,5 +18,13 @@ const DEBUG: u16 = 8080;
 /// read.
 pub async fn clusters(client: &Client) -> Result<Vec<RemoteCluster>> {
     let istiod = one_ready_pod(client, NAMESPACE, "app=istiod").await?.name_any();
-    RemoteCluster::all_in(&forward::get(client, NAMESPACE, &istiod, DEBUG, "/debug/clusterz").await?)
+    clusters_of(client, NAMESPACE, &istiod).await
+}
+
+/// Which clusters this pod of it watches.
+///
+/// # Errors
+/// As [`clusters`].
+pub async fn clusters_of(client: &Client, namespace: &str, pod: &str) -> Result<Vec<RemoteCluster>> {
+    RemoteCluster::all_in(&forward::get(client, namespace, pod, DEBUG, "/debug/clusterz").await?)
 }

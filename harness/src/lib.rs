@@ -27,6 +27,7 @@
 //! | what makes a claim hold | [`proof::verdict`] |
 //! | why does it not hold | [`diagnose`], [`proof::diagnosis`] |
 //! | what was asked of whom | [`log`] |
+//! | what is there in clusters that others made | [`existing`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
 //! | is a kept world still what was made | [`attach`] |
 //! | what is kept of a run, and what never is | [`kept`], [`proof::scrub`] |
@@ -55,6 +56,7 @@ pub mod component;
 pub mod diagnose;
 pub mod doctor;
 pub mod engine;
+pub mod existing;
 pub mod history;
 pub mod istiod;
 pub mod kept;

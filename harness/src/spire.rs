@@ -6,19 +6,110 @@ use crate::cmd::Output;
 use crate::kube::exec::{exec, exec_fed};
 use crate::{Code, Error, Result};
 
-/// Where the server and its agents run.
+/// Where the server and its agents run, in clusters that we made.
 pub const NAMESPACE: &str = "spire";
-const POD: &str = "spire-server-0";
-const CONTAINER: &str = "spire-server";
-const SERVER: &str = "/opt/spire/bin/spire-server";
-const SOCKET: &str = "/tmp/spire-server/private/api.sock";
+
+/// A SPIRE server: where it runs, and how it is asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Server {
+    /// Its pod's namespace.
+    pub namespace: String,
+    /// Its pod.
+    pub pod: String,
+    /// Its container.
+    pub container: String,
+    /// The program in there, of which each command is a subcommand.
+    pub program: String,
+    /// The socket of its API.
+    pub socket: String,
+}
+
+impl Server {
+    /// That of a cluster that we made.
+    pub fn ours() -> Self {
+        let [pod, container, program, socket] =
+            ["spire-server-0", "spire-server", PROGRAM, SOCKET].map(str::to_owned);
+        Self { namespace: NAMESPACE.to_owned(), pod, container, program, socket }
+    }
+
+    /// As [`bundle`].
+    ///
+    /// # Errors
+    /// As [`bundle`].
+    pub async fn bundle(&self, client: &Client) -> Result<String> {
+        self.command(client, &["bundle", "show", "-format", "spiffe"]).await
+    }
+
+    /// As [`bundle_of_peer`].
+    ///
+    /// # Errors
+    /// As [`bundle`].
+    pub async fn bundle_of_peer(&self, client: &Client, trust_domain: &str) -> Result<Option<String>> {
+        let id = format!("spiffe://{trust_domain}");
+        self.command_if_there(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await
+    }
+
+    /// As [`entries`].
+    ///
+    /// # Errors
+    /// As [`bundle`].
+    pub async fn entries(&self, client: &Client) -> Result<String> {
+        self.command(client, &["entry", "show", "-output", "json"]).await
+    }
+
+    /// As [`fetch_bundle_of_peer`].
+    ///
+    /// # Errors
+    /// As [`fetch_bundle_of_peer`].
+    pub async fn fetch_bundle_of_peer(&self, client: &Client, trust_domain: &str) -> Result<Output> {
+        let id = format!("spiffe://{trust_domain}");
+        let words = ["federation", "refresh", "-id", &id];
+        reached(&words, self.run(client, &words).await?)
+    }
+
+    /// As [`command`].
+    ///
+    /// # Errors
+    /// As [`bundle`].
+    pub async fn command(&self, client: &Client, words: &[&str]) -> Result<String> {
+        self.attempt(client, words).await?.map_err(|refusal| refused(words, &refusal))
+    }
+
+    async fn command_if_there(&self, client: &Client, words: &[&str]) -> Result<Option<String>> {
+        match self.attempt(client, words).await? {
+            Ok(said) => Ok(Some(said)),
+            Err(refusal) if is_absence(&refusal) => Ok(None),
+            Err(refusal) => Err(refused(words, &refusal)),
+        }
+    }
+
+    async fn attempt(&self, client: &Client, words: &[&str]) -> Result<std::result::Result<String, String>> {
+        Ok(answer(reached(words, self.run(client, words).await?)?))
+    }
+
+    async fn run(&self, client: &Client, words: &[&str]) -> Result<Output> {
+        exec(client, &self.namespace, &self.pod, &self.container, &self.with_socket(words)).await
+    }
+
+    /// The command with its socket, whose flag follows the words of the command: two or three.
+    fn with_socket<'a>(&'a self, words: &[&'a str]) -> Vec<&'a str> {
+        let command = words.iter().take_while(|word| !word.starts_with('-')).count();
+        let (command, flags) = words.split_at(command);
+        [&[&*self.program], command, &["-socketPath", &*self.socket], flags].concat()
+    }
+}
+
+/// Where SPIRE's own image has the program.
+pub const PROGRAM: &str = "/opt/spire/bin/spire-server";
+/// Where the server opens its API unless it is told otherwise.
+pub const SOCKET: &str = "/tmp/spire-server/private/api.sock";
 
 /// The server's own bundle, in SPIFFE's JSON, as it is now.
 ///
 /// # Errors
 /// [`Code::Evidence`] with the server's words.
 pub async fn bundle(client: &Client) -> Result<String> {
-    command(client, &["bundle", "show", "-format", "spiffe"]).await
+    Server::ours().bundle(client).await
 }
 
 /// What the server holds for a peer, in SPIFFE's JSON; none when it holds nothing.
@@ -26,8 +117,7 @@ pub async fn bundle(client: &Client) -> Result<String> {
 /// # Errors
 /// As [`bundle`].
 pub async fn bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Option<String>> {
-    let id = format!("spiffe://{trust_domain}");
-    command_if_there(client, &["bundle", "list", "-format", "spiffe", "-id", &id]).await
+    Server::ours().bundle_of_peer(client, trust_domain).await
 }
 
 /// Every registration entry, as the command's JSON.
@@ -35,7 +125,7 @@ pub async fn bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Optio
 /// # Errors
 /// As [`bundle`].
 pub async fn entries(client: &Client) -> Result<String> {
-    command(client, &["entry", "show", "-output", "json"]).await
+    Server::ours().entries(client).await
 }
 
 /// Gives the server a peer's bundle, by hand.
@@ -62,10 +152,7 @@ pub async fn delete_bundle_of_peer(client: &Client, trust_domain: &str) -> Resul
 /// # Errors
 /// [`Code::KubeFailed`] when the command could not be run at all; [`Code::Evidence`] when it did not reach the server.
 pub async fn fetch_bundle_of_peer(client: &Client, trust_domain: &str) -> Result<Output> {
-    let id = format!("spiffe://{trust_domain}");
-    let words = ["federation", "refresh", "-id", &id];
-    let said = exec(client, NAMESPACE, POD, CONTAINER, &with_socket(&words)).await?;
-    reached(&words, said)
+    Server::ours().fetch_bundle_of_peer(client, trust_domain).await
 }
 
 /// Any command of the server, such as `entry create …`: what it said.
@@ -73,7 +160,7 @@ pub async fn fetch_bundle_of_peer(client: &Client, trust_domain: &str) -> Result
 /// # Errors
 /// As [`bundle`].
 pub async fn command(client: &Client, words: &[&str]) -> Result<String> {
-    attempt(client, words).await?.map_err(|refusal| refused(words, &refusal))
+    Server::ours().command(client, words).await
 }
 
 /// The same, about one thing that the server may not have; none when it says that it has not. That Kubernetes knows no
@@ -82,11 +169,7 @@ pub async fn command(client: &Client, words: &[&str]) -> Result<String> {
 /// # Errors
 /// As [`bundle`].
 pub async fn command_if_there(client: &Client, words: &[&str]) -> Result<Option<String>> {
-    match attempt(client, words).await? {
-        Ok(said) => Ok(Some(said)),
-        Err(refusal) if is_absence(&refusal) => Ok(None),
-        Err(refusal) => Err(refused(words, &refusal)),
-    }
+    Server::ours().command_if_there(client, words).await
 }
 
 /// The same, where the server may well refuse: what it answered, or the words of its refusal.
@@ -94,8 +177,7 @@ pub async fn command_if_there(client: &Client, words: &[&str]) -> Result<Option<
 /// # Errors
 /// [`Code::KubeFailed`] when the command could not be run; [`Code::Evidence`] when it did not reach the server.
 pub async fn attempt(client: &Client, words: &[&str]) -> Result<std::result::Result<String, String>> {
-    let said = exec(client, NAMESPACE, POD, CONTAINER, &with_socket(words)).await?;
-    Ok(answer(reached(words, said)?))
+    Server::ours().attempt(client, words).await
 }
 
 /// As [`command`], with `input` for its standard input.
@@ -103,21 +185,20 @@ pub async fn attempt(client: &Client, words: &[&str]) -> Result<std::result::Res
 /// # Errors
 /// As [`bundle`].
 pub async fn command_fed(client: &Client, words: &[&str], input: &str) -> Result<String> {
-    let said = exec_fed(client, NAMESPACE, POD, CONTAINER, &with_socket(words), input.as_bytes()).await?;
+    let ours = Server::ours();
+    let argv = ours.with_socket(words);
+    let said = exec_fed(client, &ours.namespace, &ours.pod, &ours.container, &argv, input.as_bytes()).await?;
     answer(reached(words, said)?).map_err(|refusal| refused(words, &refusal))
 }
 
 /// The line that a person types to ask the same of the server of the cluster behind `kubeconfig`.
 pub fn by_hand(kubeconfig: &str, words: &[&str]) -> String {
-    let command = with_socket(words).join(" ");
-    format!("kubectl --kubeconfig {kubeconfig} exec {POD} -n {NAMESPACE} -c {CONTAINER} -- {command}")
-}
-
-/// The command with its socket, whose flag follows the words of the command: two or three.
-fn with_socket<'a>(words: &[&'a str]) -> Vec<&'a str> {
-    let command = words.iter().take_while(|word| !word.starts_with('-')).count();
-    let (command, flags) = words.split_at(command);
-    [&[SERVER], command, &["-socketPath", SOCKET], flags].concat()
+    let ours = Server::ours();
+    let command = ours.with_socket(words).join(" ");
+    format!(
+        "kubectl --kubeconfig {kubeconfig} exec {} -n {} -c {} -- {command}",
+        ours.pod, ours.namespace, ours.container
+    )
 }
 
 fn answer(said: Output) -> std::result::Result<String, String> {

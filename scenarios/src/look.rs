@@ -278,7 +278,7 @@ pub(crate) async fn proxy(client: &Client, workload: Workload) -> Result<Proxy> 
         held(client, &workload),
         forward::get(client, &workload.namespace, &workload.pod, ENVOY_ADMIN, path)
     )?;
-    Ok(Proxy { workload, held: Some(held), latest_tls: maximum_tls(&listener) })
+    Ok(Proxy { latest_tls: maximum_tls(&listener), ..Proxy::of(workload, Some(held)) })
 }
 
 /// What a proxy holds now.

@@ -6,6 +6,7 @@
 
 mod again;
 mod args;
+mod audit;
 mod bench;
 mod checklist;
 mod completions;
@@ -66,6 +67,8 @@ enum Command {
     Down(down::Args),
     /// What is up, and how to reach it.
     Status(status::Args),
+    /// Judges clusters that others run, by their contexts; reads, and changes nothing.
+    Audit(audit::Args),
     /// Judges a stored report again, or single documents of evidence; needs no cluster.
     Judge(judge::Args),
     /// From the symptom to one cause, in the world that is up or in a failed run's folder; changes nothing.
@@ -159,6 +162,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Verify(args) => verify::run(&args).await,
         Command::Down(args) => down::run(&args).await,
         Command::Status(args) => status::run(&args).await,
+        Command::Audit(args) => audit::run(&args).await,
         Command::Judge(args) => judge::run(&args),
         Command::Diagnose(args) => diagnose::run(&args).await,
         Command::Pack(args) => pack::run(&args),

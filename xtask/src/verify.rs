@@ -195,7 +195,10 @@ pub struct Run<'a> {
 }
 
 /// A world's own verdict. Broken weighs more than unjudged; both are told.
-fn outcome(lines: &[Line], passed: bool, report: &Path) -> Result<()> {
+///
+/// # Errors
+/// As [`judge`].
+pub fn outcome(lines: &[Line], passed: bool, report: &Path) -> Result<()> {
     let tally = Tally::of(lines);
     let unjudged: Vec<_> = lines.iter().filter(|line| line.verdict.verdict == Outcome::Unjudged).collect();
     let absent = || {

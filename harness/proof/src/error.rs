@@ -163,6 +163,7 @@ codes! {
     EngineUnreachable, "engine-unreachable", 3, "No Docker engine answers and a private one cannot be started here. Start Docker, or run as root on a Debian-like Linux.";
     CacheUnusable, "cache-unusable", 3, "The cache folder is read-only, full or damaged. Choose another with VOUCHSAFE_CACHE, or free space.";
     Busy, "busy", 3, "Another run of Vouchsafe is at work with this cache, or a world was left up. Wait for the run, or take the world down with `cargo xtask down`.";
+    ClusterUnreachable, "cluster-unreachable", 3, "A cluster that you named does not answer, or does not take your credentials. Nothing was touched.";
     ForeignCluster, "foreign-cluster", 3, "A cluster or container of the same name exists that Vouchsafe did not make. It is never deleted for you: rename or remove it yourself.";
     ArtifactUnavailable, "artifact-unavailable", 4, "An image, tool or manifest could not be obtained from the chosen source.";
     DigestMismatch, "digest-mismatch", 4, "What arrived is not what manifests/lock.yaml pins. Nothing of it was used.";

@@ -13,7 +13,7 @@ use crate::wait::{self, Look};
 use crate::{Code, Error, Result, patience};
 
 /// The server's own words, or what broke on the way to it.
-pub(super) fn words(fault: &Fault) -> String {
+pub(crate) fn words(fault: &Fault) -> String {
     match fault {
         // What a path of no known kind answers, as plain text.
         Fault::Api(status) if status.message.trim() == "404 page not found" => {
@@ -40,7 +40,7 @@ pub(super) fn watch_words(fault: &watcher::Error) -> String {
 }
 
 /// An error of ours about `what` (a fragment such as "cannot list pods").
-pub(super) fn failed(what: impl Into<String>, fault: &Fault) -> Error {
+pub(crate) fn failed(what: impl Into<String>, fault: &Fault) -> Error {
     Error::new(Code::KubeFailed, what).because(words(fault))
 }
 

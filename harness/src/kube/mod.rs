@@ -59,16 +59,27 @@ pub async fn answers(client: &Client) -> Result<()> {
 /// # Errors
 /// [`Code::KubeFailed`] when the file is missing, malformed, or holds credentials that cannot be used.
 pub async fn connect(kubeconfig: &Path) -> Result<Client> {
+    let unusable = || format!("the kubeconfig {} cannot be used", kubeconfig.display());
+    let file = Kubeconfig::read_from(kubeconfig).or_fail(Code::KubeFailed, unusable)?;
+    let cluster = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    client(file, None, &cluster).await.or_fail(Code::KubeFailed, unusable)
+}
+
+/// A client for a context of a kubeconfig, its current one where none is named; the log calls it `cluster`.
+///
+/// # Errors
+/// When it names no such context, or credentials that cannot be used.
+pub async fn client(
+    file: Kubeconfig,
+    context: Option<&str>,
+    cluster: &str,
+) -> std::result::Result<Client, Box<dyn std::error::Error + Send + Sync>> {
     // Two TLS users (kube and reqwest) share one provider. Whoever comes second finds it there already.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let unusable = || format!("the kubeconfig {} cannot be used", kubeconfig.display());
-
-    let file = Kubeconfig::read_from(kubeconfig).or_fail(Code::KubeFailed, unusable)?;
     let names_a_proxy =
         file.clusters.iter().filter_map(|c| c.cluster.as_ref()).any(|c| c.proxy_url.is_some());
-    let options = KubeConfigOptions::default();
-    let mut config =
-        Config::from_custom_kubeconfig(file, &options).await.or_fail(Code::KubeFailed, unusable)?;
+    let options = KubeConfigOptions { context: context.map(str::to_owned), ..KubeConfigOptions::default() };
+    let mut config = Config::from_custom_kubeconfig(file, &options).await?;
     if !names_a_proxy {
         // kube would take HTTPS_PROXY from the environment, and a proxy cannot reach a cluster on this machine.
         config.proxy_url = None;
@@ -78,7 +89,5 @@ pub async fn connect(kubeconfig: &Path) -> Result<Client> {
     // kube itself never gives up on an answer that has begun.
     config.connect_timeout = Some(patience::SILENCE.stretched());
     config.read_timeout = Some(patience::API_SILENCE.stretched());
-    let cluster = kubeconfig.file_stem().unwrap_or_default().to_string_lossy().into();
-    let client = ClientBuilder::try_from(config).or_fail(Code::KubeFailed, unusable)?;
-    Ok(client.with_layer(&Asked { cluster }).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(&Asked { cluster: cluster.into() }).build())
 }

@@ -2,6 +2,8 @@
 
 // Said once more for clippy, which lets tests unwrap and does not see that all of this is one.
 #[cfg(test)]
+mod audit;
+#[cfg(test)]
 mod builds;
 #[cfg(test)]
 mod ci;

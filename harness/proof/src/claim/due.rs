@@ -53,6 +53,26 @@ pub(crate) fn proxy(cluster: &ClusterName, (namespace, service_account): (&str, 
         .map(|kind| Claim::of(kind, subject()))
 }
 
+/// What looking alone decides, of clusters that others made: nothing of traffic, and nothing of what was before. `workloads`
+/// are those that were found to have a proxy: cluster, namespace and service account.
+pub fn by_looking(topology: &Topology, workloads: &[(ClusterName, String, String)]) -> Vec<Claim> {
+    let domain = |name: &ClusterName| topology.get(name).ok().map(|cluster| cluster.trust_domain.as_str());
+    // Clusters of one trust domain have nothing to keep apart, and nothing to exchange.
+    let makes_sense = |claim: &Claim| match (&claim.subject, claim.kind) {
+        (_, Kind::IstiodReadsPeer) => true,
+        (Subject::Way(way), _) => domain(&way.from) != domain(&way.to),
+        (Subject::Pair(one, other), _) => domain(one) != domain(other),
+        (Subject::Cluster(name), Kind::EntriesFederate) => {
+            topology.clusters.iter().any(|other| Some(other.trust_domain.as_str()) != domain(name))
+        }
+        _ => true,
+    };
+    let of_proxies =
+        workloads.iter().flat_map(|(cluster, namespace, account)| proxy(cluster, (namespace, account)));
+    let of_mesh = bundles(topology).into_iter().chain(federation(topology));
+    of_mesh.filter(makes_sense).chain(of_proxies).collect()
+}
+
 /// Does a client reach every cluster?
 pub fn replies(from: &ClusterName) -> Vec<Claim> {
     vec![Claim::cluster(Kind::EveryClusterAnswers, from)]
@@ -130,6 +150,16 @@ mod tests {
     use super::*;
     use crate::topology::tests::of_size;
 
+    #[test]
+    fn clusters_of_one_trust_domain_have_nothing_to_exchange() {
+        let mut topology = of_size(2);
+        topology.clusters[1].trust_domain = topology.clusters[0].trust_domain.clone();
+        let claims: Vec<_> = by_looking(&topology, &[]).iter().map(ToString::to_string).collect();
+        let each = ["one-entry-for-each-pod/cluster1", "one-entry-for-each-pod/cluster2"];
+        let ways = ["istiod-reads-peer/cluster1→cluster2", "istiod-reads-peer/cluster2→cluster1"];
+        assert_eq!(claims, [each, ways].concat());
+    }
+
     /// Claims about pairs grow with the pairs, all others with the clusters or the ways: none is forgotten.
     #[test]
     fn every_way_cluster_and_pair_is_owed() {
@@ -140,6 +170,13 @@ mod tests {
             assert_eq!(federation(&topology).len(), 2 * clusters + ways);
             assert_eq!(identities(&topology).len(), clusters * WORKLOADS.len() * 3);
             assert_eq!(history(&topology).len(), 2 * clusters);
+            let found: Vec<_> =
+                topology.clusters.iter().map(|c| (c.name.clone(), "shop".into(), "web".into())).collect();
+            let federating = if clusters > 1 { clusters } else { 0 };
+            assert_eq!(
+                by_looking(&topology, &found).len(),
+                pairs + 3 * ways + clusters + federating + 3 * clusters
+            );
             let control = withdrawn(&topology, Control::FederatesWithAbsent, "again");
             assert_eq!(control.len(), ways * 8);
             assert_eq!(as_before(&topology, "a-scenario").len(), clusters);

@@ -9,8 +9,8 @@ impl Claim {
             Subject::Way(way) => about_way(self.kind, &way.from.0, &way.to.0),
             Subject::Pair(one, other) => format!("the trust bundles of {one} and {other} share no key"),
             Subject::Cluster(cluster) => about_cluster(self.kind, &cluster.0),
-            Subject::Proxy { cluster, service_account, .. } => {
-                about_proxy(self.kind, &format!("{service_account} in {cluster}"))
+            Subject::Proxy { cluster, namespace, service_account } => {
+                about_proxy(self.kind, &format!("{namespace}/{service_account} in {cluster}"))
             }
             Subject::After { scenario, cluster } => {
                 format!("after {scenario} everything in {cluster} is as it was before")

@@ -1,5 +1,7 @@
 //! What was seen of one cluster: its SPIRE server, its istiod, its proxies.
 
+use std::collections::BTreeMap;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -8,7 +10,7 @@ use crate::envoy::Held;
 use crate::error::Context;
 use crate::identity::{Authority, Bundle, Entry, Pem, TrustDomain};
 use crate::topology::Cluster;
-use crate::{Code, Result};
+use crate::{Code, Error, Result};
 
 /// One cluster, as observed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -16,6 +18,12 @@ use crate::{Code, Result};
 pub struct ClusterSeen {
     /// Who it is.
     pub cluster: Cluster,
+    /// What the istiods of the mesh call it, where that was looked up: somebody else's cluster may have another name here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub istio_id: Option<String>,
+    /// Why parts of it could not be looked at, where that is known.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub unread: BTreeMap<Part, String>,
     /// Address and port at which its east-west gateway is reached from outside.
     pub gateway: Option<String>,
     /// What its SPIRE server publishes.
@@ -70,14 +78,44 @@ pub struct TlsSetting {
     pub mode: String,
 }
 
+/// A part of what is seen of a cluster.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// What its SPIRE server publishes.
+    Bundle,
+    /// What its SPIRE server holds for others.
+    PeerBundles,
+    /// Its SPIRE server fetching peers' bundles.
+    Fetches,
+    /// Its registration entries.
+    Entries,
+    /// The root of istiod's own CA.
+    IstiodRoot,
+    /// Which other clusters its istiod watches.
+    RemoteClusters,
+    /// Which pods have a proxy.
+    Proxies,
+}
+
 /// A proxy of the mesh.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Proxy {
     /// Whose it is.
     pub workload: Workload,
+    /// What else of its pod a registration entry may select by, as selectors (`k8s:pod-label:app:curl`); empty where nobody
+    /// looked.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub selectors: Vec<String>,
     /// What it holds.
     pub held: Option<Held>,
+    /// Why that could not be seen, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unread: Option<String>,
+    /// Whether it was not asked because enough others of its workload were: a sample was asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub left_out: bool,
     /// The latest TLS version that its inbound listener was told to take, in Envoy's words: `TLSv1_2`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub latest_tls: Option<String>,
@@ -96,6 +134,13 @@ pub struct RemoteCluster {
     pub sync_status: String,
 }
 
+impl Proxy {
+    /// What one holds, and nothing else of it.
+    pub fn of(workload: Workload, held: Option<Held>) -> Self {
+        Self { workload, selectors: Vec::new(), held, unread: None, left_out: false, latest_tls: None }
+    }
+}
+
 impl RemoteCluster {
     /// Reads istiod's `/debug/clusterz`.
     ///
@@ -112,6 +157,8 @@ impl ClusterSeen {
     pub fn of(cluster: Cluster) -> Self {
         Self {
             cluster,
+            istio_id: None,
+            unread: BTreeMap::new(),
             gateway: None,
             bundle: None,
             peer_bundles: None,
@@ -141,12 +188,26 @@ impl ClusterSeen {
     /// [`Code::Evidence`] when that was not collected, or is somebody else's.
     pub fn published(&self) -> Result<&Bundle> {
         let name = &self.cluster.name;
-        let bundle = self.bundle.as_ref().ok_or_else(|| missing(format!("the bundle of {name}")))?;
+        let what = || self.lacks(Part::Bundle, format!("the bundle of {name}"));
+        let bundle = self.bundle.as_ref().ok_or_else(what)?;
         if bundle.trust_domain != self.trust_domain()? {
             let what = format!("the bundle of {name}");
             return Err(missing(what).seen(format!("a bundle of {} in its place", bundle.trust_domain)));
         }
         Ok(bundle)
+    }
+
+    /// The error of a claim for which that part is missing, with why, where that is known.
+    pub fn lacks(&self, part: Part, what: impl std::fmt::Display) -> Error {
+        match self.unread.get(&part) {
+            Some(why) => missing(what).seen(why),
+            None => missing(what),
+        }
+    }
+
+    /// What the istiods of the mesh call it.
+    pub fn called(&self) -> &str {
+        self.istio_id.as_deref().unwrap_or(&self.cluster.name.0)
     }
 
     /// Its istiod's CA.
@@ -158,7 +219,7 @@ impl ClusterSeen {
             let what = || missing(format!("istiod's {what} in {}", self.cluster.name));
             Authority::all_in(pem).map_err(|flaw| what().seen(flaw.to_string()))
         };
-        let what = || missing(format!("istiod's root in {}", self.cluster.name));
+        let what = || self.lacks(Part::IstiodRoot, format!("istiod's root in {}", self.cluster.name));
         let roots = read(self.istiod_root.as_ref().ok_or_else(what)?, "root")?;
         let chain = self.istiod_intermediate.as_ref().map(|pem| read(pem, "intermediate")).transpose()?;
         // What may follow the intermediate is above it, and perhaps above SPIRE's too.

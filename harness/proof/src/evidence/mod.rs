@@ -21,7 +21,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, Workload};
-pub use cluster::{ClusterSeen, Fetch, IstiodCa, Proxy, RemoteCluster, TlsSetting};
+pub use cluster::{ClusterSeen, Fetch, IstiodCa, Part, Proxy, RemoteCluster, TlsSetting};
 pub use facts::{Fact, Must};
 pub use history::HeldAt;
 
@@ -55,6 +55,10 @@ pub struct Evidence {
     /// Which SPIFFE IDs workloads must have, where the set-up declares others than Istio's.
     #[serde(default, skip_serializing_if = "Declared::is_empty")]
     pub identities: Declared,
+    /// Whether a workload must be who its registration entry says, and believe whom that names beside the clusters here:
+    /// so where nobody said it beforehand, as in clusters that others made.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub as_registered: bool,
     /// What the set-up expects to break.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub expect: Vec<Expectation>,
@@ -88,6 +92,7 @@ impl Evidence {
             due: Vec::new(),
             sentences: BTreeMap::new(),
             identities: Declared::default(),
+            as_registered: false,
             expect: Vec::new(),
             ended_early: None,
             clusters: clusters.iter().cloned().map(ClusterSeen::of).collect(),

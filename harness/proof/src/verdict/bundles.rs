@@ -1,7 +1,7 @@
 //! The two servers' bundles share no key, and each is what the other holds for it.
 
 use super::{Finding, Located};
-use crate::evidence::{ClusterSeen, Evidence, missing};
+use crate::evidence::{ClusterSeen, Evidence, Part, missing};
 use crate::identity::{Authority, Bundle};
 use crate::topology::{ClusterName, Way};
 use crate::{Error, Result};
@@ -35,7 +35,8 @@ pub fn peer_bundle_held(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (holder, owner) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?);
     let published = owner.published()?;
     let domain = &published.trust_domain;
-    let what = || missing(format!("what the SPIRE server of {} holds for others", way.from));
+    let what = format!("what the SPIRE server of {} holds for others", way.from);
+    let what = || holder.lacks(Part::PeerBundles, what);
     let held =
         holder.peer_bundles.as_ref().ok_or_else(what)?.iter().find(|bundle| bundle.trust_domain == *domain);
     let expected = format!("exactly the keys that {} publishes: {}", way.to, described(published));
@@ -53,7 +54,8 @@ pub fn peer_bundle_held(evidence: &Evidence, way: &Way) -> Result<Located> {
 /// [`crate::Code::Evidence`] when it was not asked to.
 pub fn peer_bundle_fetched(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (seen, peer) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?.trust_domain()?);
-    let what = || missing(format!("the SPIRE server of {} fetching the bundle of {peer}", way.from));
+    let what = format!("the SPIRE server of {} fetching the bundle of {peer}", way.from);
+    let what = || seen.lacks(Part::Fetches, what);
     let fetch = seen.fetches.iter().flatten().find(|fetch| fetch.trust_domain == peer).ok_or_else(what)?;
     let said = if fetch.said.trim().is_empty() { "nothing" } else { fetch.said.trim() };
     let observed = format!("status {}: {said}", fetch.status);

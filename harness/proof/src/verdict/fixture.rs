@@ -121,7 +121,8 @@ fn entry(i: usize, w: usize) -> Entry {
 }
 
 fn proxy(spire: &[Ca; 2], i: usize, w: usize) -> Proxy {
-    Proxy { workload: workload(w), held: Some(held(spire, i, w)), latest_tls: Some("TLSv1_3".into()) }
+    let held = Some(held(spire, i, w));
+    Proxy { latest_tls: Some("TLSv1_3".into()), ..Proxy::of(workload(w), held) }
 }
 
 fn held(spire: &[Ca; 2], i: usize, w: usize) -> Held {

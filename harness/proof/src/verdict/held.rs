@@ -1,11 +1,12 @@
 //! Every proxy of the mesh holds exactly its own SVID, and believes exactly the trust domains of the mesh.
 
 use super::bundles::{all_published, described, keys};
+use super::mesh::{matching, registered_id};
 use super::{Finding, Located, verified};
 use crate::Result;
 use crate::envoy::{Held, Trust};
-use crate::evidence::{ClusterSeen, Evidence, Proxy, missing};
-use crate::identity::{Authority, Bundle};
+use crate::evidence::{ClusterSeen, Evidence, Part, Proxy, missing};
+use crate::identity::{Authority, Bundle, TrustDomain};
 use crate::topology::ClusterName;
 
 /// SDS names as istiod's TLS contexts ask for them and SPIRE's agent answers to them.
@@ -17,7 +18,7 @@ const ROOTS: &str = "ROOTCA";
 /// # Errors
 /// [`crate::Code::Evidence`] when the proxy was not asked, or a bundle is missing.
 pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
-    let id = proxy.workload.id(&seen.trust_domain()?, &evidence.identities)?;
+    let id = registered_id(evidence, seen, proxy)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
     // What it holds it will show: the intermediates must be with the leaf, not merely somewhere in the mesh.
     verified(shown, &[], seen.published()?, &id, evidence.collected_at)
@@ -28,7 +29,34 @@ pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) ->
 /// # Errors
 /// As [`holds_its_svid`].
 pub fn has_the_validation_context(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
-    Ok(trusts(held_by(seen, proxy)?.trust(ROOTS), &all_published(evidence)?))
+    let mut bundles = all_published(evidence)?;
+    let others = of_others(evidence, seen, proxy, &bundles)?;
+    bundles.extend(others);
+    Ok(trusts(held_by(seen, proxy)?.trust(ROOTS), &bundles))
+}
+
+/// The bundles of trust domains that the proxy's entry names and whose clusters were not looked at, as its SPIRE server
+/// holds them.
+fn of_others<'a>(
+    evidence: &Evidence,
+    seen: &'a ClusterSeen,
+    proxy: &Proxy,
+    known: &[&Bundle],
+) -> Result<Vec<&'a Bundle>> {
+    if !evidence.as_registered {
+        return Ok(Vec::new());
+    }
+    let mut named: Vec<_> =
+        matching(seen, proxy)?.into_iter().flat_map(|entry| &entry.federates_with).collect();
+    named.retain(|domain| known.iter().all(|bundle| bundle.trust_domain != **domain));
+    named.sort();
+    named.dedup();
+    let held = |domain: &TrustDomain| {
+        let mut all = seen.peer_bundles.iter().flatten();
+        let what = format!("what the SPIRE server of {} holds for {domain}", seen.cluster.name);
+        all.find(|bundle| bundle.trust_domain == *domain).ok_or_else(|| seen.lacks(Part::PeerBundles, what))
+    };
+    named.into_iter().map(held).collect()
 }
 
 /// One finding over the proxies of every pod that runs under a service account, and the place of the one that it
@@ -45,10 +73,23 @@ pub fn each_replica(
     let is_one =
         |proxy: &Proxy| proxy.workload.namespace == namespace && proxy.workload.service_account == account;
     let replicas = seen.proxies.iter().enumerate().filter(|(_, proxy)| is_one(proxy));
-    let found: Vec<_> =
-        replicas.map(|(i, proxy)| Ok((i, find(evidence, seen, proxy)?))).collect::<Result<_>>()?;
-    let nobody = || missing(format!("any proxy of {account} in {cluster}"));
-    let (finding, i) = Finding::all_at("replicas", found).ok_or_else(nobody)?;
+    let (left_out, replicas): (Vec<_>, Vec<_>) = replicas.partition(|(_, proxy)| proxy.left_out);
+    let (mut found, mut unseen) = (Vec::new(), None);
+    for (i, proxy) in replicas {
+        match find(evidence, seen, proxy) {
+            Ok(finding) => found.push((i, finding)),
+            Err(missing) => unseen = unseen.or(Some(missing)),
+        }
+    }
+    // One that is broken is so whatever the others are.
+    if let Some(missing) = unseen.filter(|_| found.iter().all(|(_, finding): &(_, Finding)| finding.held)) {
+        return Err(missing);
+    }
+    let nobody = || seen.lacks(Part::Proxies, format!("any proxy of {namespace}/{account} in {cluster}"));
+    let (mut finding, i) = Finding::all_at("replicas", found).ok_or_else(nobody)?;
+    if !left_out.is_empty() {
+        finding.observed = format!("{}; {} more were left out", finding.observed, left_out.len());
+    }
     Ok((finding, format!("/clusters/{}/proxies/{i}/held", evidence.index(cluster))))
 }
 
@@ -88,10 +129,14 @@ pub fn trusts(held: Option<&Trust>, bundles: &[&Bundle]) -> Finding {
 
 /// What the proxy held when it was asked.
 pub(super) fn held_by<'a>(seen: &ClusterSeen, proxy: &'a Proxy) -> Result<&'a Held> {
-    proxy.held.as_ref().ok_or_else(|| missing(format!("what the proxy of {} holds", name(seen, proxy))))
+    let what = || missing(format!("what the proxy of {} holds", name(seen, proxy)));
+    proxy.held.as_ref().ok_or_else(|| match &proxy.unread {
+        Some(why) => what().seen(format!("{}: {why}", proxy.workload.pod)),
+        None => what(),
+    })
 }
 
-/// `helloworld in cluster2`: the pod's service account tells more than its generated name.
-fn name(seen: &ClusterSeen, proxy: &Proxy) -> String {
-    format!("{} in {}", proxy.workload.service_account, seen.cluster.name)
+/// `istio-test/helloworld in cluster2`: the pod's service account tells more than its generated name.
+fn name(seen: &ClusterSeen, Proxy { workload, .. }: &Proxy) -> String {
+    format!("{}/{} in {}", workload.namespace, workload.service_account, seen.cluster.name)
 }

@@ -2,10 +2,10 @@
 //! other cluster.
 
 use super::{Finding, Located};
-use crate::Result;
-use crate::evidence::{ClusterSeen, Evidence, missing};
-use crate::identity::SpiffeId;
+use crate::evidence::{ClusterSeen, Evidence, Part, Proxy, missing};
+use crate::identity::{Entry, SpiffeId};
 use crate::topology::{ClusterName, Way};
+use crate::{Error, Result};
 
 /// Every workload with a proxy has an entry, and each of them federates with every other trust domain.
 ///
@@ -13,14 +13,12 @@ use crate::topology::{ClusterName, Way};
 /// [`crate::Code::Evidence`] when entries or proxies were not collected.
 pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Located> {
     let seen = evidence.cluster(name)?;
-    let entries = seen.entries.as_ref().ok_or_else(|| missing(format!("registration entries in {name}")))?;
-    let domain = seen.trust_domain()?;
-    let peers: Vec<_> = evidence.peers(name).map(ClusterSeen::trust_domain).collect::<Result<_>>()?;
-    let mut ids: Vec<SpiffeId> = seen
-        .proxies
-        .iter()
-        .map(|proxy| proxy.workload.id(&domain, &evidence.identities))
-        .collect::<Result<_>>()?;
+    let (entries, domain) = (entries_in(seen)?, seen.trust_domain()?);
+    let mut peers: Vec<_> = evidence.peers(name).map(ClusterSeen::trust_domain).collect::<Result<_>>()?;
+    // Clusters of one trust domain have nothing to exchange.
+    peers.retain(|peer| *peer != domain);
+    let mut ids: Vec<SpiffeId> =
+        seen.proxies.iter().map(|proxy| registered_id(evidence, seen, proxy)).collect::<Result<_>>()?;
     ids.sort();
     ids.dedup();
     let all: Vec<_> = peers.iter().map(|domain| domain.as_str()).collect();
@@ -38,7 +36,7 @@ pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Locat
         });
         judged.collect()
     });
-    let finding = Finding::all("entries", findings).ok_or_else(|| missing(format!("any proxy in {name}")))?;
+    let finding = Finding::all("entries", findings).ok_or_else(|| no_proxy(seen))?;
     Ok((finding, format!("/clusters/{}/entries", evidence.index(name))))
 }
 
@@ -50,39 +48,86 @@ pub fn entries_federate(evidence: &Evidence, name: &ClusterName) -> Result<Locat
 /// that was not looked at.
 pub fn one_entry_for_each_pod(evidence: &Evidence, name: &ClusterName) -> Result<Located> {
     let seen = evidence.cluster(name)?;
-    let entries = seen.entries.as_ref().ok_or_else(|| missing(format!("registration entries in {name}")))?;
+    let entries = entries_in(seen)?;
     let findings = seen.proxies.iter().map(|proxy| {
-        let workload = &proxy.workload;
-        let pod = &workload.pod;
-        let uid = workload.uid.as_ref().ok_or_else(|| missing(format!("the UID of {pod} in {name}")))?;
-        let own = [
-            format!("k8s:pod-uid:{uid}"),
-            format!("k8s:pod-name:{pod}"),
-            format!("k8s:ns:{}", workload.namespace),
-            format!("k8s:sa:{}", workload.service_account),
-        ];
-        let mut matching = Vec::new();
-        for entry in entries {
-            match selects(&entry.selectors, &own) {
-                Some(true) => matching.push(entry.id.as_str()),
-                Some(false) => {}
-                None => return Err(missing(format!("whether entry {} selects {pod} in {name}", entry.id))),
-            }
-        }
+        let pod = &proxy.workload.pod;
+        let matching: Vec<_> = matching(seen, proxy)?.into_iter().map(|entry| entry.id.as_str()).collect();
         let ids = if matching.is_empty() { String::new() } else { format!(": {}", matching.join(", ")) };
         let observed = format!("{pod}: {} of {} entries match{ids}", matching.len(), entries.len());
         Ok(Finding::new(matching.len() == 1, "exactly one entry for each pod", observed))
     });
     let findings: Vec<_> = findings.collect::<Result<_>>()?;
-    let finding = Finding::all("pods", findings).ok_or_else(|| missing(format!("any proxy in {name}")))?;
+    let finding = Finding::all("pods", findings).ok_or_else(|| no_proxy(seen))?;
     Ok((finding, format!("/clusters/{}/entries", evidence.index(name))))
 }
 
-/// Whether all selectors are among the pod's own; nothing when that hangs on one of another kind, such as a label's.
+/// Who a proxy must be: as the set-up declares, or as its entry says where it is the only one that did.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when the names cannot be part of a SPIFFE ID, entries were not collected, or several entries
+/// say different things.
+pub(super) fn registered_id(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<SpiffeId> {
+    let declared = || proxy.workload.id(&seen.trust_domain()?, &evidence.identities);
+    if !evidence.as_registered {
+        return declared();
+    }
+    let mut ids: Vec<_> = matching(seen, proxy)?.into_iter().map(|entry| &entry.spiffe_id).collect();
+    ids.sort();
+    ids.dedup();
+    match ids.as_slice() {
+        // That it has none is another claim's finding; Istio would expect its own form.
+        [] => declared(),
+        [one] => Ok((*one).clone()),
+        several => {
+            let what = format!("which of {} identities {} has", several.len(), proxy.workload.pod);
+            Err(missing(what).seen(several.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")))
+        }
+    }
+}
+
+/// The entries that select a proxy's pod.
+///
+/// # Errors
+/// [`crate::Code::Evidence`] when entries or the pod's UID were not collected, or one selects by something that was not
+/// looked at.
+pub(super) fn matching<'a>(seen: &'a ClusterSeen, proxy: &Proxy) -> Result<Vec<&'a Entry>> {
+    let (name, workload) = (&seen.cluster.name, &proxy.workload);
+    let pod = &workload.pod;
+    let uid = workload.uid.as_ref().ok_or_else(|| missing(format!("the UID of {pod} in {name}")))?;
+    let mut own = vec![
+        format!("k8s:pod-uid:{uid}"),
+        format!("k8s:pod-name:{pod}"),
+        format!("k8s:ns:{}", workload.namespace),
+        format!("k8s:sa:{}", workload.service_account),
+    ];
+    own.extend(proxy.selectors.iter().cloned());
+    let mut matching = Vec::new();
+    for entry in entries_in(seen)? {
+        match selects(&entry.selectors, &own) {
+            Some(true) => matching.push(entry),
+            Some(false) => {}
+            None => return Err(missing(format!("whether entry {} selects {pod} in {name}", entry.id))),
+        }
+    }
+    Ok(matching)
+}
+
+fn entries_in(seen: &ClusterSeen) -> Result<&[Entry]> {
+    let what = || seen.lacks(Part::Entries, format!("registration entries in {}", seen.cluster.name));
+    seen.entries.as_deref().ok_or_else(what)
+}
+
+fn no_proxy(seen: &ClusterSeen) -> Error {
+    seen.lacks(Part::Proxies, format!("any proxy in {}", seen.cluster.name))
+}
+
+/// Whether all selectors are among the pod's own; nothing when that hangs on one of a kind that was not looked at.
 fn selects(selectors: &[String], own: &[String]) -> Option<bool> {
-    let known = |selector: &String| {
-        ["k8s:pod-uid:", "k8s:pod-name:", "k8s:ns:", "k8s:sa:"].iter().any(|kind| selector.starts_with(kind))
-    };
+    const ALWAYS: [&str; 4] = ["k8s:pod-uid:", "k8s:pod-name:", "k8s:ns:", "k8s:sa:"];
+    const LOOKED_AT: [&str; 3] = ["k8s:pod-label:", "k8s:node-name:", "k8s:container-name:"];
+    let looked = |kind: &&&str| own.iter().any(|selector| selector.starts_with(**kind));
+    let kinds: Vec<_> = ALWAYS.iter().chain(LOOKED_AT.iter().filter(looked)).collect();
+    let known = |selector: &String| kinds.iter().any(|kind| selector.starts_with(**kind));
     let (known, other): (Vec<_>, Vec<_>) = selectors.iter().partition(|selector| known(selector));
     match known.iter().all(|selector| own.contains(selector)) {
         false => Some(false),
@@ -99,12 +144,17 @@ fn selects(selectors: &[String], own: &[String]) -> Option<bool> {
 /// [`crate::Code::Evidence`] when istiod was not asked.
 pub fn istiod_reads_peer(evidence: &Evidence, way: &Way) -> Result<Located> {
     let seen = evidence.cluster(&way.from)?;
-    let what = || missing(format!("the clusters that istiod in {} watches", way.from));
-    let remotes = seen.remote_clusters.as_ref().ok_or_else(what)?;
-    let expected = format!("{} is synced", way.to);
-    let finding = match remotes.iter().find(|remote| remote.id == way.to.0) {
+    let what = format!("the clusters that istiod in {} watches", way.from);
+    let remotes = seen.remote_clusters.as_ref().ok_or_else(|| seen.lacks(Part::RemoteClusters, what))?;
+    let (own, peer) = (seen.called(), evidence.cluster(&way.to)?.called());
+    let expected = format!("{peer} is synced");
+    let finding = match remotes.iter().find(|remote| remote.id == peer) {
+        // What it says of itself says nothing of the other.
+        Some(_) if own == peer => {
+            Finding::new(false, expected, format!("{} and {} both call themselves {own}", way.from, way.to))
+        }
         Some(remote) => {
-            let observed = format!("{} is {}", way.to, remote.sync_status);
+            let observed = format!("{peer} is {}", remote.sync_status);
             Finding::new(remote.sync_status == "synced", expected, observed)
         }
         None => {

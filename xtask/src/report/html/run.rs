@@ -128,7 +128,8 @@ impl Run {
         let claims = [Code::ClaimBroken, Code::Evidence].map(Code::name);
         let ended = self.told.as_ref().and_then(|told| told.ended.as_ref());
         ended.is_some_and(|(code, _)| !claims.contains(&code.as_str()))
-            || self.worlds.iter().all(|shown| shown.world.is_none())
+            // Clusters that others run were not made, and were seen.
+            || self.worlds.iter().all(|shown| shown.world.is_none() && shown.documents.is_empty())
     }
 
     fn world(&mut self, name: &str) -> &mut Shown {

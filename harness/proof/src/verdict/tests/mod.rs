@@ -1,6 +1,7 @@
 //! Each test spoils one thing in a good world, says what tampering that is, and names every claim that must
 //! turn red: those and no others.
 
+mod existing;
 mod held;
 mod history;
 mod intermediates;

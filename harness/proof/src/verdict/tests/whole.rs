@@ -249,7 +249,7 @@ fn a_proxy_that_was_not_asked_is_named_by_its_account() {
     let verdict = judge(&evidence).remove(0);
     assert_eq!(verdict.verdict, Outcome::Unjudged);
     assert!(
-        verdict.observed.contains("what the proxy of helloworld in cluster2 holds"),
+        verdict.observed.contains("what the proxy of istio-test/helloworld in cluster2 holds"),
         "{}",
         verdict.observed
     );

@@ -161,7 +161,8 @@ impl<'a> Look<'a> {
             None if mark.state == State::NotDue => return None,
             None => vec!["what it has read was not seen".to_owned()],
             Some(read) => {
-                let others = read.iter().filter(|one| one.id != name.0);
+                let own = self.see(&mark, |document| Some(cluster(&document.evidence, name)?.called()));
+                let others = read.iter().filter(|one| Some(&*one.id) != own);
                 let others: Vec<_> = others.map(|one| format!("{} ({})", one.id, one.sync_status)).collect();
                 let others = if others.is_empty() { "no other cluster".into() } else { others.join(", ") };
                 vec![format!("reads {others}")]
