@@ -10,7 +10,6 @@ use harness::world::World;
 use harness::{Code, Error, Result, diagnose};
 use proof::diagnosis::{Cause, Diagnosis, Observations, causes, diagnose as judge};
 use proof::verdict::Line;
-use proof::verdict::Outcome;
 
 use crate::files::files;
 use crate::show::say;
@@ -45,16 +44,18 @@ pub async fn run(args: &Args) -> Result<()> {
 
 /// The causes of what a report's folder has, a line each, as a failed run ends with them.
 pub fn brief(report: &Path) -> Vec<String> {
-    let mut lines: Vec<_> =
-        stored(report).unwrap_or_default().iter().flat_map(|one| judge(one).brief()).collect();
-    let mut told = Vec::new();
-    lines.retain(|line| {
-        !told.contains(line) && {
-            told.push(line.clone());
-            true
+    causes_of(report).iter().map(Cause::brief).collect()
+}
+
+/// The causes of what a report's folder has, each once.
+pub fn causes_of(report: &Path) -> Vec<Cause> {
+    let mut all: Vec<Cause> = Vec::new();
+    for cause in stored(report).unwrap_or_default().iter().flat_map(|one| judge(one).causes) {
+        if !all.iter().any(|one| one.brief() == cause.brief()) {
+            all.push(cause);
         }
-    });
-    lines
+    }
+    all
 }
 
 /// The clusters that are there now: also those of a set-up that did not come to its end.
@@ -80,12 +81,16 @@ pub fn symptoms(report: &Path, world: Option<&str>) -> Vec<String> {
     let text = std::fs::read_to_string(report.join("verdicts.jsonl")).unwrap_or_default();
     let lines = text.lines().filter_map(|line| serde_json::from_str::<Line>(line).ok());
     let of_world = lines.filter(|line| world.is_none_or(|world| line.world == world));
-    let wrong = of_world.map(|line| line.verdict).filter(|verdict| verdict.verdict != Outcome::Held);
+    // What breaks as the set-up expects is no symptom.
+    let wrong = of_world.filter(|line| !line.is_as_it_must()).map(|line| line.verdict);
     wrong.map(|verdict| format!("{}: {}", verdict.id, verdict.observed)).collect()
 }
 
 /// Every document of a report's folder, in the order in which they were kept.
-fn stored(folder: &Path) -> Result<Vec<Observations>> {
+///
+/// # Errors
+/// [`Code::Usage`] when there is none; [`Code::Evidence`] when one cannot be read.
+pub fn stored(folder: &Path) -> Result<Vec<Observations>> {
     let documents = diagnose::kept_in(folder);
     if documents.is_empty() {
         let what = format!("{} has no observations", folder.display());
@@ -136,6 +141,9 @@ fn tell(cause: &Cause, diagnosis: &Diagnosis, out: &mut String) {
 
 #[cfg(test)]
 mod tests {
+    use proof::claim::Claim;
+    use proof::verdict::{Outcome, Verdict};
+
     use super::*;
 
     #[test]
@@ -145,6 +153,34 @@ mod tests {
         assert_eq!(e.code(), Code::Usage);
         assert!(e.what().ends_with("has no observations"), "{e}");
         assert_eq!(brief(dir.path()), Vec::<String>::new());
+    }
+
+    /// A surprise is one, and so is what could not be judged; what broke as expected is none.
+    #[test]
+    fn what_breaks_as_the_set_up_expects_is_no_symptom() {
+        let line = |world: &str, claim: &str, outcome, because: Option<&str>| {
+            let claim: Claim = claim.parse().unwrap();
+            let mut verdict = Verdict::unjudged(&claim, "it is so".into(), "that".into());
+            (verdict.verdict, verdict.observed) = (outcome, "connection refused".into());
+            let expectation = because.map(|because| {
+                serde_json::from_value(serde_json::json!({ "at": "1:1", "claim": "*", "because": because }))
+                    .unwrap()
+            });
+            Line { world: world.into(), trial: "t".into(), verdict, expectation }.text().unwrap()
+        };
+        let (fetched, held) = ("peer-bundle-fetched/a→b", "peer-bundle-held/a→b");
+        let lines = [
+            line("w", fetched, Outcome::Broken, Some("connection refused")),
+            line("w", fetched, Outcome::Broken, Some("another identity")),
+            line("w", held, Outcome::Held, None),
+            line("w", held, Outcome::Unjudged, None),
+            line("other", held, Outcome::Broken, None),
+        ];
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("verdicts.jsonl"), lines.join("\n")).unwrap();
+        let told = |claim: &str| format!("{claim}: connection refused");
+        assert_eq!(symptoms(dir.path(), Some("w")), [told(fetched), told(held)]);
+        assert_eq!(symptoms(dir.path(), None).len(), 3);
     }
 
     #[test]

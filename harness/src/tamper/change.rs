@@ -8,12 +8,15 @@ use kube::api::PostParams;
 use kube::{Api, Client};
 use serde_json::{Map, Value, json};
 
+use crate::cluster::nodes;
+use crate::engine::Engine;
 use crate::error::Context as _;
 use crate::kube::apply::apply;
 use crate::kube::delete::delete;
 use crate::kube::object::{dynamic, merge_patch, merge_patch_status};
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::progress::Note;
+use crate::wait::{self, Look};
 use crate::{Code, Error, Result, patience, spire};
 
 /// A change in the first cluster.
@@ -31,10 +34,20 @@ pub enum Change {
     Remove(Value),
     /// The SPIRE server holds this for the peer: its own bundle, or nothing.
     Bundle(Held),
-    /// A second entry for pods with that service account.
-    Entry(&'static str),
+    /// A second entry like that of curl.
+    Entry(Second),
     /// Another remote secret of the peer.
     Remote(Value, Remote),
+    /// The SPIRE server's relationship with that trust domain is deleted, and nobody makes it anew.
+    Relationship(String),
+    /// Another folder of the node as the volume of a DaemonSet of SPIRE's: its name, the volume's, the `hostPath`.
+    Volume(&'static str, &'static str, Value),
+    /// New pods of a workload, which must be ready before the next change.
+    Restart(Value),
+    /// No change: the workload must be ready before the next one.
+    Stands(Value),
+    /// A line for a shell in the node, and the one that takes it back.
+    OnNode(&'static str, &'static str),
 }
 
 /// What a SPIRE server is made to hold for its peer.
@@ -44,6 +57,15 @@ pub enum Held {
     Own,
     /// Nothing.
     Nothing,
+}
+
+/// For whom a second entry is.
+#[derive(Clone, Copy, Debug)]
+pub enum Second {
+    /// For curl's pods too.
+    OfTheSame,
+    /// For pods with the label `tampered`, on a node that there is not.
+    OfAnotherNode,
 }
 
 /// What is wrong with a remote secret.
@@ -65,6 +87,8 @@ pub struct Place<'a> {
     pub far: &'a Client,
     /// Their trust domains.
     pub domains: (&'a str, &'a str),
+    /// Who runs the node of the cluster that is changed, and its name.
+    pub node: (&'a Engine, &'a str),
 }
 
 /// A step back.
@@ -81,6 +105,12 @@ pub enum Undo {
     Bundle,
     /// Takes an entry away.
     Entry(String),
+    /// Waits until the controller manager has made the relationship with that trust domain again.
+    Relationship(String),
+    /// Waits for a workload.
+    Stands(Value),
+    /// A line for a shell in the node.
+    OnNode(&'static str),
 }
 
 impl Change {
@@ -123,7 +153,38 @@ impl Change {
                 }
                 Ok(Undo::Bundle)
             }
-            Self::Entry(account) => second_entry(place, account).await,
+            Self::Entry(second) => second_entry(place, second).await,
+            Self::Relationship(domain) => {
+                let id = format!("spiffe://{domain}");
+                spire::command(client, &["federation", "delete", "-id", &id]).await?;
+                Ok(Undo::Relationship(domain))
+            }
+            Self::Volume(daemon, volume, folder) => {
+                let object = json!({ "apiVersion": "apps/v1", "kind": "DaemonSet",
+                    "metadata": { "name": daemon, "namespace": spire::NAMESPACE } });
+                let mut volumes = read(client, &object).await?["spec"]["template"]["spec"]["volumes"].take();
+                let all = volumes.as_array_mut().into_iter().flatten();
+                all.filter(|one| one["name"] == volume).for_each(|one| one["hostPath"] = folder.clone());
+                let patch = json!({ "spec": { "template": { "spec": { "volumes": volumes } } } });
+                let undo = merge(client, object.clone(), patch, note).await?;
+                standing(client, &object, note).await?;
+                Ok(undo)
+            }
+            Self::Restart(object) => {
+                let metadata = json!({ "annotations": { "tampered": "yes" } });
+                let patch = json!({ "spec": { "template": { "metadata": metadata } } });
+                let undo = merge(client, object.clone(), patch, note).await?;
+                standing(client, &object, note).await?;
+                Ok(undo)
+            }
+            Self::Stands(object) => {
+                standing(client, &object, note).await?;
+                Ok(Undo::Stands(object))
+            }
+            Self::OnNode(line, back) => {
+                on_node(place, line).await?;
+                Ok(Undo::OnNode(back))
+            }
             Self::Remote(object, wrong) => {
                 let before = read(client, &object).await?;
                 let (cluster, text) = before["data"]
@@ -168,8 +229,26 @@ impl Undo {
                 spire::set_bundle_of_peer(client, place.domains.1, &bundle).await
             }
             Self::Entry(id) => spire::command(client, &["entry", "delete", "-entryID", &id]).await.map(drop),
+            Self::Relationship(domain) => {
+                let what = format!("the relationship with {domain}");
+                let (domain, words) = (&domain, ["federation", "list", "-output", "json"]);
+                let look = || async move {
+                    match spire::command(client, &words).await {
+                        Ok(list) if list.contains(domain) => Look::Ready(()),
+                        Ok(_) => Look::NotYet("it is not among the server's".to_owned()),
+                        Err(e) => Look::not_yet(e),
+                    }
+                };
+                wait::eventually(&what, patience::SETTLE, note, look).await
+            }
+            Self::Stands(object) => standing(client, &object, note).await,
+            Self::OnNode(line) => on_node(place, line).await,
         }
     }
+}
+
+async fn on_node(place: &Place<'_>, line: &str) -> Result<()> {
+    nodes::exec(place.node.0, place.node.1, &["sh", "-c", line]).await.map(drop)
 }
 
 async fn merge(client: &Client, object: Value, patch: Value, note: &Note) -> Result<Undo> {
@@ -219,25 +298,26 @@ async fn standing(client: &Client, object: &Value, note: &Note) -> Result<()> {
     rolled_out(client, workload, text("namespace"), text("name"), patience::STEP, note).await
 }
 
-async fn second_entry(place: &Place<'_>, account: &str) -> Result<Undo> {
+async fn second_entry(place: &Place<'_>, second: Second) -> Result<Undo> {
     let id = "vouchsafe.tampered";
     let entries = proof::identity::entries_of(&spire::entries(place.near).await?)?;
-    let first = entries.iter().find(|entry| entry.spiffe_id.path().ends_with(&format!("/sa/{account}")));
-    let first = first.ok_or_else(|| Error::new(Code::Usage, format!("{account} has no entry")))?;
-    let (parent, other) = (first.parent_id.to_string(), format!("spiffe://{}/second", place.domains.0));
-    let selector = format!("k8s:sa:{account}");
-    let words = [
-        "entry",
-        "create",
-        "-entryID",
-        id,
-        "-parentID",
-        &parent,
-        "-spiffeID",
-        &other,
-        "-selector",
-        &selector,
-    ];
+    let first = entries.iter().find(|entry| entry.spiffe_id.path().ends_with("/sa/curl"));
+    let first = first.ok_or_else(|| Error::new(Code::Usage, "curl has no entry"))?;
+    let domain = place.domains.0;
+    let (parent, other, selector) = match second {
+        Second::OfTheSame => {
+            (first.parent_id.to_string(), format!("spiffe://{domain}/second"), "k8s:sa:curl")
+        }
+        Second::OfAnotherNode => {
+            let nobody = format!("spiffe://{domain}/spire/agent/k8s_psat/elsewhere/nobody");
+            (nobody, first.spiffe_id.to_string(), "k8s:pod-label:tampered:yes")
+        }
+    };
+    let federated: Vec<_> = first.federates_with.iter().map(|domain| format!("spiffe://{domain}")).collect();
+    let words =
+        ["entry", "create", "-entryID", id, "-parentID", &parent, "-spiffeID", &other, "-selector", selector];
+    let federates = federated.iter().flat_map(|domain| ["-federatesWith", domain]);
+    let words: Vec<_> = words.into_iter().chain(federates).collect();
     spire::command(place.near, &words).await?;
     Ok(Undo::Entry(id.to_owned()))
 }

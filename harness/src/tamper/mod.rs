@@ -5,6 +5,7 @@
 
 pub mod causes;
 mod change;
+mod faults;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};

@@ -129,17 +129,34 @@ pub fn diagnose(observed: &Observations) -> Diagnosis {
     diagnosis
 }
 
-/// The first cause that explains it: in its own cluster, or in the one that it is about; what is wrong with one pod explains
-/// nothing of another.
+/// The first cause that explains it: in its own cluster, or in the one that it is about. What is wrong with one pod explains
+/// nothing of another, and of a workload only that of its own; and a workload that is down for its own pods explains nothing
+/// of these.
 fn explanation(
     (rule, seen): &(&'static Rule, Seen),
     found: &[(&'static Rule, Seen)],
 ) -> Option<&'static str> {
     let near = |cause: &Seen| cause.cluster == seen.cluster || Some(&cause.cluster) == seen.peer.as_ref();
-    let is_pod = |seen: &Seen| seen.object.starts_with("Pod ");
-    let same = |cause: &Seen| !is_pod(cause) || !is_pod(seen) || cause.object == seen.object;
-    let explains = |cause: &Rule, at: &Seen| near(at) && same(at) && cause.explains.contains(&rule.name);
+    let fits = |cause: &Rule, at: &Seen| match (pod(at), pod(seen)) {
+        (Some(of), Some(one)) => of == one,
+        (Some(of), None) => is_of(of, seen),
+        (None, Some(one)) => !(rule.explains.contains(&cause.name) && is_of(one, at)),
+        (None, None) => true,
+    };
+    let explains =
+        |cause: &Rule, at: &Seen| near(at) && cause.explains.contains(&rule.name) && fits(cause, at);
     found.iter().find(|(cause, at)| explains(cause, at)).map(|(cause, _)| cause.name)
+}
+
+/// The pod that something was seen of: `namespace/name`.
+fn pod(seen: &Seen) -> Option<&str> {
+    seen.object.strip_prefix("Pod ")
+}
+
+/// Whether a pod is one of that workload's, by its name.
+fn is_of(pod: &str, workload: &Seen) -> bool {
+    let name = workload.object.split_once(' ').map(|(_, name)| name);
+    name.and_then(|name| pod.strip_prefix(name)).is_some_and(|rest| rest.starts_with('-'))
 }
 
 fn add(causes: &mut Vec<Cause>, rule: &Rule, seen: &Seen) {
@@ -163,13 +180,11 @@ fn in_command(object: &str) -> String {
     }
 }
 
-impl Diagnosis {
-    /// The causes in one line each, as a failed run ends with them.
-    pub fn brief(&self) -> Vec<String> {
-        let line = |cause: &Cause| {
-            let at = &cause.evidence[0];
-            format!("{} in {}: {}: {}", cause.name, at.cluster, at.object, at.seen)
-        };
-        self.causes.iter().map(line).collect()
+impl Cause {
+    /// The cause in one line, as a failed run ends with it.
+    pub fn brief(&self) -> String {
+        let at = self.evidence.first();
+        let at = at.map(|at| format!(" in {}: {}: {}", at.cluster, at.object, at.seen));
+        format!("{}{}", self.name, at.unwrap_or_default())
     }
 }

@@ -11,6 +11,8 @@ pub const CSI: &str = "csi.spiffe.io";
 pub const NETWORK: &str = "topology.istio.io/network";
 /// The port on which networks meet.
 pub const CROSS_NETWORK: u64 = 15443;
+/// Where sidecars look for a socket of SPIRE's (`WorkloadIdentityPath`, `pkg/security`).
+const SOCKETS: &str = "workload-spiffe-uds";
 /// The container that Istio injects, and the gateways' own.
 const PROXY: &str = "istio-proxy";
 
@@ -168,6 +170,20 @@ pub fn proxy(pod: &Value) -> Option<&Value> {
 /// The volume by which a pod gets SPIRE's socket.
 pub fn socket_volume(pod: &Value) -> Option<&Value> {
     list(pod, "/spec/volumes").iter().find(|volume| text(volume, "/csi/driver") == Some(CSI))
+}
+
+/// The volume by which a pod's sidecar gets SPIRE's socket: what it mounts where Istio looks for one, if that is the CSI
+/// driver's or a folder of the node. A volume that only the app mounts is none.
+pub fn socket_of_sidecar(pod: &Value) -> Option<&Value> {
+    let there = |mount: &&Value| {
+        text(mount, "/mountPath").is_some_and(|path| path.trim_end_matches('/').ends_with(SOCKETS))
+    };
+    let mount = list(proxy(pod)?, "/volumeMounts").iter().find(there);
+    // Without a mount in sight the volume has to do: a template may mount it elsewhere and link it.
+    let Some(mount) = mount else { return socket_volume(pod) };
+    let mounted = |volume: &&Value| text(volume, "/name") == text(mount, "/name");
+    let volume = list(pod, "/spec/volumes").iter().find(mounted)?;
+    (text(volume, "/csi/driver") == Some(CSI) || volume.get("hostPath").is_some()).then_some(volume)
 }
 
 /// Whether a label selector (`matchLabels`, `matchExpressions`) takes an object; none or an empty one takes everything.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::diagnosis::objects::{
-    CSI, Scene, list, number, proxy, setting, shown, socket_volume, text, variable,
+    CSI, Scene, list, number, proxy, setting, shown, socket_of_sidecar, socket_volume, text, variable,
 };
 use crate::diagnosis::rule::{Found, Judged, Judging, Rule};
 use crate::diagnosis::seen::Unread;
@@ -20,8 +20,16 @@ pub const CAUSES: &[Rule] = &[
         sentence: "a node has no SPIRE agent that is ready, so the pods there get nothing new",
         next: "kubectl describe {object} in {cluster}",
         source: "checklist S4-25; facts M7",
-        explains: &["trust-of-proxy-incomplete", "proxy-without-certificate"],
+        explains: &["container-crashes", "trust-of-proxy-incomplete", "proxy-without-certificate"],
         judge: agent_down,
+    },
+    Rule {
+        name: "agent-without-pod-attestor",
+        sentence: "the SPIRE agent attests workloads by something else than Kubernetes, so no entry of a pod is found, and none gets its SVID",
+        next: "WorkloadAttestor \"k8s\" in the agent's configuration of {cluster}; then restart the agents",
+        source: "checklist S4-8; seen since: running proxies are left with their own bundle alone",
+        explains: &["trust-of-proxy-incomplete", "proxy-without-certificate"],
+        judge: attestor,
     },
     Rule {
         name: "wrong-sds-names",
@@ -36,7 +44,7 @@ pub const CAUSES: &[Rule] = &[
         sentence: "the SPIFFE CSI driver is not ready on a node, so no new pod there gets SPIRE's socket",
         next: "kubectl describe {object} in {cluster}",
         source: "checklist S4-42; spiffe-csi#16",
-        explains: &["proxy-without-certificate"],
+        explains: &["container-crashes", "proxy-without-certificate"],
         judge: driver_down,
     },
     Rule {
@@ -52,15 +60,15 @@ pub const CAUSES: &[Rule] = &[
         sentence: "the sidecar looks for a socket of another name than the SPIRE agent makes",
         next: "one name for both: socket_path of the agent, and WORKLOAD_IDENTITY_SOCKET_FILE of {object} in {cluster}",
         source: "checklist S4-8; facts/mesh.md 4",
-        explains: &["istiod-issued-certificate", "proxy-without-certificate"],
+        explains: &["container-crashes", "istiod-issued-certificate", "proxy-without-certificate"],
         judge: misnamed,
     },
     Rule {
         name: "socket-folder-differs",
-        sentence: "the SPIFFE CSI driver mounts another folder of the node than the one in which the SPIRE agent has its socket",
+        sentence: "the SPIFFE CSI driver, or a pod, mounts another folder of the node than the one in which the SPIRE agent has its socket",
         next: "compare the hostPath volumes of the agent with those of {object} in {cluster}",
         source: "checklist S4-42",
-        explains: &["istiod-issued-certificate", "proxy-without-certificate"],
+        explains: &["container-crashes", "istiod-issued-certificate", "proxy-without-certificate"],
         judge: folder_differs,
     },
 ];
@@ -104,6 +112,25 @@ fn driver_down(scene: &Scene<'_>) -> Judging {
     ))
 }
 
+/// In HCL a plugin is named behind its kind; in JSON it is the key of an object in that kind's list.
+fn attests_pods(conf: &str) -> bool {
+    let plugins = serde_json::from_str::<Value>(conf).ok();
+    let json = |plugins: &Value| {
+        let attestors = list(plugins, "/plugins/WorkloadAttestor");
+        attestors.is_empty() || attestors.iter().any(|one| one.get("k8s").is_some())
+    };
+    let named = |rest: &&str| rest.trim_start().starts_with("\"k8s\"");
+    let mut hcl = conf.split("WorkloadAttestor").skip(1).peekable();
+    plugins.as_ref().map_or_else(|| hcl.peek().is_none() || hcl.any(|rest| named(&rest)), json)
+}
+
+fn attestor(scene: &Scene<'_>) -> Judging {
+    let agents = scene.here.agents.get()?;
+    let found = agents.iter().filter(|conf| !attests_pods(conf));
+    let found = found.map(|_| Found::at("SPIRE agent", "its WorkloadAttestor is not `k8s`"));
+    Ok(Judged::of(found.collect(), format!("{} agents attest pods", agents.len())))
+}
+
 fn sds_names(scene: &Scene<'_>) -> Judging {
     let agents = scene.here.agents.get()?;
     let federated = !scene.told_to_trust()?.is_empty();
@@ -143,7 +170,7 @@ fn misnamed(scene: &Scene<'_>) -> Judging {
     let made: Vec<_> =
         scene.here.agents.get()?.iter().filter_map(|conf| setting(conf, "socket_path")).collect();
     let made: Vec<_> = made.iter().filter_map(|path| path.rsplit('/').next()).collect();
-    let pods = scene.pods()?.into_iter().filter(|pod| socket_volume(pod).is_some());
+    let pods = scene.pods()?.into_iter().filter(|pod| socket_of_sidecar(pod).is_some());
     let (mut found, mut looked) = (Vec::new(), 0);
     for pod in pods {
         let Some(container) = proxy(pod) else { continue };
@@ -164,7 +191,13 @@ fn on_node<'a>(daemon: &'a Value, path: &str) -> Option<&'a str> {
         mounts.into_iter().find(|m| text(m, "/mountPath").map(|p| p.trim_end_matches('/')) == Some(path))?;
     let volumes = list(daemon, "/spec/template/spec/volumes").iter();
     let volume = volumes.into_iter().find(|v| text(v, "/name") == text(mount, "/name"))?;
-    text(volume, "/hostPath/path").map(|path| path.trim_end_matches('/'))
+    text(volume, "/hostPath/path").map(folder)
+}
+
+/// One name for each folder of a node: `/var/run` is a link to `/run`.
+fn folder(path: &str) -> &str {
+    let path = path.trim_end_matches('/');
+    path.strip_prefix("/var").filter(|rest| rest.starts_with("/run/")).unwrap_or(path)
 }
 
 fn folder_differs(scene: &Scene<'_>) -> Judging {
@@ -187,5 +220,14 @@ fn folder_differs(scene: &Scene<'_>) -> Judging {
             found.push(Found::at(shown("DaemonSet", driver), seen));
         }
     }
-    Ok(Judged::of(found, format!("{looked} CSI drivers mount the folder of an agent's socket")))
+    for pod in scene.pods()? {
+        let mounted = socket_of_sidecar(pod).and_then(|volume| text(volume, "/hostPath/path")).map(folder);
+        let Some(mounted) = mounted else { continue };
+        looked += 1;
+        if !made.is_empty() && !made.contains(&mounted) {
+            let seen = format!("its sidecar has {mounted}, and the agent's socket is in {}", made.join(", "));
+            found.push(Found::at(shown("Pod", pod), seen));
+        }
+    }
+    Ok(Judged::of(found, format!("{looked} CSI drivers and pods mount the folder of an agent's socket")))
 }

@@ -27,6 +27,7 @@ pub const CAUSES: &[Rule] = &[
             "relationship-missing",
             "entry-missing",
             "agent-down",
+            "container-crashes",
             "proxy-without-certificate",
         ],
         judge: server_down,

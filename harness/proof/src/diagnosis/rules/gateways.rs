@@ -30,8 +30,8 @@ pub const CAUSES: &[Rule] = &[
     },
     Rule {
         name: "gateway-without-address",
-        sentence: "an east-west gateway's Service has no address that other networks reach",
-        next: "kubectl get {object} in {cluster}: who gives load balancers their addresses there?",
+        sentence: "an east-west gateway has no address that other networks reach",
+        next: "kubectl get {object} -o yaml in {cluster}: who takes this class of gateways, and who gives load balancers their addresses there?",
         source: "checklist S4-43",
         explains: &[],
         judge: without_address,
@@ -123,7 +123,21 @@ fn without_address(scene: &Scene<'_>) -> Judging {
     let found = found.map(|o| {
         Found::at(shown("Service", o), "its status has no load balancer's address, and it has no externalIPs")
     });
-    Ok(Judged::of(found.collect(), format!("{} Services of east-west gateways have an address", all.len())))
+    let mut found: Vec<_> = found.collect();
+    // A Gateway that no controller takes has not even a Service.
+    for gateway in scene.objects(GATEWAYS)?.iter().filter(|o| label(o, NETWORK).is_some()) {
+        let conditions = list(gateway, "/status/conditions").iter();
+        let accepted = conditions.into_iter().find(|one| text(one, "/type") == Some("Accepted"));
+        if let Some(refused) = accepted.filter(|one| text(one, "/status") != Some("True")) {
+            let class = text(gateway, "/spec/gatewayClassName").unwrap_or_default();
+            let words = text(refused, "/message").unwrap_or_default();
+            found.push(Found::at(
+                shown("Gateway", gateway),
+                format!("no controller has accepted it (class {class}): {words}"),
+            ));
+        }
+    }
+    Ok(Judged::of(found, format!("{} Services of east-west gateways have an address", all.len())))
 }
 
 fn without_endpoint(scene: &Scene<'_>) -> Judging {

@@ -5,6 +5,7 @@ mod config;
 mod federation;
 mod gateways;
 mod injection;
+mod pods;
 mod proxies;
 mod registration;
 mod remote;
@@ -14,7 +15,8 @@ use super::rule::Rule;
 
 /// Every cause that a diagnosis knows.
 pub fn causes() -> impl Iterator<Item = &'static Rule> {
-    let families: [&'static [Rule]; 9] = [
+    let families: [&'static [Rule]; 10] = [
+        pods::CAUSES,
         federation::CAUSES,
         registration::CAUSES,
         agent::CAUSES,

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::diagnosis::objects::{Scene, name, namespace, proxy, shown, socket_volume};
+use crate::diagnosis::objects::{Scene, name, namespace, proxy, shown, socket_of_sidecar};
 use crate::diagnosis::rule::{Found, Judged, Judging, Rule};
 use crate::diagnosis::seen::Unread;
 use crate::envoy::{Held, Trust};
@@ -20,7 +20,7 @@ pub const CAUSES: &[Rule] = &[
     Rule {
         name: "istiod-issued-certificate",
         sentence: "a proxy with SPIRE's socket holds a certificate from istiod's CA: the socket was not there when it started",
-        next: "delete {object} in {cluster}: it is made anew, and takes SPIRE's; WORKLOAD_IDENTITY_SOCKET_FILE makes it fail instead",
+        next: "delete {object} in {cluster}: made anew, it takes SPIRE's; WORKLOAD_IDENTITY_SOCKET_FILE makes it fail instead",
         source: "istio#41308; facts M2",
         explains: &["trust-of-proxy-incomplete"],
         judge: istiod_issued,
@@ -28,7 +28,7 @@ pub const CAUSES: &[Rule] = &[
     Rule {
         name: "trust-of-proxy-incomplete",
         sentence: "a proxy does not hold the bundle of a trust domain that its entry federates with, so it refuses those peers",
-        next: "kubectl logs of the SPIRE agent in {cluster}; a restart of it completes the bundles",
+        next: "kubectl logs of the SPIRE agent in {cluster}: disable_spiffe_cert_validation shows there; else its restart completes the bundles",
         source: "spire#5638, spire#5709; facts M7; checklist S4-23",
         explains: &[],
         judge: trust_incomplete,
@@ -48,9 +48,9 @@ fn not_mounted(scene: &Scene<'_>) -> Judging {
     for pod in scene.pods()?.into_iter().filter(|pod| proxy(pod).is_some()) {
         let entries = scene.entries_of(pod)?;
         looked += 1;
-        if let (Some(entry), None) = (entries.first(), socket_volume(pod)) {
+        if let (Some(entry), None) = (entries.first(), socket_of_sidecar(pod)) {
             let seen = format!(
-                "entry {} gives it {}, and it has no volume of csi.spiffe.io",
+                "entry {} gives it {}, and its sidecar mounts no volume of csi.spiffe.io",
                 entry.id, entry.spiffe_id
             );
             found.push(Found::at(shown("Pod", pod), seen));
@@ -101,13 +101,17 @@ fn trust_incomplete(scene: &Scene<'_>) -> Judging {
     let holding = holding(scene)?;
     let mut found = Vec::new();
     for (pod, held) in &holding {
-        let Some(trust) = held.trust("ROOTCA") else { continue };
+        // Who has nothing at all waits for its certificate first.
+        if held.certificate("default").is_none() {
+            continue;
+        }
         for entry in scene.entries_of(pod)? {
-            let seen = match trust {
-                Trust::AnyName(_) => {
+            let seen = match held.trust("ROOTCA") {
+                None => Some("it holds a certificate, and no ROOTCA".to_owned()),
+                Some(Trust::AnyName(_)) => {
                     Some("its ROOTCA is one pool of roots for any name, and knows no trust domain".to_owned())
                 }
-                Trust::PerTrustDomain(domains) => {
+                Some(Trust::PerTrustDomain(domains)) => {
                     let lacks = |d: &&crate::identity::TrustDomain| {
                         !domains.iter().any(|held| held.trust_domain == d.as_str())
                     };

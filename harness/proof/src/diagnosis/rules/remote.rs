@@ -10,7 +10,13 @@ pub const CAUSES: &[Rule] = &[
         sentence: "no istiod is ready, so proxies get no news and new pods no sidecar",
         next: "kubectl describe {object} in {cluster}",
         source: "facts 4.2",
-        explains: &["sidecar-not-injected", "pod-refused", "remote-secret-unreachable"],
+        explains: &[
+            "sidecar-not-injected",
+            "pod-refused",
+            "container-crashes",
+            "remote-secret-unreachable",
+            "gateway-without-address",
+        ],
         judge: istiod_down,
     },
     Rule {

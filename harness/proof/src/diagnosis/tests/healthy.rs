@@ -24,7 +24,7 @@ fn a_healthy_mesh_excludes_every_cause() {
 
 #[test]
 fn a_mesh_that_is_configured_otherwise_has_no_cause() {
-    let changes: [fn(&mut Observations); 9] = [
+    let changes: [fn(&mut Observations); 12] = [
         // A peer's authority has rotated since the start bundle was written.
         |all| {
             each(all, "clusterfederatedtrustdomains.spire.spiffe.io", |o| {
@@ -63,6 +63,31 @@ fn a_mesh_that_is_configured_otherwise_has_no_cause() {
                 "host": "curl", "trafficPolicy": {"outlierDetection": {}, "tls": {"mode": "ISTIO_MUTUAL"}}}});
             objects(all, "destinationrules.networking.istio.io").push(rule);
             objects(all, "pods")[0]["metadata"]["labels"]["istio-locality"] = "here".into();
+        },
+        // The agent's folder itself, as people mounted it before there was a CSI driver; under its other name.
+        |all| {
+            let sockets = json!([{"name": "s", "hostPath": {"path": "/var/run/agent/"}}]);
+            let mounts = json!([{"name": "s", "mountPath": "/run/secrets/workload-spiffe-uds"}]);
+            let pod = &mut objects(all, "pods")[0]["spec"];
+            (pod["volumes"], pod["containers"][0]["volumeMounts"]) = (sockets, mounts);
+        },
+        // An agent that attests pods, and processes too.
+        |all| {
+            seen(&mut all.clusters[0].agents)[0]
+                .push_str("\nplugins { WorkloadAttestor \"unix\" {} WorkloadAttestor \"k8s\" {} }");
+            let conf = json!({"plugins": {"WorkloadAttestor": [{"unix": {}}, {"k8s": {}}]}, "agent": {
+                "socket_path": "/tmp/agent/socket", "sds": {"default_svid_name": "default",
+                "default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}}});
+            seen(&mut all.clusters[1].agents)[0] = conf.to_string();
+        },
+        // A container that lost two races at the start, and one that was stopped in order.
+        |all| {
+            let ended = |code: i32| json!({"terminated": {"exitCode": code}});
+            let statuses = json!([
+                {"name": "a", "ready": true, "restartCount": 2, "lastState": ended(1), "state": {"running": {}}},
+                {"name": "b", "ready": false, "restartCount": 3, "lastState": ended(0), "state": {"running": {}}},
+            ]);
+            objects(all, "pods")[0]["status"]["containerStatuses"] = statuses;
         },
         // A gateway whose address istiod was told, behind a Service that has none of its own.
         |all| {

@@ -19,6 +19,21 @@ const POLICIES: &str = "peerauthentications.security.istio.io";
 
 /// Each fault, with what comes of it in a real mesh: a cause must be told from its consequences.
 const FAULTS: &[(&str, Fault)] = &[
+    ("image-missing", |all, _| {
+        let waiting = json!({"waiting": {"reason": "ImagePullBackOff"}});
+        let status = json!([{"name": "spire-server", "image": "a:1", "state": waiting}]);
+        each(all, "statefulsets.apps", |o| o["status"]["readyReplicas"] = 0.into());
+        let pod = &mut objects(all, "pods")[2];
+        pod["metadata"]["name"] = "spire-server-0".into();
+        pod["metadata"]["namespace"] = "istio-system".into();
+        pod["status"]["containerStatuses"] = status;
+    }),
+    ("container-crashes", |all, _| {
+        crashed(all, 2, 3);
+        let pod = &mut objects(all, "pods")[2]["metadata"];
+        (pod["name"], pod["namespace"]) = ("agent-x".into(), "zt".into());
+        of_daemon(all, "agent", |o| o["status"]["numberReady"] = 0.into());
+    }),
     ("spire-server-down", |all, _| {
         each(all, "statefulsets.apps", |o| o["status"]["readyReplicas"] = 0.into());
         // The other server cannot fetch from it.
@@ -90,6 +105,12 @@ const FAULTS: &[(&str, Fault)] = &[
         seen(&mut all.clusters[0].server.entries)[0].federates_with.clear()
     }),
     ("agent-down", |all, _| of_daemon(all, "agent", |o| o["status"]["numberReady"] = 0.into())),
+    ("agent-without-pod-attestor", |all, _| {
+        seen(&mut all.clusters[0].agents)[0]
+            .push_str("\nplugins { WorkloadAttestor \"unix\" { plugin_data {} } }");
+        own_trust_only(all);
+        seen(&mut all.clusters[0].proxies[1].held).secrets.clear();
+    }),
     ("wrong-sds-names", |all, _| {
         let conf = &mut seen(&mut all.clusters[0].agents)[0];
         *conf = conf.replace("default_bundle_name = \"null\"", "");
@@ -104,6 +125,7 @@ const FAULTS: &[(&str, Fault)] = &[
         objects(all, "pods")[0]["spec"]["volumes"][0]["csi"] = csi;
     }),
     ("socket-misnamed", |all, makers| {
+        crashed(all, 0, 4);
         let env = json!([{"name": "WORKLOAD_IDENTITY_SOCKET_FILE", "value": "agent.sock"}]);
         objects(all, "pods")[0]["spec"]["containers"][0]["env"] = env;
         by_istiod(all, makers);
@@ -232,6 +254,60 @@ fn two_faults_that_do_not_explain_each_other_are_both_named() {
     assert_eq!(named(&diagnose(&all)), ["entry-doubled", "gateway-without-endpoint"]);
 }
 
+/// What is about the same thing in another way: where a socket comes from, and what a proxy lacks.
+#[test]
+fn other_forms_of_a_fault_are_named_too() {
+    let other: [(&str, Fault); 6] = [
+        ("gateway-without-address", |all, _| {
+            let waits =
+                json!([{"type": "Accepted", "status": "Unknown", "message": "Waiting for controller"}]);
+            each(all, GATEWAYS, |o| o["status"] = json!({"conditions": waits}));
+            objects(all, "services").clear();
+        }),
+        ("agent-without-pod-attestor", |all, _| {
+            let conf = json!({"plugins": {"WorkloadAttestor": [{"unix": {}}, {"docker": {}}]}, "agent": {
+                "socket_path": "/tmp/agent/socket", "sds": {"default_svid_name": "default",
+                "default_bundle_name": "null", "default_all_bundles_name": "ROOTCA"}}});
+            seen(&mut all.clusters[0].agents)[0] = conf.to_string();
+        }),
+        ("trust-of-proxy-incomplete", |all, _| {
+            seen(&mut all.clusters[0].proxies[0].held).secrets.retain(|secret| secret.name != "ROOTCA");
+        }),
+        // The app has SPIRE's socket, and its sidecar has not.
+        ("socket-not-mounted", |all, makers| {
+            let none = json!({"name": "workload-socket", "emptyDir": {}});
+            let apps = json!({"name": "app", "csi": {"driver": "csi.spiffe.io", "readOnly": true}});
+            mounting(all, json!([apps, none]));
+            by_istiod(all, makers);
+        }),
+        ("socket-folder-differs", |all, makers| {
+            mounting(all, json!([{"name": "workload-socket", "hostPath": {"path": "/tmp"}}]));
+            by_istiod(all, makers);
+        }),
+        ("istiod-issued-certificate", |all, makers| {
+            mounting(all, json!([{"name": "workload-socket", "hostPath": {"path": "/run/agent/"}}]));
+            by_istiod(all, makers);
+        }),
+    ];
+    for (name, fault) in other {
+        let (makers, mut all) = fixture::healthy();
+        fault(&mut all, &makers);
+        assert_eq!(named(&diagnose(&all)), [name]);
+    }
+}
+
+/// Agents that end because there is no server are no cause, and do not explain that there is none.
+#[test]
+fn a_pod_explains_its_own_workload_and_no_other() {
+    let (_, mut all) = fixture::healthy();
+    crashed(&mut all, 2, 3);
+    let pod = &mut objects(&mut all, "pods")[2]["metadata"];
+    (pod["name"], pod["namespace"]) = ("agent-x".into(), "zt".into());
+    of_daemon(&mut all, "agent", |o| o["status"]["numberReady"] = 0.into());
+    each(&mut all, "statefulsets.apps", |o| o["status"]["readyReplicas"] = 0.into());
+    assert_eq!(named(&diagnose(&all)), ["spire-server-down"]);
+}
+
 /// A pod without SPIRE's socket explains its own certificate, and not that of another pod.
 #[test]
 fn what_is_wrong_with_a_pod_explains_nothing_of_another() {
@@ -280,6 +356,21 @@ fn by_istiod(all: &mut Observations, makers: &Makers) {
     let leaf = makers.istiod[0].svid("spiffe://east.example/ns/istio-test/sa/curl");
     let secret = &mut seen(&mut all.clusters[0].proxies[0].held).secrets[0];
     secret.content = Content::Certificate(Pem::of(&leaf));
+}
+
+/// A container that ended so often.
+fn crashed(all: &mut Observations, pod: usize, times: u64) {
+    let ended = json!({"terminated": {"exitCode": 1}});
+    let status = json!([{"name": "c", "ready": false, "restartCount": times, "lastState": ended}]);
+    objects(all, "pods")[pod]["status"]["containerStatuses"] = status;
+}
+
+/// A sidecar that mounts `workload-socket` where it looks for one.
+fn mounting(all: &mut Observations, volumes: Value) {
+    let pod = &mut objects(all, "pods")[0]["spec"];
+    let mount = json!({"name": "workload-socket", "mountPath": "/var/run/secrets/workload-spiffe-uds"});
+    pod["containers"][0]["volumeMounts"] = json!([mount]);
+    pod["volumes"] = volumes;
 }
 
 fn of_daemon(all: &mut Observations, name: &str, change: impl Fn(&mut Value)) {
