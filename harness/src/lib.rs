@@ -76,6 +76,7 @@ pub mod proxy;
 pub mod render;
 pub mod setup;
 pub mod spire;
+pub mod stuck;
 pub mod tamper;
 pub mod wait;
 pub mod world;

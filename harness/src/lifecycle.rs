@@ -18,7 +18,7 @@ use crate::ledger::{self, Thing};
 use crate::plan::{self, Graph, Timing};
 use crate::progress::Note;
 use crate::world::{self, Access, World};
-use crate::{Code, Error, Result, notice};
+use crate::{Code, Error, Result, notice, stuck};
 
 /// Makes the world that was ordered, after what a killed run left was taken away, or goes on with one that was kept before its
 /// end. The caller holds [`crate::world::claim`], and ends with [`down`] or [`world::keep`].
@@ -50,7 +50,14 @@ async fn make(order: Order, begun: Begun, inputs: Inputs, layout: &Layout, note:
     let before = |step: &str| making.begun().done.contains_key(step);
     let done =
         |step: &str| journal.done(step, making.read_by(step), making.engine().ok().map(Engine::record));
-    let timings = steps.run(making.clone(), note, &last_time(layout), before, done).await?;
+    let last = last_time(layout);
+    // Boxed: without optimisation the frames of both do not fit into a thread's stack beside each other.
+    let run = Box::pin(steps.run(making.clone(), note, &last, before, done));
+    let timings = tokio::select! {
+        timings = run => timings?,
+        // Dropped with its steps, which are told to stop.
+        cause = Box::pin(stuck::first_cause(&making)) => return Err(cause),
+    };
     let span = clock.and_then(|clock| clock.read().ok()).filter(|_| whole);
     if whole {
         remember(layout, &timings);

@@ -90,7 +90,14 @@ pub const SCENARIOS: Limit = Limit::seconds(2400);
 /// The bench's serial script, all of it (three minutes, measured on two cores).
 pub const RIVAL: Limit = Limit::seconds(1200);
 /// The time that collecting evidence may take, all of it.
-pub const COLLECT: Limit = Limit::seconds(40);
+pub const COLLECT: Limit = Limit::seconds(30);
+/// The same, when a person has stopped the run and waits for its end.
+pub const COLLECT_BRIEFLY: Limit = Limit::seconds(5);
+/// What waiting does not cure has to stay for so long before it ends a set-up: an image that a registry gives at the third
+/// attempt, a webhook whose pod is just starting.
+pub const STUCK: Limit = Limit::seconds(25);
+/// Between two looks at what may be stuck.
+pub const STUCK_LOOK: Duration = Duration::from_secs(3);
 /// Taking one thing down.
 pub const TAKE_DOWN: Limit = Limit::seconds(90);
 /// A sidecar writing its access log: every second by Istio's setting.

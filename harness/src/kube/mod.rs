@@ -30,6 +30,7 @@ pub mod pod;
 pub mod pods;
 pub mod rollout;
 pub mod snapshot;
+pub mod stuck;
 pub mod watch;
 mod why;
 

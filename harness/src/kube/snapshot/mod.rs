@@ -60,6 +60,18 @@ pub async fn snapshot(client: &Client, dir: &Path) -> Vec<String> {
     missing
 }
 
+/// What each pod lacks, and the last events: as much as there is time for when a person has stopped a run.
+pub async fn brief(client: &Client, dir: &Path) -> Vec<String> {
+    match bounded("namespaces".into(), namespaces(client)).await {
+        Ok(namespaces) => {
+            let listings = stream::iter(namespaces).map(|ns| Box::pin(pods::listed(client, ns, dir)));
+            let listings: Vec<_> = listings.buffer_unordered(AT_ONCE).collect().await;
+            listings.into_iter().flat_map(|listing| listing.missing).collect()
+        }
+        Err(line) => vec![line],
+    }
+}
+
 async fn namespaces(client: &Client) -> Result<Vec<String>> {
     let api: Api<Namespace> = Api::all(client.clone());
     let listed = api.list(&ListParams::default()).await.map_err(|f| fault::failed("cannot list", &f))?;
