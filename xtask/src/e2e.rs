@@ -94,12 +94,7 @@ pub async fn run(args: &Args) -> Result<()> {
         };
         let judged = interrupt::or_stop(one).await.map(|all| left_out |= !all);
         if let Err(e) = &judged {
-            // A signal meanwhile ends the collecting, and the take-down comes next.
-            let collecting = async {
-                report.failure(&layout, e, &note).await;
-                Ok(())
-            };
-            let _ = interrupt::or_stop(collecting).await;
+            report.collect(&layout, e, &note).await;
         }
         kept = args.keep.keeps(&judged);
         let began = Instant::now();

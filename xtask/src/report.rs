@@ -30,6 +30,7 @@ mod html;
 mod junit;
 mod measures;
 mod sealed;
+mod summary;
 
 /// One run's report.
 pub struct Report {
@@ -223,6 +224,9 @@ impl Report {
             );
         }
         let _ = writeln!(out, "report: {}", self.dir.display());
+        if self.dir.join(summary::FILE).exists() {
+            let _ = writeln!(out, "report: read first {}", self.dir.join(summary::FILE).display());
+        }
         out
     }
 

@@ -1,8 +1,12 @@
 //! `up`: makes a world and leaves it up; one that is up already, and is what would be made, is only attached to.
 
-use harness::layout::Layout;
-use harness::{Result, lifecycle, world};
+use std::time::Instant;
 
+use harness::layout::Layout;
+use harness::progress::Note;
+use harness::{Code, Result, ledger, lifecycle, world};
+
+use crate::report::Report;
 use crate::show::Show;
 use crate::{again, args, down, interrupt, verify};
 
@@ -40,12 +44,30 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     };
     let made = interrupt::or_stop(making).await;
+    let report = failed(&made, &layout, &note).await?;
     drop(note);
     let kept = made.is_ok() || args.keep.keeps(&made);
+    let began = Instant::now();
     let left = down::unless(kept, &made, &layout, &show.note()).await;
+    let down = (!kept).then(|| began.elapsed());
     show.end().await;
     drop(claimed);
+    if let Some(report) = report {
+        report.close(&made, down, kept, args.json)?;
+    }
     made.and(left)?;
     eprintln!("up. next: cargo xtask verify, cargo xtask status, cargo xtask down");
     Ok(())
+}
+
+/// A report of a set-up that failed when something was there already; one that came to its end has nothing to tell that the
+/// terminal did not.
+async fn failed(made: &Result<()>, layout: &Layout, note: &Note) -> Result<Option<Report>> {
+    let Err(e) = made else { return Ok(None) };
+    if e.code() == Code::Busy || ledger::things(&layout.world())?.is_empty() {
+        return Ok(None);
+    }
+    let report = Report::begin(layout)?;
+    report.collect(layout, e, note).await;
+    Ok(Some(report))
 }

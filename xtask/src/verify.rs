@@ -73,11 +73,7 @@ pub async fn run(args: &Args) -> Result<()> {
         _ => e,
     });
     if let Err(e) = &judged {
-        let collecting = async {
-            report.failure(&layout, e, &note).await;
-            Ok(())
-        };
-        let _ = interrupt::or_stop(collecting).await;
+        report.collect(&layout, e, &note).await;
     }
     drop(note);
     show.end().await;

@@ -12,7 +12,7 @@ pub fn verdict(run: &Run) -> String {
     let Tally { held, broken, unjudged, expected, surprises } = tally;
     if tally.all() == 0 {
         return match run.told.as_ref().and_then(|told| told.ended.as_ref()) {
-            Some((code, _)) => format!("No claim was judged: the run ended before, with {code}."),
+            Some((code, sentence)) => format!("No claim was judged: {sentence} [{code}]."),
             None => "No claim was judged.".to_owned(),
         };
     }

@@ -6,6 +6,7 @@ mod by_hand;
 mod claims;
 mod handshakes;
 mod head;
+mod looked;
 mod mermaid;
 mod picture;
 mod run;
@@ -21,6 +22,8 @@ use std::path::Path;
 use harness::{Code, Error, Result, kept};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
+pub use begun::Begun;
+use looked::Looked;
 use run::{Run, Shown};
 use seen::Scene;
 
@@ -49,6 +52,8 @@ enum Handshakes {
 /// One page in the making.
 struct Page<'a> {
     run: &'a Run,
+    /// What it looked at when it failed.
+    looked: &'a Looked,
     /// What was seen, world by world.
     scenes: &'a [Option<Scene>],
     /// Of the headings within a world.
@@ -76,7 +81,12 @@ pub fn write(dir: &Path) -> Result<()> {
             write(&format!("picture-{}.mmd", shown.name), &mermaid::of(scene))?;
         }
     }
-    write(FILE, &within(LONGEST, &run, &scenes))
+    write(FILE, &within(LONGEST, &run, &Looked::read(dir), &scenes))
+}
+
+/// The steps that began, by the log of a report's folder.
+pub fn steps_begun(dir: &Path) -> Vec<Begun> {
+    begun::all_in(&std::fs::read_to_string(dir.join(harness::log::FILE)).unwrap_or_default())
 }
 
 /// The page of a stored report.
@@ -86,7 +96,7 @@ pub fn write(dir: &Path) -> Result<()> {
 pub fn page(dir: &Path) -> Result<String> {
     let run = Run::read(dir)?;
     let scenes = scenes(&run);
-    Ok(within(LONGEST, &run, &scenes))
+    Ok(within(LONGEST, &run, &Looked::read(dir), &scenes))
 }
 
 fn scenes(run: &Run) -> Vec<Option<Scene>> {
@@ -94,9 +104,9 @@ fn scenes(run: &Run) -> Vec<Option<Scene>> {
 }
 
 /// The page, with as much of each handshake as goes into so many bytes.
-fn within(most: usize, run: &Run, scenes: &[Option<Scene>]) -> String {
+fn within(most: usize, run: &Run, looked: &Looked, scenes: &[Option<Scene>]) -> String {
     let level = if run.worlds.len() > 1 { 3 } else { 2 };
-    let told = |handshakes| Page { run, scenes, level, handshakes }.markup().into_string();
+    let told = |handshakes| Page { run, looked, scenes, level, handshakes }.markup().into_string();
     let mut longer = [Handshakes::Whole, Handshakes::WithoutRecords].into_iter().map(told);
     longer.find(|page| page.len() <= most).unwrap_or_else(|| told(Handshakes::Named))
 }
@@ -121,6 +131,8 @@ impl Page<'_> {
                     a.skip href="#main" { "To the findings" }
                     header { (head::of(self.run, &verdict)) }
                     main #main tabindex="-1" {
+                        (self.looked.causes())
+                        @if self.run.worlds.is_empty() { (self.looked.picture()) }
                         @for (shown, scene) in self.run.worlds.iter().zip(self.scenes) { (self.world(shown, scene.as_ref())) }
                         @if self.run.broke() { (begun::of(&self.run.begun)) }
                         (self.measures())

@@ -36,7 +36,7 @@ fn run(worlds: Vec<Shown>) -> Run {
 }
 
 fn page(run: &Run) -> String {
-    within(LONGEST, run, &scenes(run))
+    within(LONGEST, run, &Looked::default(), &scenes(run))
 }
 
 fn edges(scene: &Scene, is: impl Fn(&State) -> bool) -> Vec<&Edge> {
@@ -212,9 +212,10 @@ fn a_page_fits_into_a_ticket() {
     let by_hand = |page: &str| page.contains("openssl verify");
     let whole = page(&run);
     assert!(whole.len() < LONGEST / 10 && records(&whole) && by_hand(&whole), "{} bytes", whole.len());
-    let shorter = within(whole.len() - 1, &run, &scenes(&run));
+    let none = Looked::default();
+    let shorter = within(whole.len() - 1, &run, &none, &scenes(&run));
     assert!(shorter.len() < whole.len() && !records(&shorter) && by_hand(&shorter));
-    let shortest = within(shorter.len() - 1, &run, &scenes(&run));
+    let shortest = within(shorter.len() - 1, &run, &none, &scenes(&run));
     assert!(shortest.len() < shorter.len() && !by_hand(&shortest));
     let last = format!("{KEPT}#/handshakes/{}", run.worlds[0].documents[0].evidence.handshakes.len() - 1);
     assert!([whole, shorter, shortest].iter().all(|page| page.contains(&last)));
@@ -298,13 +299,52 @@ fn a_set_up_that_failed_says_how_and_is_not_fine() {
     assert_eq!(run.outcome(), Outcome::Unjudged);
     let page = page(&run);
     for words in [
-        "No claim was judged: the run ended before, with setup-failed.",
+        "No claim was judged: the step `nodes` failed [setup-failed].",
         "the step `nodes` failed",
         "last seen: nothing",
         "did not end",
     ] {
         assert!(page.contains(words), "{words}");
     }
+}
+
+/// What came before the failure is on the page: the cause first, then the clusters as far as they were seen.
+#[test]
+fn a_set_up_that_failed_midway_shows_the_cause_and_how_far_it_came() {
+    let told = "0 claims held, 0 broken, 0 unjudged, 3.0 s in all\nended by [setup-failed] in c1, it is so\nreport: there\n";
+    let not = json!({"not_readable": "no server"});
+    let server = json!({"bundle": not, "peers": not, "relationships": not, "fetches": not, "entries": not});
+    let labels = json!({"topology.istio.io/network": "n1"});
+    let objects = json!({
+        "services": {"seen": [{"metadata": {"name": "g", "namespace": "i", "labels": labels},
+            "spec": {"type": "LoadBalancer", "ports": [{"port": 15443}]}, "status": {"loadBalancer": {}}}]},
+        "pods": {"seen": [{"metadata": {"name": "curl-x", "namespace": "a"}, "spec": {"serviceAccountName": "curl"}}]},
+        "gateways.gateway.networking.k8s.io": {"seen": []},
+    });
+    let cluster = json!({"name": "c1", "trust_domain": "c1.local", "objects": objects, "managers": not, "agents": not,
+        "mesh": not, "mesh_networks": {"seen": {}}, "server": server, "istiod_root": not, "remotes": not,
+        "remote_secrets": not, "proxies": [{"namespace": "a", "pod": "curl-x", "held": not}], "clock": not});
+    let observed =
+        json!({"version": 1, "collected_at": "2026-11-26T12:00:00Z", "clusters": [cluster]}).to_string();
+    let dir = folder(&[("report.md", told)]);
+    kept::write(&dir.path().join("diagnosis/observations.json"), &observed).unwrap();
+    let run = Run::read(dir.path()).unwrap();
+    let looked = Looked::read(dir.path());
+    let scene = looked.scene().unwrap();
+    assert_eq!(scene.clusters[0].mark.why(), Some("gateway-without-address: Service i/g"));
+    let titles: Vec<_> = scene.clusters[0].nodes.iter().map(|node| node.title.as_str()).collect();
+    assert_eq!(titles, ["SPIRE server", "curl"]);
+    let page = within(LONGEST, &run, &looked, &[]);
+    let order: Vec<_> = [
+        "No claim was judged: in c1, it is so [setup-failed].",
+        "<h3>gateway-without-address</h3>",
+        "What was seen before it ended",
+        "its certificate was not seen",
+    ]
+    .iter()
+    .map(|words| page.find(words).unwrap_or_else(|| panic!("{words}")))
+    .collect();
+    assert!(order.is_sorted(), "{order:?}");
 }
 
 /// Killed before it could say what it left unjudged: what its world owes is counted all the same.
