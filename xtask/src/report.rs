@@ -26,11 +26,13 @@ use crate::show;
 
 pub mod anew;
 mod collect;
+mod github;
 mod html;
 mod junit;
 mod measures;
 mod sealed;
 mod summary;
+mod trace;
 
 /// One run's report.
 pub struct Report {
@@ -177,7 +179,7 @@ impl Report {
         Ok(lines)
     }
 
-    /// Writes `report.md`, `junit.xml` and the page of both, says at the terminal what came of the run, and writes the manifest
+    /// Writes `report.md`, `junit.xml`, `trace.json` and the page of all, says at the terminal what came of the run, and writes the manifest
     /// of it all. `down` is how long the longest take-down took, if there was one.
     ///
     /// # Errors
@@ -187,6 +189,8 @@ impl Report {
         let report = self.text(&verdicts, judged, down);
         self.write("report.md", &report)?;
         self.write("junit.xml", &junit::of(&verdicts, &self.worlds(), self.at, judged)?)?;
+        let trace = serde_json::to_string(&trace::of(&self.dir, &verdicts));
+        self.write(trace::FILE, &trace.map_err(|e| Error::internal(trace::FILE).because(e))?)?;
         html::write(&self.dir)?;
         if !json {
             eprint!("\n{report}");
@@ -194,6 +198,7 @@ impl Report {
         if kept && judged.is_ok() {
             eprintln!("the world is still up. next: cargo xtask status, cargo xtask down");
         }
+        github::tell(&self.dir, &verdicts, judged)?;
         self.seal(judged)
     }
 

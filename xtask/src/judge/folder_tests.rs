@@ -184,7 +184,8 @@ fn verdicts_that_the_evidence_does_not_say_are_named() {
 fn one_byte_that_is_another_one_is_refused_with_its_file() {
     let run = Run::new().ended(&Ok(()));
     let page = ["report.html", "picture-federated.svg", "picture-federated.mmd"];
-    let names = [&["log.txt", "report.md", "junit.xml", VERDICTS, DOCUMENT], &page[..]].concat();
+    let names =
+        [&["log.txt", "report.md", "junit.xml", "trace.json", VERDICTS, DOCUMENT], &page[..]].concat();
     let listed: Vec<_> =
         Manifest::read(run.read(manifest::FILE).as_bytes()).unwrap().files.into_keys().collect();
     assert_eq!(

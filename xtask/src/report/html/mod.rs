@@ -22,7 +22,7 @@ use std::path::Path;
 use harness::{Code, Error, Result, kept};
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
-pub use begun::Begun;
+pub use begun::{Begun, moment};
 use looked::Looked;
 use run::{Run, Shown};
 use seen::Scene;
