@@ -122,6 +122,8 @@ fn seen(look: &ClusterLook, cluster: Cluster) -> ClusterSeen {
         tls_settings: None,
         proxies: proxies(look),
         history: None,
+        istio_id: None,
+        unread: Default::default(),
         cluster,
     }
 }
@@ -137,15 +139,14 @@ fn proxies(look: &ClusterLook) -> Vec<Proxy> {
             .unwrap_or("default")
             .to_owned()
     };
-    let proxy = |one: &proof::diagnosis::ProxyLook| Proxy {
-        workload: Workload {
+    let proxy = |one: &proof::diagnosis::ProxyLook| {
+        let workload = Workload {
             namespace: one.namespace.clone(),
             pod: one.pod.clone(),
             service_account: account(&one.namespace, &one.pod),
             uid: None,
-        },
-        held: one.held.get().ok().cloned(),
-        latest_tls: None,
+        };
+        Proxy::of(workload, one.held.get().ok().cloned())
     };
     look.proxies.iter().map(proxy).collect()
 }
