@@ -209,10 +209,13 @@ fn describe(
     span: Option<Span>,
 ) -> Result<World> {
     let (order, obtained) = (&making.order, making.obtained()?);
+    let first = obtained.deliveries.first().ok_or_else(|| Error::internal("nothing was obtained"))?;
     let mut sites = BTreeMap::new();
     for site in making.sites() {
         let (kubeconfig, address) = (site.kubeconfig.clone(), site.address()?);
-        let place = Access { kubeconfig, address, values: making.values(site)? };
+        let mut digests = making.delivery(&site.cluster.name)?.digests.clone();
+        digests.retain(|name, digest| first.digests.get(name) != Some(digest));
+        let place = Access { kubeconfig, address, values: making.values(site)?, digests };
         sites.insert(site.cluster.name.clone(), place);
     }
     Ok(World {
@@ -225,9 +228,10 @@ fn describe(
         expect: order.setup.expect.clone(),
         inputs,
         defaults: order.setup.defaults,
-        origin: obtained.artifacts.origin,
+        origin: first.artifacts.origin,
         source: format!("{} ({})", obtained.from, obtained.why),
-        digests: obtained.digests.clone(),
+        digests: first.digests.clone(),
+        versions: order.setup.versions.clone(),
         engine: making.engine()?.record().clone(),
         topology: order.setup.topology.clone(),
         sites,

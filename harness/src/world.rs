@@ -20,7 +20,7 @@ use crate::notice::Noticed;
 use crate::plan::Graph;
 use crate::progress::Note;
 use crate::render::Values;
-use crate::setup::{Otherwise, Scenarios, Setup};
+use crate::setup::{InClusters, Otherwise, Scenarios, Setup};
 use crate::world_id::{self, WorldId};
 use crate::{Code, Error, Result, kube};
 use proof::claim::Expectation;
@@ -56,8 +56,11 @@ pub struct World {
     pub origin: Origin,
     /// Which source delivered them, and why that one.
     pub source: String,
-    /// What exactly they are: `sha256:…` by the lock's names.
+    /// What exactly they are: `sha256:…` by the lock's names, as the first cluster has them.
     pub digests: BTreeMap<String, String>,
+    /// The version of each component, in each cluster; nothing where an older version of Vouchsafe made it.
+    #[serde(default)]
+    pub versions: InClusters,
     /// The engine that its nodes live in.
     pub engine: engine::Record,
     /// Its clusters as data.
@@ -87,6 +90,22 @@ pub struct Access {
     pub address: IpAddr,
     /// What our manifests may name in this cluster.
     pub values: Values,
+    /// Of the digests, those that are other ones in this cluster.
+    #[serde(default)]
+    pub digests: BTreeMap<String, String>,
+}
+
+/// An image, and the clusters that have it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageOf {
+    /// Its role in the lock.
+    pub role: String,
+    /// As manifests name it; empty for a program, which none names.
+    pub reference: String,
+    /// `sha256:…`; empty where it is not known.
+    pub digest: String,
+    /// The clusters, where not all have it.
+    pub clusters: Vec<ClusterName>,
 }
 
 impl World {
@@ -130,6 +149,44 @@ impl World {
         self.identities.clone_from(&setup.identities);
         self.expect.clone_from(&setup.expect);
         self.write(layout)
+    }
+
+    /// Every image and every download, by its name in the lock; several of a name where clusters differ.
+    pub fn images(&self) -> Vec<ImageOf> {
+        let mut all: Vec<ImageOf> = Vec::new();
+        for (cluster, site) in &self.sites {
+            // Manifests name an image by its role, in capitals.
+            let named = site.values.iter().filter_map(|(name, reference)| {
+                let role = name.strip_prefix("IMAGE_")?.to_lowercase().replace('_', "-");
+                Some((role, reference.clone()))
+            });
+            let mut named: BTreeMap<_, _> = named.collect();
+            for role in self.digests.keys() {
+                named.entry(role.clone()).or_default();
+            }
+            for (role, reference) in named {
+                let digest = site.digests.get(&role).or_else(|| self.digests.get(&role));
+                let digest = digest.cloned().unwrap_or_default();
+                let same = |one: &&mut ImageOf| {
+                    one.role == role && one.reference == reference && one.digest == digest
+                };
+                match all.iter_mut().find(same) {
+                    Some(one) => one.clusters.push(cluster.clone()),
+                    None => all.push(ImageOf { role, reference, digest, clusters: vec![cluster.clone()] }),
+                }
+            }
+        }
+        // Of a world that was written down without its clusters.
+        let unseen = self.digests.iter().filter(|_| self.sites.is_empty()).map(|(role, digest)| {
+            let (role, digest) = (role.clone(), digest.clone());
+            ImageOf { role, digest, reference: String::new(), clusters: Vec::new() }
+        });
+        all.extend(unseen);
+        all.sort_by(|one, other| one.role.cmp(&other.role));
+        all.iter_mut()
+            .filter(|one| one.clusters.len() == self.sites.len())
+            .for_each(|one| one.clusters.clear());
+        all
     }
 
     /// Writes the file, whole or not at all.

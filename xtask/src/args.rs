@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use harness::artifact::{registry, source};
 use harness::component::{self, Order};
 use harness::layout::Layout;
+use harness::lock::{Lock, With};
 use harness::setup::{self, Setup};
 use harness::{Code, Error, Result, engine};
 
@@ -31,6 +32,17 @@ pub struct Setups {
     /// Leave upstream's probe and sync intervals, instead of those tuned for tests.
     #[arg(long, env = "VOUCHSAFE_DEFAULTS")]
     pub defaults: bool,
+    #[command(flatten)]
+    pub versions: Versions,
+}
+
+/// Which versions, where not the lock's first.
+#[derive(Clone, Debug, Default, clap::Args)]
+pub struct Versions {
+    /// Another version of a component, such as `spire=1.13.3`, or of one cluster's, `cluster2:spire=1.13.3`; several times,
+    /// or commas between. An unknown one is answered with all that there are.
+    #[arg(long, env = "VOUCHSAFE_WITH", value_delimiter = ',', value_name = "[CLUSTER:]COMPONENT=VERSION")]
+    pub with: Vec<With>,
 }
 
 /// Where it runs and where things come from.
@@ -142,7 +154,7 @@ impl Setups {
     /// # Errors
     /// Unknown names, malformed files: before any side effect.
     pub fn setups(&self, layout: &Layout) -> Result<Vec<Setup>> {
-        read(layout, &self.setup, self.topology.as_deref(), self.defaults)
+        read(layout, &self.setup, self.topology.as_deref(), self.defaults, &self.versions)
     }
 
     /// Reads the set-ups, which must share one world.
@@ -168,9 +180,13 @@ pub fn read(
     names: &[String],
     topology: Option<&Path>,
     defaults: bool,
+    versions: &Versions,
 ) -> Result<Vec<Setup>> {
     let names: Vec<_> = names.iter().map(String::as_str).collect();
-    let setups = Setup::read(&layout.manifests(), &names, topology, defaults)?;
+    let mut setups = Setup::read(&layout.manifests(), &names, topology, defaults)?;
+    for setup in &mut setups {
+        setup.choose(&Lock::read(&layout.manifests())?, &versions.with)?;
+    }
     for setup in &setups {
         component::plan(setup)?.graph()?;
         Due::of_setup(setup)?;

@@ -2,19 +2,19 @@
 
 mod list;
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use harness::Result;
 use harness::artifact::packages::Packages;
 use harness::artifact::prune;
-use harness::artifact::registry::{Delivery, Mirrors};
+use harness::artifact::registry::Mirrors;
 use harness::artifact::source::{self, Obtained};
 use harness::artifact::{Origin, archive};
 use harness::layout::Layout;
 use harness::lock::Lock;
 use harness::progress::Note;
-use harness::setup::Setup;
+use harness::{Code, Error, Result};
 use serde::Serialize;
 
 use crate::show::say;
@@ -56,14 +56,34 @@ struct Needs {
         value_name = "NAME"
     )]
     setup: Vec<String>,
+    #[command(flatten)]
+    versions: args::Versions,
 }
 
 impl Needs {
+    /// A lock for each choice of versions.
+    fn locks(&self, layout: &Layout) -> Result<Vec<Lock>> {
+        let setups = args::read(layout, &self.setup, None, false, &self.versions)?;
+        let roles: Vec<_> = setups.iter().flat_map(|setup| setup.images.clone()).collect();
+        let lock = Lock::read(&layout.manifests())?.with_extras(&roles)?;
+        let mut locks = Vec::new();
+        for versions in setups.iter().flat_map(|setup| setup.versions.values()) {
+            let chosen = lock.with(versions)?;
+            if !locks.contains(&chosen) {
+                locks.push(chosen);
+            }
+        }
+        Ok(locks)
+    }
+
+    /// The lock where there is one choice: an archive holds no two.
     fn lock(&self, layout: &Layout) -> Result<Lock> {
-        let names: Vec<_> = self.setup.iter().map(String::as_str).collect();
-        let setups = Setup::read(&layout.manifests(), &names, None, false)?;
-        let roles: Vec<_> = setups.into_iter().flat_map(|setup| setup.images).collect();
-        Lock::read(&layout.manifests())?.with_extras(&roles)
+        let mut locks = self.locks(layout)?;
+        match (locks.pop(), locks.is_empty()) {
+            (Some(lock), true) => Ok(lock),
+            _ => Err(Error::new(Code::Usage, "an archive is of one set of versions")
+                .next("leave clusters out of --with; nothing was touched")),
+        }
     }
 }
 
@@ -113,9 +133,9 @@ pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     match &args.command {
         Command::Build(build) => {
-            let lock = build.needs.lock(&layout)?;
+            let locks = build.needs.locks(&layout)?;
             let from = build.sources.read()?;
-            let work = async |note| obtain(&from, &layout, &lock, &note).await;
+            let work = async |note| obtain(&from, &layout, &locks, &note).await;
             summary(&shown(build.json, "obtain everything", work).await?, build.json)
         }
         Command::Export(to) => {
@@ -134,7 +154,10 @@ pub async fn run(args: &Args) -> Result<()> {
             say!("{file}: {} files, {mib} MiB, all as they were", size.members);
             Ok(())
         }
-        Command::List(list) => list::tell(&layout, &list.needs.lock(&layout)?, list.json),
+        Command::List(list) => {
+            let locks = list.needs.locks(&layout)?;
+            locks.iter().try_for_each(|lock| list::tell(&layout, lock, list.json))
+        }
         Command::Verify => {
             let damaged = prune::damaged(&layout)?;
             damaged.iter().for_each(|entry| say!("{:36} was not as it was made", entry.stamp.name));
@@ -168,9 +191,9 @@ async fn shown<T>(json: bool, what: &str, work: impl AsyncFnOnce(Note) -> Result
     result
 }
 
-async fn obtain(from: &From, layout: &Layout, lock: &Lock, note: &Note) -> Result<Obtained> {
+async fn obtain(from: &From, layout: &Layout, locks: &[Lock], note: &Note) -> Result<Obtained> {
     layout.probe()?;
-    source::obtain(&from.0, &from.1, layout, lock, note).await
+    source::obtain(&from.0, &from.1, layout, locks, note).await
 }
 
 async fn export(
@@ -180,14 +203,14 @@ async fn export(
     lock: &Lock,
     note: &Note,
 ) -> Result<archive::Size> {
-    let obtained = obtain(from, layout, lock, note).await?;
+    let mut obtained = obtain(from, layout, std::slice::from_ref(lock), note).await?;
+    let delivery = obtained.deliveries.pop().ok_or_else(|| Error::internal("nothing was obtained"))?;
     let packages = Packages::new(layout, lock);
     // Who has no registry has no Docker engine to expect either.
-    if obtained.artifacts.origin == Origin::Packages {
+    if delivery.artifacts.origin == Origin::Packages {
         packages.obtain_engine(note).await?;
         packages.obtain_workloads(note).await?;
     }
-    let delivery = Delivery { artifacts: obtained.artifacts, digests: obtained.digests };
     archive::export(file, &delivery, &packages.extras()?, layout, note).await
 }
 
@@ -199,7 +222,8 @@ fn summary(obtained: &Obtained, json: bool) -> Result<()> {
         name: &'a str,
         digest: &'a str,
     }
-    for (name, digest) in &obtained.digests {
+    let all: BTreeSet<_> = obtained.deliveries.iter().flat_map(|delivery| &delivery.digests).collect();
+    for (name, digest) in all {
         let line = Line { source: obtained.from, why: &obtained.why, name, digest };
         match json {
             true => show::json(&line)?,

@@ -47,7 +47,7 @@ pub async fn run(args: &Args) -> Result<()> {
 
 fn check(layout: &Layout) -> Result<()> {
     let lock = Lock::read(&layout.manifests())?;
-    let found = check::contradictions(&lock, &check::recipes(&layout.manifests())?);
+    let found = check::all(&layout.manifests(), &lock)?;
     for line in check::unpinned(&lock) {
         say!("not pinned, recorded in each report: {line}");
     }

@@ -1,6 +1,7 @@
 //! `plan`: the set-up's steps and the claims that it will prove, without an engine.
 
 use harness::layout::Layout;
+use harness::setup::versions;
 use harness::{Result, component};
 
 use serde_json::json;
@@ -30,12 +31,15 @@ pub fn run(args: &Args) -> Result<()> {
         if args.json {
             show::json(&json!({
                 "world": setup.world, "setup": setup.name, "otherwise": setup.otherwise,
-                "identities": setup.identities, "expect": setup.expect,
+                "versions": setup.versions, "identities": setup.identities, "expect": setup.expect,
                 "steps": graph, "claims": due.claims(),
             }))?;
         } else {
             say!("{} (world {})", setup.name, setup.world);
             for line in setup.about.lines() {
+                say!("  {line}");
+            }
+            for line in versions::lines(&setup.versions) {
                 say!("  {line}");
             }
             for line in setup.otherwise.lines() {

@@ -4,8 +4,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use harness::layout::Layout;
+use harness::lock::Lock;
 use harness::progress::Note;
-use harness::setup::Scenarios;
+use harness::setup::{Scenarios, versions};
 use harness::world::{self, World};
 use harness::{Code, Error, Result, attach, kept};
 
@@ -33,6 +34,9 @@ pub struct Args {
     /// with what it expects now.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     setup: Vec<String>,
+    /// Versions that the world which is up must have.
+    #[command(flatten)]
+    versions: args::Versions,
     /// A nextest filter over scenarios, such as `test(handshake)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
@@ -44,6 +48,7 @@ pub struct Args {
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let mut world = World::read(&layout)?;
+    has_versions(&layout, &world, &args.versions)?;
     if !args.setup.is_empty() {
         (world.setup, world.scenarios) = of_the_same_world(&layout, &mut world, &args.setup)?;
     }
@@ -98,10 +103,25 @@ pub async fn whole(layout: &Layout, world: &World, note: &Note) -> Result<()> {
     Ok(())
 }
 
+/// Refuses a world that has other versions than those that were asked for.
+fn has_versions(layout: &Layout, world: &World, asked: &args::Versions) -> Result<()> {
+    let mut wanted = world.versions.clone();
+    versions::choose(&mut wanted, &Lock::read(&layout.manifests())?, &asked.with)?;
+    if wanted == world.versions {
+        return Ok(());
+    }
+    let asked: Vec<_> = asked.with.iter().map(ToString::to_string).collect();
+    let what = format!("the world {} is up, and was made without {}", world.name, asked.join(", "));
+    Err(Error::new(Code::Busy, what).seen(versions::lines(&world.versions).join("; ")).next(format!(
+        "cargo xtask down, then cargo xtask up --with {}; or leave --with out",
+        asked.join(",")
+    )))
+}
+
 /// Those set-ups and their scenarios, if this is their world and it has what they need.
 fn of_the_same_world(layout: &Layout, world: &mut World, names: &[String]) -> Result<(String, Scenarios)> {
     let (mut shown, mut scenarios) = (Vec::new(), Scenarios::default());
-    for setup in args::read(layout, names, None, world.defaults)? {
+    for setup in args::read(layout, names, None, world.defaults, &args::Versions::default())? {
         if setup.world != world.name {
             let what =
                 format!("{} is shown in the world {}, and {} is up", setup.name, setup.world, world.name);

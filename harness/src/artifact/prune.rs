@@ -21,9 +21,13 @@ pub fn prune(layout: &Layout, lock: &Lock) -> Result<Vec<Cached>> {
     let _claimed = world::claim(layout)?;
     lifecycle::nothing_is_up(layout)?;
     let mirrors = Mirrors::default();
-    let fetched = Registry::new(lock, &mirrors, layout)?.listing();
-    let mut used = Packages::new(layout, lock).held()?;
-    used.extend(fetched.into_iter().filter_map(|(_, entry)| entry));
+    let mut used = Vec::new();
+    // An image that is put together of two other versions has no lock of its own here; it is made again in seconds.
+    for lock in std::iter::once(lock.clone()).chain(lock.each()?.into_iter().map(|(_, other)| other)) {
+        let fetched = Registry::new(&lock, &mirrors, layout)?.listing();
+        used.extend(fetched.into_iter().filter_map(|(_, entry)| entry));
+        used.extend(Packages::new(layout, &lock).held()?);
+    }
     superseded(&Cache::new(layout.artifacts()), &used)
 }
 

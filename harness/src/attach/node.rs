@@ -168,7 +168,12 @@ mod tests {
 
     fn changed(status: Status, address: Option<&str>, server: &str) -> Vec<Changed> {
         let kubeconfig = "kubeconfig".into();
-        let was = Access { kubeconfig, address: "198.18.0.2".parse().unwrap(), values: Values::default() };
+        let was = Access {
+            kubeconfig,
+            address: "198.18.0.2".parse().unwrap(),
+            values: Values::default(),
+            digests: [].into(),
+        };
         let node = Node {
             cluster: &"c1".into(),
             was: &was,

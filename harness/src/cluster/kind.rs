@@ -166,7 +166,7 @@ pub(super) fn config(
         "apiVersion": "kind.x-k8s.io/v1alpha4",
         "networking": networking(published_at, artifacts, cluster),
         "nodes": [{"role": "control-plane", "image": artifacts.node.reference, "extraMounts": mounts}],
-        "kubeadmConfigPatches": [patch()],
+        "kubeadmConfigPatches": [patch(), kubelet()],
     })
 }
 
@@ -194,6 +194,11 @@ fn patch() -> String {
         "scheduler": {"extraArgs": {"leader-elect": "false"}},
     })
     .to_string()
+}
+
+/// Kubelets from 1.35 on refuse to start on cgroup v1 (KEP-5573); those from 1.31 on know this field.
+fn kubelet() -> String {
+    json!({"kind": "KubeletConfiguration", "failCgroupV1": false}).to_string()
 }
 
 /// The network of a node image that has no kindnetd: one node needs no routes to others.

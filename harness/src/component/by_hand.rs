@@ -39,7 +39,8 @@ pub const NETWORK: &str = cluster::NETWORK;
 /// # Errors
 /// [`Code::CacheUnusable`] when a file cannot be written.
 pub fn lay_out(making: &Making, dir: &Path) -> Result<()> {
-    let artifacts = making.artifacts()?;
+    // Of one set of versions: the rival makes all clusters from the same things.
+    let artifacts = &making.obtained()?.deliveries[0].artifacts;
     for tool in ["kind", "istioctl"] {
         link(artifacts.tool(tool)?, &dir.join("bin").join(tool))?;
     }

@@ -12,20 +12,20 @@ use serde_json::json;
 use super::{Cx, Making, Site, found, of, step};
 use crate::artifact::cache::Cache;
 use crate::artifact::packages::Packages;
-use crate::artifact::{Artifacts, DEFINITIONS, source};
+use crate::artifact::{Artifacts, DEFINITIONS, Image, source};
 use crate::cluster::images::Unpack;
-use crate::cluster::prepared::{self, Wanted};
+use crate::cluster::prepared::{self, Wanted, WantedNode};
 use crate::cluster::{self, kind, nodes};
 use crate::engine::objects::Object;
 use crate::engine::private::Programs;
 use crate::engine::{self, Engine, Record};
 use crate::error::Context as _;
 use crate::ledger::Thing;
+use crate::lock::{self, Lock};
 use crate::plan::{Plan, Step};
 use crate::progress::Note;
 use crate::setup::Setup;
-use crate::{Code, Error, Result, kube, lock, patience, render, world};
-use proof::topology::Cluster;
+use crate::{Code, Error, Result, kube, patience, render, world};
 
 pub(super) use crate::cluster::network::NAME as NETWORK;
 
@@ -85,7 +85,7 @@ async fn engine(cx: Cx, note: Note) -> Result<()> {
             found
         }
         None => {
-            let packages = Packages::new(&cx.layout, &cx.lock);
+            let packages = Packages::new(&cx.layout, &Lock::read(&cx.layout.manifests())?);
             let root = packages.obtain_engine(&note).await?;
             let shim = packages.obtain_workloads(&note).await?.join("oci-shim");
             let (state, programs) = (cx.layout.engine(), Programs { root, shim });
@@ -105,11 +105,18 @@ async fn engine_again(cx: Cx, _note: Note) -> Result<()> {
 
 async fn artifacts(cx: Cx, note: Note) -> Result<()> {
     cx.reads(&note, lock::FILE);
-    cx.set_obtained(source::obtain(&cx.order.source, &cx.order.mirrors, &cx.layout, &cx.lock, &note).await?)
+    cx.set_obtained(source::obtain(&cx.order.source, &cx.order.mirrors, &cx.layout, cx.locks(), &note).await?)
 }
 
 async fn node_image(cx: Cx, note: Note) -> Result<()> {
-    let (engine, node) = (cx.engine()?, &cx.artifacts()?.node);
+    for delivery in &cx.obtained()?.deliveries {
+        node_image_of(&cx, &delivery.artifacts.node, &note).await?;
+    }
+    Ok(())
+}
+
+async fn node_image_of(cx: &Making, node: &Image, note: &Note) -> Result<()> {
+    let engine = cx.engine()?;
     let before = engine.image_id(&node.reference).await?;
     if before.as_deref() == Some(node.id.as_str()) {
         note.say("it is there already");
@@ -143,28 +150,27 @@ async fn network_again(cx: Cx, _note: Note) -> Result<()> {
 }
 
 async fn nodes_again(cx: Cx, _note: Note) -> Result<()> {
-    let (cache, clusters) = (Cache::new(cx.layout.artifacts()), clusters(&cx));
-    let wanted = wanted(&cx, &cache, &clusters)?;
+    let (cache, nodes) = (Cache::new(cx.layout.artifacts()), wanted_nodes(&cx)?);
+    let wanted = wanted(&cx, &cache, &nodes)?;
     let prepared = if cx.order.fresh_nodes || !wanted.possible() { None } else { wanted.find()? };
     cx.set_prepared(prepared)
 }
 
-fn clusters(cx: &Making) -> Vec<(&Cluster, &Path)> {
-    cx.sites().map(|site| (&site.cluster, site.kubeconfig.as_path())).collect()
+fn wanted_nodes(cx: &Making) -> Result<Vec<WantedNode<'_>>> {
+    let of_each = cx.sites().map(|site| {
+        let (cluster, kubeconfig) = (&site.cluster, site.kubeconfig.as_path());
+        Ok(WantedNode { cluster, kubeconfig, artifacts: cx.artifacts(&cluster.name)? })
+    });
+    of_each.collect()
 }
 
-fn wanted<'a>(
-    cx: &'a Making,
-    cache: &'a Cache,
-    clusters: &'a [(&'a Cluster, &'a Path)],
-) -> Result<Wanted<'a>> {
-    let (engine, artifacts, network) = (cx.engine()?, cx.artifacts()?, cx.network()?);
-    Ok(Wanted { engine, artifacts, network, clusters, cache })
+fn wanted<'a>(cx: &'a Making, cache: &'a Cache, nodes: &'a [WantedNode<'a>]) -> Result<Wanted<'a>> {
+    Ok(Wanted { engine: cx.engine()?, network: cx.network()?, nodes, cache })
 }
 
 async fn nodes(cx: Cx, note: Note) -> Result<()> {
-    let (cache, clusters) = (Cache::new(cx.layout.artifacts()), clusters(&cx));
-    let wanted = wanted(&cx, &cache, &clusters)?;
+    let (cache, nodes) = (Cache::new(cx.layout.artifacts()), wanted_nodes(&cx)?);
+    let wanted = wanted(&cx, &cache, &nodes)?;
     if cx.order.fresh_nodes || !wanted.possible() {
         return cx.set_prepared(None);
     }
@@ -183,7 +189,7 @@ async fn nodes(cx: Cx, note: Note) -> Result<()> {
 
 /// What every world's node has: made by kind, with all images unpacked and the upstream definitions served.
 async fn fill(cx: &Making, site: &Site, note: &Note) -> Result<()> {
-    let (engine, artifacts) = (cx.engine()?, cx.artifacts()?);
+    let (engine, artifacts) = (cx.engine()?, cx.artifacts(&site.cluster.name)?);
     let made = async {
         kind::create(engine, artifacts, &site.cluster, &site.kubeconfig, NETWORK, note).await?;
         define(artifacts, &kube::connect(&site.kubeconfig).await?, note).await
@@ -214,7 +220,10 @@ async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
         Some(prepared) => {
             prepared::start(engine, prepared, cluster, kubeconfig, cx.network()?, &note).await?
         }
-        None => kind::create(engine, cx.artifacts()?, cluster, kubeconfig, NETWORK, &note).await?,
+        None => {
+            let artifacts = cx.artifacts(&cluster.name)?;
+            kind::create(engine, artifacts, cluster, kubeconfig, NETWORK, &note).await?
+        }
     };
     let client = kube::connect(&site.kubeconfig).await?;
     world::mark(&client, cluster, cx.world(), &note).await?;
@@ -222,7 +231,7 @@ async fn create(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 }
 
 async fn images(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    let (engine, artifacts) = (cx.engine()?, cx.artifacts()?);
+    let (engine, artifacts) = (cx.engine()?, cx.artifacts(&site.cluster.name)?);
     match cx.prepared()? {
         Some(_) => cluster::images::present(engine, artifacts, &site.cluster, &note).await,
         None => cluster::images::import(engine, artifacts, &site.cluster, Unpack::Later, &note).await,
@@ -239,12 +248,15 @@ async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
             let scale = json!({"spec": {"replicas": 1}});
             kube::object::merge_patch(site.client()?, &coredns, &scale, &note).await.map(drop)
         }
-        None => cluster::network::open(cx.engine()?, cx.artifacts()?, &site.cluster, &note).await,
+        None => {
+            let artifacts = cx.artifacts(&site.cluster.name)?;
+            cluster::network::open(cx.engine()?, artifacts, &site.cluster, &note).await
+        }
     }
 }
 
 async fn crds(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    define(cx.artifacts()?, site.client()?, &note).await
+    define(cx.artifacts(&site.cluster.name)?, site.client()?, &note).await
 }
 
 /// Applies the upstream definitions, and waits until objects of them can be made.

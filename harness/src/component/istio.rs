@@ -75,7 +75,7 @@ fn injected() -> Value {
 
 /// The documents that istioctl gets for this cluster, filled; those of the set-up's own have the last word.
 pub(super) fn documents(cx: &Making, cluster: &ClusterName, mut values: Values) -> Result<Vec<String>> {
-    let pilot = &cx.lock.image("pilot")?.reference;
+    let pilot = &cx.lock(cluster)?.image("pilot")?.reference;
     let (hub, tag) = pilot
         .rsplit_once(':')
         .and_then(|(name, tag)| Some((name.strip_suffix("/pilot")?, tag)))
@@ -84,7 +84,7 @@ pub(super) fn documents(cx: &Making, cluster: &ClusterName, mut values: Values) 
     values.insert("ISTIO_TAG".into(), tag.into());
 
     let otherwise = &cx.order.setup.otherwise;
-    let filled = files(cx)?.into_iter().map(|file| {
+    let filled = files(cx, cluster)?.into_iter().map(|file| {
         let path = cx.layout.manifests().join(file);
         let text = std::fs::read_to_string(&path)
             .or_fail(Code::Internal, || format!("cannot read {}", path.display()))?;
@@ -101,10 +101,10 @@ pub(super) fn documents(cx: &Making, cluster: &ClusterName, mut values: Values) 
 }
 
 /// What istioctl is given, below `manifests/`.
-fn files(cx: &Making) -> Result<Vec<&str>> {
+fn files<'a>(cx: &'a Making, cluster: &ClusterName) -> Result<Vec<&'a str>> {
     let mut files = vec!["istio/operator.yaml"];
     files.extend(cx.order.setup.istio.iter().map(String::as_str));
-    if cx.upstream_envoy()? {
+    if cx.upstream_envoy(cluster)? {
         files.push("istio/upstream-envoy.yaml");
     }
     Ok(files)
@@ -112,8 +112,8 @@ fn files(cx: &Making) -> Result<Vec<&str>> {
 
 /// The rendered manifests of this cluster, from the cache or freshly made.
 async fn manifests(cx: &Cx, site: &Site, note: &Note) -> Result<PathBuf> {
-    files(cx)?.into_iter().for_each(|file| cx.reads(note, file));
-    let istioctl = cx.artifacts()?.tool("istioctl")?.to_path_buf();
+    files(cx, &site.cluster.name)?.into_iter().for_each(|file| cx.reads(note, file));
+    let istioctl = cx.artifacts(&site.cluster.name)?.tool("istioctl")?.to_path_buf();
     let inputs = documents(cx, &site.cluster.name, cx.values(site)?)?;
     let mut hash = Sha256::new();
     hash.update(istioctl.as_os_str().as_encoded_bytes());

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Site;
 use crate::artifact::cache::Inputs;
-use crate::artifact::registry::Mirrors;
+use crate::artifact::registry::{Delivery, Mirrors};
 use crate::artifact::source::{self, Obtained};
 use crate::artifact::{Artifacts, Origin};
 use crate::begun::Begun;
@@ -55,6 +55,7 @@ impl Order {
         Ok(Inputs::default()
             .with_all(MANIFESTS, files)
             .with("the clusters", text(&setup.topology))
+            .with("the versions (--with)", text(&setup.versions))
             .with("the values of manifests", text(&setup.values))
             .with("further images", text(&setup.images))
             .with("further documents for istioctl", text(&setup.istio))
@@ -74,8 +75,8 @@ pub struct Making {
     pub order: Order,
     /// Where things lie.
     pub layout: Layout,
-    /// All versions.
-    pub lock: Lock,
+    /// Each choice of versions once.
+    locks: Vec<Lock>,
     /// What has been made.
     pub ledger: Ledger,
     engine: OnceLock<Engine>,
@@ -83,6 +84,8 @@ pub struct Making {
     network: OnceLock<Network>,
     prepared: OnceLock<Option<Prepared>>,
     sites: BTreeMap<ClusterName, Arc<Site>>,
+    /// Which of the locks is a cluster's.
+    choices: BTreeMap<ClusterName, usize>,
     /// What an earlier run had made of it.
     begun: Begun,
     read: Mutex<BTreeMap<String, BTreeSet<String>>>,
@@ -103,6 +106,13 @@ impl Making {
     /// As [`Making::new`].
     pub fn resumed(order: Order, layout: Layout, begun: Begun) -> Result<Self> {
         let lock = Lock::read(&layout.manifests())?.with_extras(&order.setup.images)?;
+        let (mut locks, mut choices) = (Vec::new(), BTreeMap::new());
+        for (cluster, versions) in &order.setup.versions {
+            let chosen = lock.with(versions)?;
+            let known = locks.iter().position(|other| *other == chosen);
+            choices.insert(cluster.clone(), known.unwrap_or(locks.len()));
+            locks.extend(known.is_none().then_some(chosen));
+        }
         let sites = order.setup.topology.clusters.iter().map(|cluster| {
             let kubeconfig = world::kubeconfig(&layout, &cluster.name);
             (cluster.name.clone(), Arc::new(Site::new(cluster.clone(), kubeconfig)))
@@ -113,12 +123,13 @@ impl Making {
             order,
             ledger,
             layout,
-            lock,
+            locks,
             engine: OnceLock::new(),
             obtained: OnceLock::new(),
             network: OnceLock::new(),
             prepared: OnceLock::new(),
             sites,
+            choices,
             begun,
             read: Mutex::default(),
         })
@@ -179,15 +190,41 @@ impl Making {
         made(&self.engine, "the engine")
     }
 
-    /// Everything from outside, once it is at hand.
+    /// The lock of each choice of versions, once.
+    pub fn locks(&self) -> &[Lock] {
+        &self.locks
+    }
+
+    /// The lock of that cluster's versions.
+    ///
+    /// # Errors
+    /// [`crate::Code::Internal`].
+    pub fn lock(&self, cluster: &ClusterName) -> Result<&Lock> {
+        Ok(&self.locks[self.choice(cluster)?])
+    }
+
+    /// Everything from outside for that cluster, once it is at hand.
     ///
     /// # Errors
     /// As [`Making::engine`].
-    pub fn artifacts(&self) -> Result<&Artifacts> {
-        self.obtained().map(|obtained| &obtained.artifacts)
+    pub fn artifacts(&self, cluster: &ClusterName) -> Result<&Artifacts> {
+        self.delivery(cluster).map(|delivery| &delivery.artifacts)
     }
 
-    /// The artifacts, and where it came from.
+    /// The same, with what exactly it is.
+    ///
+    /// # Errors
+    /// As [`Making::engine`].
+    pub fn delivery(&self, cluster: &ClusterName) -> Result<&Delivery> {
+        Ok(&self.obtained()?.deliveries[self.choice(cluster)?])
+    }
+
+    fn choice(&self, cluster: &ClusterName) -> Result<usize> {
+        let none = || Error::internal(format!("no versions are known of {cluster}"));
+        self.choices.get(cluster).copied().ok_or_else(none)
+    }
+
+    /// The artifacts of all clusters, and where they came from.
     ///
     /// # Errors
     /// As [`Making::engine`].
@@ -237,7 +274,7 @@ impl Making {
         if let Some(address) = site.known_address() {
             set("NODE_ADDRESS", address.to_string());
         }
-        for (role, pin) in &self.lock.images {
+        for (role, pin) in &self.lock(&site.cluster.name)?.images {
             set(&format!("IMAGE_{}", role.to_uppercase().replace('-', "_")), pin.reference.clone());
         }
         Ok(values)
@@ -266,8 +303,8 @@ impl Making {
     ///
     /// # Errors
     /// When the artifacts are not at hand.
-    pub fn upstream_envoy(&self) -> Result<bool> {
-        Ok(self.artifacts()?.origin == Origin::Packages)
+    pub fn upstream_envoy(&self, cluster: &ClusterName) -> Result<bool> {
+        Ok(self.artifacts(cluster)?.origin == Origin::Packages)
     }
 }
 

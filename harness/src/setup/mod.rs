@@ -7,6 +7,7 @@ mod file;
 mod otherwise;
 mod own;
 mod patch;
+pub mod versions;
 
 use std::path::Path;
 
@@ -17,7 +18,9 @@ pub use file::{About, list};
 pub use otherwise::{Document, Moment, Objects, Otherwise};
 pub use own::schema;
 pub use patch::{Change, Patch};
+pub use versions::InClusters;
 
+use crate::lock::Lock;
 use crate::render::{self, Values};
 use crate::{Code, Error, Result};
 use proof::claim::Expectation;
@@ -45,6 +48,8 @@ pub struct Setup {
     pub images: Vec<String>,
     /// Documents for istioctl that it adds, below `manifests/`.
     pub istio: Vec<String>,
+    /// The version of each component, in each cluster.
+    pub versions: InClusters,
     /// What manifests name.
     pub values: Values,
     /// In which way it is configured otherwise than others; its values are among `values`, too.
@@ -142,6 +147,7 @@ impl Setup {
             otherwise: Otherwise { values: file.values, ..Otherwise::default() },
             identities: Declared::default(),
             expect: Vec::new(),
+            versions: versions::first(&Lock::read(manifests)?, &clusters),
             topology: clusters,
             scenarios: Scenarios { reads: file.reads, changes: file.changes },
             images: file.images,

@@ -48,7 +48,7 @@ fn with_values(values: &str) -> Result<Vec<Setup>> {
     for sub in ["setups", "worlds"] {
         std::fs::create_dir(dir.path().join(sub)).unwrap();
     }
-    for file in ["tuning.yaml", "worlds/example.yaml"] {
+    for file in ["lock.yaml", "tuning.yaml", "worlds/example.yaml"] {
         std::fs::copy(Path::new(MANIFESTS).join(file), dir.path().join(file)).unwrap();
     }
     let setup = |name: &str, more: &str| {

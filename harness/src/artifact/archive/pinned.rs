@@ -18,6 +18,12 @@ pub(super) fn check(artifacts: &Artifacts, lock: &Lock) -> Result<()> {
     if artifacts.origin == Origin::Packages {
         return Ok(());
     }
+    // It may have been made of other versions than the lock's first.
+    let named = |role: &str| match role {
+        "node" => Some(artifacts.node.reference.as_str()),
+        _ => artifacts.images.get(role).map(|image| image.reference.as_str()),
+    };
+    let lock = &lock.of_images(named)?;
     let images = artifacts
         .images
         .iter()

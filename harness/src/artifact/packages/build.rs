@@ -110,7 +110,7 @@ impl Packages {
         let scratch = self.layout.cache.join("cargo").join(artifact.name);
         match &artifact.recipe {
             Recipe::Program(program) => {
-                let (module, version) = go::pinned(&self.recipes(), program.recipe)?;
+                let (module, version) = go::pinned(&self.recipes(), self.lock.recipe(program.recipe))?;
                 let flags = self.ldflags(program)?;
                 self.go().build(program, &flags, &version, to, &log, note).await?;
                 Ok(json!({"module": module, "version": version}))
@@ -181,8 +181,8 @@ impl Packages {
         Ok(about)
     }
 
-    fn go(&self) -> Go {
-        Go { cache: self.layout.cache.join("go"), recipes: self.recipes() }
+    fn go(&self) -> Go<'_> {
+        Go { cache: self.layout.cache.join("go"), recipes: self.recipes(), lock: &self.lock }
     }
 }
 

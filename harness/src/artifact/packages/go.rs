@@ -9,13 +9,14 @@ use super::compilers;
 use crate::artifact::cache::files_below;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
+use crate::lock::Lock;
 use crate::progress::Note;
 use crate::{Code, Result, patience};
 
 /// A recipe whose `go.mod` says what to build.
 #[derive(Clone, Copy, Debug)]
 pub struct Program {
-    /// The folder below `manifests/packages/`.
+    /// The folder below `manifests/packages/`, where the lock names no other.
     pub recipe: &'static str,
     /// What to build: `tool` for the packages of the tool lines, `.` for a main package of ours.
     pub package: &'static str,
@@ -36,7 +37,7 @@ pub const PROGRAM: Program =
 /// Files of a module, taken unchanged.
 #[derive(Clone, Copy, Debug)]
 pub struct Files {
-    /// The folder below `manifests/packages/` whose `go.mod` pins the module.
+    /// The folder below `manifests/packages/` whose `go.mod` pins the module, where the lock names no other.
     pub recipe: &'static str,
     /// A file or a folder inside the module.
     pub path: &'static str,
@@ -44,22 +45,24 @@ pub struct Files {
 
 /// Go's own caches, below ours.
 #[derive(Clone, Debug)]
-pub struct Go {
+pub struct Go<'a> {
     /// Holds `mod` and `build`.
     pub cache: PathBuf,
     /// `manifests/packages/`.
     pub recipes: PathBuf,
+    /// Which folder a recipe is in.
+    pub lock: &'a Lock,
 }
 
 /// How modules are reached is the machine's to say, be it in the environment or by `go env -w`.
 const REACH: [&str; 8] =
     ["GOAUTH", "GOINSECURE", "GONOPROXY", "GONOSUMDB", "GOPRIVATE", "GOPROXY", "GOSUMDB", "GOVCS"];
 
-impl Go {
+impl Go<'_> {
     async fn command(&self, recipe: &str) -> Result<Cmd> {
         let go = || {
             compilers::neutral(Cmd::new("go"))
-                .dir(self.recipes.join(recipe))
+                .dir(self.recipes.join(self.lock.recipe(recipe)))
                 .env("GOMODCACHE", self.cache.join("mod"))
                 .env("GOCACHE", self.cache.join("build"))
                 .env("GOWORK", "off")
@@ -123,7 +126,7 @@ impl Go {
     /// # Errors
     /// [`Code::CommandFailed`] with Go's words; [`Code::BuildFailed`] when the module has no such path.
     pub async fn copy(&self, files: &Files, to: &Path) -> Result<()> {
-        let (module, _) = pinned(&self.recipes, files.recipe)?;
+        let (module, _) = pinned(&self.recipes, self.lock.recipe(files.recipe))?;
         let go = self.command(files.recipe).await?;
         go.clone().args(["mod", "download", &module]).run().await?;
         let found = go.args(["list", "-m", "-f", "{{.Dir}}", &module]).run().await?;

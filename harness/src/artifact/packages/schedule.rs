@@ -49,11 +49,12 @@ impl Packages {
         let inputs = Inputs::default();
         Ok(match &artifact.recipe {
             Recipe::Program(program) => {
-                let inputs = inputs.with_folder(&recipes.join(program.recipe), |_| false)?;
+                let inputs =
+                    inputs.with_folder(&recipes.join(self.lock.recipe(program.recipe)), |_| false)?;
                 inputs.with("recipe", format!("{program:?}")).with("flags", self.ldflags(program)?)
             }
             Recipe::Files(files) => {
-                let (module, version) = go::pinned(&recipes, files.recipe)?;
+                let (module, version) = go::pinned(&recipes, self.lock.recipe(files.recipe))?;
                 inputs.with("module", module).with("version", version).with("path", files.path)
             }
             Recipe::Debian(debian) | Recipe::Layer(debian) => {

@@ -15,7 +15,7 @@ use proof::topology::Cluster;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 
-use super::{About, KEPT, NAME, Node, Prepared, SHARED, WRITTEN, Wanted};
+use super::{About, KEPT, NAME, Node, Prepared, SHARED, WRITTEN, Wanted, WantedNode};
 use crate::artifact::cache::{Cache, files_below};
 use crate::cluster::{kind, nodes};
 use crate::engine::Engine;
@@ -41,7 +41,7 @@ pub async fn make(
     let draft = wanted.cache.begin(NAME, wanted.inputs()?)?;
     fill().await?;
     note.say("keeping what they are now");
-    let kept = wanted.clusters.iter().map(|(cluster, kubeconfig)| async {
+    let kept = wanted.nodes.iter().map(|WantedNode { cluster, kubeconfig, .. }| async {
         let dir = draft.dir.join(&cluster.name.0);
         let node = keep(wanted, cluster, kubeconfig, &dir).await?;
         kind::delete(wanted.engine, &cluster.name).await?;

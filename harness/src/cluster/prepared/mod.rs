@@ -85,14 +85,23 @@ struct About {
 pub struct Wanted<'a> {
     /// The engine that they run in.
     pub engine: &'a Engine,
-    /// The node image, the images in it, and the programs.
-    pub artifacts: &'a Artifacts,
     /// Where their addresses come from.
     pub network: &'a Network,
-    /// Each cluster with its kubeconfig.
-    pub clusters: &'a [(&'a Cluster, &'a Path)],
+    /// One for each cluster.
+    pub nodes: &'a [WantedNode<'a>],
     /// Where states are kept.
     pub cache: &'a Cache,
+}
+
+/// A node that is wanted.
+#[derive(Clone, Copy)]
+pub struct WantedNode<'a> {
+    /// Its cluster.
+    pub cluster: &'a Cluster,
+    /// Where the cluster's kubeconfig goes.
+    pub kubeconfig: &'a Path,
+    /// The node image, the images in it, and the programs.
+    pub artifacts: &'a Artifacts,
 }
 
 impl Wanted<'_> {
@@ -110,17 +119,18 @@ impl Wanted<'_> {
     }
 
     fn inputs(&self) -> Result<Inputs> {
-        let mut inputs = Inputs::default()
-            .with("form", FORM)
-            .with("node", &self.artifacts.node.id)
-            .with("subnet", self.network.subnet.to_string())
-            .with("kind", self.artifacts.tool("kind")?.as_os_str().as_encoded_bytes());
-        for name in DEFINITIONS {
-            inputs = inputs.with(name, self.artifacts.manifest(name)?.as_os_str().as_encoded_bytes());
-        }
-        for (cluster, kubeconfig) in self.clusters {
-            let config = kind::config(self.engine.address(), self.artifacts, cluster, kubeconfig);
-            inputs = inputs.with(format!("config of {}", cluster.name), config.to_string());
+        let mut inputs = Inputs::default().with("form", FORM).with("subnet", self.network.subnet.to_string());
+        for WantedNode { cluster, kubeconfig, artifacts } in self.nodes {
+            let config = kind::config(self.engine.address(), artifacts, cluster, kubeconfig);
+            let path = |path: &Path| path.as_os_str().as_encoded_bytes().to_owned();
+            let mut of_it = Inputs::default()
+                .with("config", config.to_string())
+                .with("image", &artifacts.node.id)
+                .with("kind", path(artifacts.tool("kind")?));
+            for name in DEFINITIONS {
+                of_it = of_it.with(name, path(artifacts.manifest(name)?));
+            }
+            inputs = inputs.with_all(&cluster.name.0, of_it);
         }
         Ok(inputs)
     }

@@ -24,6 +24,10 @@ pub struct Form {
     #[serde(default)]
     #[schemars(with = "Option<PathBuf>")]
     pub topology: Option<Spanned<PathBuf>>,
+    /// Other versions, each `COMPONENT=VERSION`, or `CLUSTER:COMPONENT=VERSION` for one cluster.
+    #[serde(default)]
+    #[schemars(with = "Vec<String>")]
+    pub with: Vec<Spanned<String>>,
     /// Other values of those in `manifests/tuning.yaml`.
     #[serde(default)]
     #[schemars(with = "BTreeMap<String, String>")]

@@ -21,6 +21,7 @@ use super::file::{self, About};
 use super::otherwise::{Document, Moment, Objects, Otherwise};
 use super::patch::{Change, Patch};
 use crate::error::Context as _;
+use crate::lock::{Lock, With};
 use crate::render::{self, Spanned};
 use crate::{Code, Error, Result};
 
@@ -62,6 +63,7 @@ pub(super) fn read(manifests: &Path, asked: &str, topology: Option<&Path>, defau
     setup.name = asked.to_owned();
     setup.about = form.about.unwrap_or_default();
     setup.world = world(&path, &known)?;
+    source.choose(&form.with, &mut setup, &Lock::read(manifests)?)?;
     setup.otherwise = source.otherwise(form.overlays, form.patches, form.objects, setup.otherwise)?;
     for (key, value) in form.values {
         if !setup.values.contains_key(&key) {
@@ -132,6 +134,17 @@ impl Source {
     fn refused<T>(&self, at: &Spanned<T>, what: impl std::fmt::Display) -> Error {
         Error::new(Code::Usage, format!("{}: {what}", self.at(at)))
             .next(format!("correct {}; nothing was touched", self.name))
+    }
+
+    fn choose(&self, with: &[Spanned<String>], setup: &mut Setup, lock: &Lock) -> Result<()> {
+        let mut asked: Vec<With> = Vec::new();
+        for one in with {
+            asked.push(one.value.parse().map_err(|why: String| self.refused(one, why))?);
+            // Together with those before it: the first that does not fit is named.
+            let words = |e: Error| self.refused(one, "this version cannot be had").because(e);
+            setup.clone().choose(lock, &asked).map_err(words)?;
+        }
+        setup.choose(lock, &asked)
     }
 
     fn document(&self, file: &Spanned<PathBuf>) -> Result<Document> {

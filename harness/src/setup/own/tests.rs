@@ -178,6 +178,19 @@ fn what_it_brings_is_refused_where_it_cannot_come() {
 }
 
 #[test]
+fn versions_that_there_are_not_are_refused() {
+    let with = |what: &str| format!("extends: federated\nwith: [{what}]\n");
+    refused(&with("spire"), "2:8:", "`spire` is not [CLUSTER:]COMPONENT=VERSION");
+    refused(&with("spire=1.13, 'cluster2:spire=9'"), "2:20:", "there is no version 9 of spire");
+    refused(&with("curl=8"), "2:8:", "one version only of `curl`");
+    refused(&with("c9:spire=1.13"), "2:8:", "no cluster is called c9");
+    refused(&with("spire=1.13, spire=1.15"), "2:20:", "contradict each other");
+    let setup = read(&with("'cluster2:spire=1.13'"), &[]).unwrap();
+    let of = |name: &str| setup.versions[&ClusterName::from(name)]["spire"].as_str();
+    assert_eq!([of("cluster1"), of("cluster2")], ["1.15.3", "1.13.3"]);
+}
+
+#[test]
 fn what_it_declares_and_expects_must_make_sense() {
     let one = |what: &str| format!("extends: federated\n{what}\n");
     refused(

@@ -1,8 +1,7 @@
 //! What a world was made of: images by reference and digest, and the inputs by their hashes.
 
-use std::collections::BTreeMap;
-
-use harness::world::World;
+use harness::setup::versions;
+use harness::world::{ImageOf, World};
 use maud::{Markup, html};
 
 use super::run::Shown;
@@ -22,19 +21,23 @@ pub fn of(page: &Page<'_>, shown: &Shown) -> Markup {
 }
 
 fn told(world: &World) -> Markup {
-    let images = images(world);
     let inputs = serde_json::to_value(&world.inputs).unwrap_or_default();
     html! {
         p {
             "World " code { (world.id.as_str()) } ", made at " (world.made.strftime("%F %T UTC")) " from the source " (world.source)
             @if world.defaults { ", with upstream's own probe and sync intervals" } "."
         }
+        @for line in versions::lines(&world.versions) { p { (line) "." } }
         div.wide tabindex="0" role="group" aria-label={ "Images of the world " (world.name) } {
             table {
                 thead { tr { th scope="col" { "image" } th scope="col" { "reference" } th scope="col" { "digest" } } }
                 tbody {
-                    @for (role, (reference, digest)) in &images {
-                        tr { th scope="row" { (role) } td { code { (reference) } } td { code { (digest) } } }
+                    @for image in world.images() {
+                        tr {
+                            th scope="row" { (name(&image)) }
+                            td { code { (image.reference) } }
+                            td { code { (image.digest) } }
+                        }
                     }
                 }
             }
@@ -57,16 +60,12 @@ fn told(world: &World) -> Markup {
     }
 }
 
-/// Reference and digest by role: manifests name an image by its role, in capitals.
-fn images(world: &World) -> BTreeMap<String, (String, String)> {
-    let mut all: BTreeMap<String, (String, String)> = BTreeMap::new();
-    for (role, digest) in &world.digests {
-        all.entry(role.clone()).or_default().1.clone_from(digest);
+/// The role, and the clusters where not all have it.
+fn name(image: &ImageOf) -> String {
+    let clusters: Vec<_> = image.clusters.iter().map(|cluster| cluster.0.as_str()).collect();
+    if clusters.is_empty() {
+        image.role.clone()
+    } else {
+        format!("{} in {}", image.role, clusters.join(", "))
     }
-    for (name, reference) in world.sites.values().flat_map(|site| &site.values) {
-        if let Some(role) = name.strip_prefix("IMAGE_") {
-            all.entry(role.to_lowercase().replace('_', "-")).or_default().0.clone_from(reference);
-        }
-    }
-    all
 }

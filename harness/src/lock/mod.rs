@@ -1,17 +1,21 @@
 //! `manifests/lock.yaml`: every version once.
 
+mod releases;
+
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+
+pub use releases::{Component, Release, Versions, With};
 
 use crate::{Code, Error, Result, render};
 
 /// Its name, below `manifests/`.
 pub const FILE: &str = "lock.yaml";
 
-/// The lock file.
-#[derive(Clone, Debug, Deserialize)]
+/// The lock file, or what a choice of versions makes of it.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Lock {
     /// Why anything is not pinned, by a short name.
@@ -22,10 +26,19 @@ pub struct Lock {
     pub downloads: BTreeMap<String, Download>,
     /// What the packages source builds.
     pub packages: Packages,
+    /// The components that there are other versions of.
+    #[serde(default)]
+    pub releases: BTreeMap<String, Component>,
+    /// Recipes of the packages source that are in another folder than the one of their name.
+    #[serde(skip)]
+    recipes: BTreeMap<String, String>,
+    /// Of the versions chosen, those that only the packages source has.
+    #[serde(skip)]
+    pub packages_only: Vec<String>,
 }
 
 /// An image.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ImagePin {
     /// Name and tag, as manifests name it.
@@ -41,7 +54,7 @@ pub struct ImagePin {
 }
 
 /// A file to download.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Download {
     /// For people and for stamps.
@@ -56,7 +69,7 @@ pub struct Download {
 }
 
 /// Pins of the packages source that no go.mod holds.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Packages {
     /// Kubernetes, with its `v`.
@@ -85,7 +98,7 @@ pub struct Packages {
 }
 
 /// A wheel of PyPI.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Wheel {
     /// Its version.
@@ -116,6 +129,13 @@ impl Lock {
     }
 
     fn check(&self) -> Result<()> {
+        self.check_pins()?;
+        self.each()?.into_iter().try_for_each(|(name, lock)| {
+            lock.check_pins().map_err(|e| refuse(format!("with {name} it cannot be read")).because(e))
+        })
+    }
+
+    fn check_pins(&self) -> Result<()> {
         for (name, pin) in &self.images {
             let tag = pin.reference.rsplit_once(':').map(|(_, tag)| tag).unwrap_or_default();
             if tag.is_empty() || tag.contains('/') || tag == "latest" {
