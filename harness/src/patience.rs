@@ -98,6 +98,9 @@ pub const COLLECT_BRIEFLY: Limit = Limit::seconds(5);
 pub const STUCK: Limit = Limit::seconds(25);
 /// Between two looks at what may be stuck.
 pub const STUCK_LOOK: Duration = Duration::from_secs(3);
+/// Somebody registering the workloads of a probe by himself: controllers do within seconds, and after it the probe brings
+/// a registration of its own.
+pub const REGISTERED: Duration = Duration::from_secs(20);
 /// Taking one thing down.
 pub const TAKE_DOWN: Limit = Limit::seconds(90);
 /// A sidecar writing its access log: every second by Istio's setting.

@@ -7,6 +7,7 @@
 
 mod baseline;
 mod disturbance;
+pub mod existing;
 mod fixture;
 mod history;
 mod judging;

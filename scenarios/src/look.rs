@@ -19,7 +19,7 @@ use proof::identity::{Bundle, Pem, TrustDomain, entries_of};
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::disturbance::Journal;
-use crate::pods::{GATEWAY, PROXIES, Pods};
+use crate::pods::{PROXIES, Pods};
 
 /// A cluster by its number in the topology: a scenario that is written for so many clusters names them as the documents
 /// do, and a topology of one's own may call them otherwise.
@@ -220,18 +220,6 @@ impl Mesh {
         Ok(())
     }
 
-    /// The gateway's own counters, of all its pods together: a connection may pass any of them.
-    pub(crate) async fn counters(&self, name: &ClusterName) -> Result<Counters> {
-        let client = self.api(name)?;
-        let gateways = workloads(client, GATEWAY).await?;
-        let looks = gateways.iter().map(async |gateway| {
-            let answer =
-                forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
-            Counters::of_clusters(&answer)
-        });
-        Ok(try_join_all(looks).await?.into_iter().fold(Counters::default(), Counters::plus))
-    }
-
     /// Looks at every cluster, also when one look fails: what the others saw is judged all the same.
     pub(crate) async fn each(
         &self,
@@ -269,6 +257,16 @@ pub(crate) async fn workloads(client: &Client, Pods(namespace, selector): Pods<'
         return Ok(vec![workload(client, Pods(namespace, selector)).await?]);
     }
     Ok(ready.iter().map(workload_of).collect())
+}
+
+/// A gateway's own counters, of all its pods together: a connection may pass any of them.
+pub(crate) async fn counters(client: &Client, gateway: Pods<'_>) -> Result<Counters> {
+    let gateways = workloads(client, gateway).await?;
+    let looks = gateways.iter().map(async |gateway| {
+        let answer = forward::get(client, &gateway.namespace, &gateway.pod, ENVOY_ADMIN, "/clusters").await?;
+        Counters::of_clusters(&answer)
+    });
+    Ok(try_join_all(looks).await?.into_iter().fold(Counters::default(), Counters::plus))
 }
 
 /// What a pod's proxy holds now, and what it was told.

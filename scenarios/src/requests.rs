@@ -22,8 +22,8 @@ use proof::evidence::{
 use proof::topology::{Cluster, ClusterName, Way};
 
 use crate::Mesh;
-use crate::look::{proxy, workload, workloads};
-use crate::pods::{CURL, HELLOWORLD, OUTSIDER};
+use crate::look::{counters, proxy, workload, workloads};
+use crate::pods::{CURL, GATEWAY, HELLOWORLD, OUTSIDER, Pods};
 
 /// Requests of a way: enough to see that they agree, few enough to read.
 const HANDSHAKES: usize = 3;
@@ -32,84 +32,42 @@ const REFUSALS: usize = 3;
 /// Requests after which a balancer that knows all clusters has chosen each of them, but for one in a million.
 const SAMPLE: usize = 24;
 
+/// Both ends of a way: who asks whom, and which gateway is between them.
+pub(crate) struct Ends<'a> {
+    /// The way.
+    pub(crate) way: &'a Way,
+    /// The cluster of the client.
+    pub(crate) near: &'a Client,
+    /// The cluster of the server.
+    pub(crate) far: &'a Client,
+    /// Who asks.
+    pub(crate) client: Pods<'a>,
+    /// Who answers.
+    pub(crate) server: Pods<'a>,
+    /// The server's east-west gateway.
+    pub(crate) gateway: Pods<'a>,
+    /// What is asked for: it stands in the server's cluster alone.
+    pub(crate) service: Service,
+}
+
 impl Mesh {
     /// Asks the service that exists in every cluster until each has answered, or the sample is spent.
     pub async fn replies(&self, seen: &mut Evidence, from: &ClusterName) -> Result<()> {
-        let from = self.named(from)?;
-        let client = self.api(&from.name)?;
-        let mut replies: Vec<Reply> = Vec::new();
-        let answered = |replies: &[Reply], by: &Cluster| {
-            replies.iter().any(|r| r.version() == Some(by.version.as_str()))
-        };
-        while replies.len() < SAMPLE && !self.clusters().iter().all(|c| answered(&replies, c)) {
-            replies.push(mesh::ask(client, "helloworld", &request_id()).await?);
-        }
-        let service = service("helloworld");
-        let curl = workload(client, CURL).await?;
-        let known =
-            forward::get(client, &curl.namespace, &curl.pod, ENVOY_ADMIN, "/clusters?format=json").await?;
-        let endpoints = Some(Endpoint::all_in(&known, &service.cluster())?);
-        seen.replies.push(Replies { from: from.name.clone(), service, replies, endpoints });
-        Ok(())
+        ask_around(seen, from, self.api(from)?, CURL, service("helloworld")).await
     }
 
-    /// Asks the far version alone, each time on a new connection, and joins both sidecars' records. Any of the server's
-    /// replicas may answer; what both proxies hold is looked at before and after, for a leaf may rotate meanwhile.
+    /// Asks the far version alone, each time on a new connection, and joins both sidecars' records.
     pub async fn handshakes(&self, seen: &mut Evidence, way: &Way) -> Result<()> {
-        let (near, far) = (self.api(&way.from)?, self.api(&way.to)?);
-        let service = far_service(self.named(&way.to)?);
-        // A gateway that is not there to be asked is no reason not to ask for its service.
-        let before = self.counters(&way.to).await;
-        let (client, servers) = tokio::try_join!(workload(near, CURL), workloads(far, HELLOWORLD))?;
-        self.hold(seen, way, &client, &servers).await?;
-        let mut replies = Vec::new();
-        for _ in 0..HANDSHAKES {
-            replies.push(mesh::ask(near, &service.name, &request_id()).await?);
-        }
-        let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
-        let by_client = records(near, &client, &requests).await?;
-        if by_client.is_empty() {
-            return Err(silent(&client));
-        }
-        let mut met = Vec::new();
-        for reply in replies {
-            // Nobody answered, or somebody else: whoever should have is looked at, and the claim says so.
-            let answered = |server: &&Workload| reply.instance() == Some(&server.pod);
-            let server = servers.iter().find(answered).unwrap_or(&servers[0]);
-            let by_server = records(far, server, std::slice::from_ref(&reply.request)).await?;
-            met.push(Handshake {
-                way: way.clone(),
-                client: client.clone(),
-                server: server.clone(),
-                service: service.clone(),
-                by_client: Record::by_client(&by_client, &reply.request).cloned(),
-                by_server: Record::by_server(&by_server, &reply.request).cloned(),
-                reply,
-            });
-        }
-        seen.handshakes.extend(met);
-        self.hold(seen, way, &client, &servers).await?;
-        let (before, after) = (before?, self.counters(&way.to).await?);
-        seen.crossings.push(Crossing { way: way.clone(), service, before, after });
-        Ok(())
-    }
-
-    /// Adds what the proxies at both ends of a way hold now.
-    async fn hold(
-        &self,
-        seen: &mut Evidence,
-        way: &Way,
-        client: &Workload,
-        servers: &[Workload],
-    ) -> Result<()> {
-        let (near, far) = (self.api(&way.from)?, self.api(&way.to)?);
-        let (client, servers) = tokio::try_join!(
-            proxy(near, client.clone()),
-            try_join_all(servers.iter().map(|server| proxy(far, server.clone())))
-        )?;
-        seen.cluster_mut(&way.from)?.proxies.push(client);
-        seen.cluster_mut(&way.to)?.proxies.extend(servers);
-        Ok(())
+        let ends = Ends {
+            way,
+            near: self.api(&way.from)?,
+            far: self.api(&way.to)?,
+            client: CURL,
+            server: HELLOWORLD,
+            gateway: GATEWAY,
+            service: far_service(self.named(&way.to)?),
+        };
+        meet(seen, &ends).await
     }
 
     /// Asks the far version several times in a row, expecting to be refused each time, and keeps what the client's
@@ -170,6 +128,90 @@ impl Mesh {
         })
         .await
     }
+}
+
+/// Asks a service that exists in every cluster until each has answered, or the sample is spent.
+pub(crate) async fn ask_around(
+    seen: &mut Evidence,
+    from: &ClusterName,
+    client: &Client,
+    of: Pods<'_>,
+    service: Service,
+) -> Result<()> {
+    let versions: Vec<_> = seen.clusters.iter().map(|one| one.cluster.version.clone()).collect();
+    let mut replies: Vec<Reply> = Vec::new();
+    let answered = |replies: &[Reply], by: &String| replies.iter().any(|r| r.version() == Some(by.as_str()));
+    while replies.len() < SAMPLE && !versions.iter().all(|by| answered(&replies, by)) {
+        replies.push(ask(client, of, &service).await?);
+    }
+    let curl = workload(client, of).await?;
+    let known =
+        forward::get(client, &curl.namespace, &curl.pod, ENVOY_ADMIN, "/clusters?format=json").await?;
+    let endpoints = Some(Endpoint::all_in(&known, &service.cluster())?);
+    seen.replies.push(Replies { from: from.clone(), service, replies, endpoints });
+    Ok(())
+}
+
+/// Asks across a way, each time on a new connection, and joins both sidecars' records. Any of the server's replicas may
+/// answer; what both proxies hold is looked at before and after, for a leaf may rotate meanwhile.
+pub(crate) async fn meet(seen: &mut Evidence, ends: &Ends<'_>) -> Result<()> {
+    let Ends { way, near, far, service, .. } = ends;
+    // A gateway that is not there to be asked is no reason not to ask for its service.
+    let before = counters(far, ends.gateway).await;
+    let (client, servers) = tokio::try_join!(workload(near, ends.client), workloads(far, ends.server))?;
+    hold(seen, ends, &client, &servers).await?;
+    let mut replies = Vec::new();
+    for _ in 0..HANDSHAKES {
+        replies.push(ask(near, ends.client, service).await?);
+    }
+    let requests: Vec<_> = replies.iter().map(|reply| reply.request.clone()).collect();
+    let by_client = records(near, &client, &requests).await?;
+    if by_client.is_empty() {
+        return Err(silent(&client));
+    }
+    let mut met = Vec::new();
+    for reply in replies {
+        // Nobody answered, or somebody else: whoever should have is looked at, and the claim says so.
+        let answered = |server: &&Workload| reply.instance() == Some(&server.pod);
+        let server = servers.iter().find(answered).unwrap_or(&servers[0]);
+        let by_server = records(far, server, std::slice::from_ref(&reply.request)).await?;
+        met.push(Handshake {
+            way: (*way).clone(),
+            client: client.clone(),
+            server: server.clone(),
+            service: service.clone(),
+            by_client: Record::by_client(&by_client, &reply.request).cloned(),
+            by_server: Record::by_server(&by_server, &reply.request).cloned(),
+            reply,
+        });
+    }
+    seen.handshakes.extend(met);
+    hold(seen, ends, &client, &servers).await?;
+    let (before, after) = (before?, counters(far, ends.gateway).await?);
+    seen.crossings.push(Crossing { way: (*way).clone(), service: service.clone(), before, after });
+    Ok(())
+}
+
+/// Adds what the proxies at both ends of a way hold now.
+async fn hold(seen: &mut Evidence, ends: &Ends<'_>, client: &Workload, servers: &[Workload]) -> Result<()> {
+    let Ends { way, near, far, .. } = ends;
+    let (client, servers) = tokio::try_join!(
+        proxy(near, client.clone()),
+        try_join_all(servers.iter().map(|server| proxy(far, server.clone())))
+    )?;
+    seen.cluster_mut(&way.from)?.proxies.push(client);
+    seen.cluster_mut(&way.to)?.proxies.extend(servers);
+    Ok(())
+}
+
+/// Asks a service once, from a ready pod's curl.
+pub(crate) async fn ask(
+    client: &Client,
+    Pods(namespace, labels): Pods<'_>,
+    service: &Service,
+) -> Result<Reply> {
+    let url = format!("http://{}.{}:{}/hello", service.name, service.namespace, service.port);
+    mesh::ask_url(client, (namespace, labels, "curl"), &url, &request_id()).await
 }
 
 /// The sidecar's records, once each of these requests is among them or time is up: Envoy writes its log once a

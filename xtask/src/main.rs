@@ -15,6 +15,7 @@ mod doctor;
 mod down;
 mod due;
 mod e2e;
+mod existing;
 mod explain;
 mod files;
 mod held;
@@ -24,6 +25,7 @@ mod judge;
 mod lock;
 mod pack;
 mod plan;
+mod probe;
 mod report;
 mod runner;
 mod schema;
@@ -69,6 +71,8 @@ enum Command {
     Status(status::Args),
     /// Judges clusters that others run, by their contexts; reads, and changes nothing.
     Audit(audit::Args),
+    /// Real handshakes between clusters that others run, by workloads that it brings and takes away again.
+    Probe(probe::Args),
     /// Judges a stored report again, or single documents of evidence; needs no cluster.
     Judge(judge::Args),
     /// From the symptom to one cause, in the world that is up or in a failed run's folder; changes nothing.
@@ -163,6 +167,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Down(args) => down::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Audit(args) => audit::run(&args).await,
+        Command::Probe(args) => probe::run(&args).await,
         Command::Judge(args) => judge::run(&args),
         Command::Diagnose(args) => diagnose::run(&args).await,
         Command::Pack(args) => pack::run(&args),

@@ -38,6 +38,10 @@ pub struct Found {
     pub unread: BTreeMap<Part, String>,
     /// What whoever reads the report should know, a line each.
     pub notes: Vec<String>,
+    /// Namespace and labels of its east-west gateway's pods.
+    pub crossing: Option<(String, String)>,
+    /// The injector's templates that its workloads name.
+    pub(super) templates: Option<String>,
     pub(super) server: Option<Server>,
     pub(super) istiods: Vec<Istiod>,
 }
@@ -64,7 +68,7 @@ pub async fn find(existing: &Existing, namespaces: &[String], sample: Option<usi
         Ok(listed) => (listed, None),
         Err(denied) => (Listed::default(), Some(denied)),
     };
-    let Listed { servers, istiods, mut proxies, network, unplaced, ambient } = listed;
+    let Listed { servers, istiods, mut proxies, network, templates, unplaced, ambient } = listed;
     if let Some(most) = sample {
         sample::leave_out(&mut proxies, most);
     }
@@ -72,6 +76,8 @@ pub async fn find(existing: &Existing, namespaces: &[String], sample: Option<usi
         cluster: cluster(existing, network),
         istio_id: None,
         gateway: None,
+        crossing: None,
+        templates,
         proxies: proxies.into_iter().map(|(_, proxy)| proxy).collect(),
         unread: BTreeMap::new(),
         notes: Vec::new(),
@@ -137,6 +143,11 @@ impl Found {
             let _ = write!(text, ", {left_out} of them left out by the sample");
         }
         text
+    }
+
+    /// The revision of its istiod.
+    pub(super) fn revision(&self) -> &str {
+        self.istiods.first().map_or("default", |one| one.revision.as_str())
     }
 
     /// Namespace and service account of each workload that has a proxy.
@@ -263,7 +274,11 @@ impl Found {
             None => services.list(&ListParams::default()).await.map_err(|fault| fault::words(&fault)),
         };
         match listed {
-            Ok(listed) => self.gateway = listed.items.iter().find_map(address),
+            Ok(listed) => {
+                let found = listed.items.iter().find_map(|one| Some((address(one)?, one)));
+                self.crossing = found.as_ref().and_then(|(_, service)| pods_of(service));
+                self.gateway = found.map(|(address, _)| address);
+            }
             Err(why) => self.notes.push(format!("east-west gateways could not be looked for: {why}")),
         }
     }
@@ -318,6 +333,13 @@ fn address(service: &Service) -> Option<String> {
     let given = ingress.and_then(|first| first.ip.clone().or_else(|| first.hostname.clone()));
     let address = given.or_else(|| spec.external_ips.as_ref()?.first().cloned())?;
     Some(format!("{address}:{CROSS_NETWORK}"))
+}
+
+/// Whom a Service leads to: namespace and labels.
+fn pods_of(service: &Service) -> Option<(String, String)> {
+    let selector = service.spec.as_ref()?.selector.as_ref()?;
+    let labels: Vec<_> = selector.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    Some((service.namespace()?, labels.join(",")))
 }
 
 fn shown(pod: &Pod) -> String {

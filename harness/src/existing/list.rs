@@ -25,6 +25,8 @@ pub(super) struct Listed {
     pub(super) proxies: Vec<(Option<Timestamp>, Proxy)>,
     /// What the first of those calls its network.
     pub(super) network: Option<String>,
+    /// What the first of them was injected by, where it says so.
+    pub(super) templates: Option<String>,
     /// How many with a proxy wait for a node.
     pub(super) unplaced: usize,
     /// Whether there are nodes' own proxies.
@@ -81,6 +83,9 @@ impl Listed {
                     .filter(|name| !name.is_empty())
                     .map(str::to_owned)
             });
+            let templates = pod.annotations().get("inject.istio.io/templates");
+            self.templates =
+                self.templates.take().or_else(|| templates.filter(|all| all.contains("sidecar")).cloned());
             if wanted {
                 let created = pod.metadata.creation_timestamp.as_ref().map(|at| at.0);
                 self.proxies.push((created, pods::as_proxy(&pod)));

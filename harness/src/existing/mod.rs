@@ -1,6 +1,6 @@
 //! Clusters that others run: named by kubeconfig and context, reached, searched, and looked at.
 //!
-//! Nothing is changed in them. Whatever has a name of its own there is found: a SPIRE server by its container or image,
+//! An audit changes nothing in them; a probe brings a namespace of its own, and takes it away ([`Guests`]). Whatever has a name of its own there is found: a SPIRE server by its container or image,
 //! istiod by its label or program, proxies by the container that Istio injects; labels that the user gives come first. What
 //! the caller's rights do not allow is not asked for, and is part of what was seen: [`ClusterSeen::unread`].
 //!
@@ -11,6 +11,7 @@
 
 mod config;
 mod find;
+mod guests;
 mod list;
 mod look;
 mod named;
@@ -20,7 +21,8 @@ mod rights;
 mod sample;
 
 pub use find::{Found, find};
+pub use guests::{Guests, NAMESPACE, leave};
 pub use look::look;
 pub use named::{Named, read};
 pub use reach::{Existing, reach};
-pub use rights::{cluster_role, needed};
+pub use rights::{cluster_role, needed, role_of_probe};

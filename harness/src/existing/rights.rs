@@ -10,10 +10,11 @@ use kube::{Api, Client};
 
 const AT_ONCE: usize = 8;
 
-/// Something that an audit does.
+/// Something that an audit or a probe does.
 #[derive(Debug)]
 pub(super) struct Right {
     verbs: &'static [&'static str],
+    group: &'static str,
     resource: &'static str,
     part: Option<&'static str>,
     /// The one object of that kind that is read, where it is one.
@@ -22,58 +23,91 @@ pub(super) struct Right {
 }
 
 /// Finding who is there.
-pub(super) const PODS: Right = Right {
-    verbs: &["list"],
-    resource: "pods",
-    part: None,
-    name: None,
-    why: "find SPIRE servers, istiods and proxies",
-};
+pub(super) const PODS: Right = Right::core(&["list"], "pods", "find SPIRE servers, istiods and proxies");
 /// Finding where networks meet.
-pub(super) const SERVICES: Right =
-    Right { verbs: &["list"], resource: "services", part: None, name: None, why: "find east-west gateways" };
+pub(super) const SERVICES: Right = Right::core(&["list"], "services", "find east-west gateways");
 /// What components were told.
-pub(super) const CONFIG: Right = Right {
-    verbs: &["get"],
-    resource: "configmaps",
-    part: None,
-    name: None,
-    why: "read what the SPIRE server and istiod were told, and istiod's root, in their namespaces",
-};
+pub(super) const CONFIG: Right = Right::core(
+    &["get"],
+    "configmaps",
+    "read what the SPIRE server and istiod were told, and istiod's root, in their namespaces",
+);
 /// Asking a SPIRE server. (The API server asks for `get` of a WebSocket, and newer ones for `create`, too.)
 pub(super) const EXEC: Right = Right {
-    verbs: &["get", "create"],
-    resource: "pods",
     part: Some("exec"),
-    name: None,
-    why: "ask the SPIRE server, by its own command in its own pod: bundle show and list, entry show, federation refresh",
+    ..Right::core(
+        &["get", "create"],
+        "pods",
+        "ask the SPIRE server, by its own command in its own pod: bundle show and list, entry show, federation refresh",
+    )
 };
 /// Asking proxies and istiod.
 pub(super) const FORWARD: Right = Right {
-    verbs: &["get", "create"],
-    resource: "pods",
     part: Some("portforward"),
-    name: None,
-    why: "ask each proxy's admin interface what it holds, and istiod what it watches",
+    ..Right::core(
+        &["get", "create"],
+        "pods",
+        "ask each proxy's admin interface what it holds, and istiod what it watches",
+    )
 };
 /// What istiod signs with.
 pub(super) const PLUGGED_IN: Right = Right {
-    verbs: &["get"],
-    resource: "secrets",
-    part: None,
     name: Some("cacerts"),
-    why: "only where istiod and SPIRE have the same root: tell apart what either signed",
+    ..Right::core(
+        &["get"],
+        "secrets",
+        "only where istiod and SPIRE have the same root: tell apart what either signed",
+    )
 };
 /// Telling clusters apart.
 const SYSTEM: Right = Right {
-    verbs: &["get"],
-    resource: "namespaces",
-    part: None,
     name: Some("kube-system"),
-    why: "tell two names of one cluster from two clusters",
+    ..Right::core(&["get"], "namespaces", "tell two names of one cluster from two clusters")
 };
 
 const ALL: [&Right; 7] = [&SYSTEM, &PODS, &SERVICES, &CONFIG, &EXEC, &FORWARD, &PLUGGED_IN];
+
+/// What a probe does besides, to what it brings.
+const PROBE: [Right; 8] = [
+    Right::core(
+        &["get", "list", "watch", "create", "patch", "delete"],
+        "namespaces",
+        "bring a namespace, and take it away",
+    ),
+    Right::core(&["create", "patch"], "serviceaccounts", "bring curl and helloworld"),
+    Right::core(&["create", "patch"], "services", "bring what they call each other by"),
+    Right {
+        group: "apps",
+        ..Right::core(
+            &["get", "list", "watch", "create", "patch"],
+            "deployments",
+            "bring curl and helloworld",
+        )
+    },
+    Right::core(&["list", "watch"], "pods", "wait for them"),
+    Right { part: Some("log"), ..Right::core(&["get"], "pods", "read what their sidecars recorded") },
+    Right {
+        group: "networking.istio.io",
+        ..Right::core(&["create", "patch"], "envoyfilters", "have their own sidecars record what they see")
+    },
+    Right {
+        group: "networking.istio.io",
+        ..Right::core(
+            &["create", "patch"],
+            "destinationrules",
+            "have a connection made for each request to them",
+        )
+    },
+];
+/// And where nobody registers workloads by themselves.
+const IDENTITY: Right = Right {
+    group: "spire.spiffe.io",
+    ..Right::core(
+        &["list", "watch", "create", "patch", "delete"],
+        "clusterspiffeids",
+        "register them, where nobody does by itself",
+    )
+};
 
 /// A line for each right that an audit uses, with what for.
 pub fn needed() -> Vec<String> {
@@ -82,15 +116,26 @@ pub fn needed() -> Vec<String> {
 
 /// A ClusterRole that gives exactly these.
 pub fn cluster_role() -> String {
-    let mut text = String::from(
-        "# What `cargo xtask audit` uses, and nothing else. pods/exec may be given in the SPIRE server's namespace alone.\n\
-         apiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: { name: vouchsafe-audit }\nrules:\n",
+    let head = "# What `cargo xtask audit` uses, and nothing else. pods/exec may be given in the SPIRE server's namespace alone.";
+    role("vouchsafe-audit", head, ALL.into_iter())
+}
+
+/// A ClusterRole that gives exactly what a probe uses.
+pub fn role_of_probe() -> String {
+    let head = "# What `cargo xtask probe` uses, and nothing else: what an audit does, and bringing a namespace of its own.";
+    role("vouchsafe-probe", head, ALL.into_iter().chain(Right::of_probe()).chain([&IDENTITY]))
+}
+
+fn role(name: &str, head: &str, rights: impl Iterator<Item = &'static Right>) -> String {
+    let mut text = format!(
+        "{head}\napiVersion: rbac.authorization.k8s.io/v1\nkind: ClusterRole\nmetadata: {{ name: {name} }}\nrules:\n"
     );
-    for right in ALL {
+    for right in rights {
         let names = right.name.map(|name| format!("resourceNames: [{name}], ")).unwrap_or_default();
         text += &format!(
-            "  # {}\n  - {{ apiGroups: [\"\"], resources: [{}], {names}verbs: [{}] }}\n",
+            "  # {}\n  - {{ apiGroups: [\"{}\"], resources: [{}], {names}verbs: [{}] }}\n",
             right.why,
+            right.group,
             right.kind(),
             right.verbs.join(", ")
         );
@@ -99,6 +144,15 @@ pub fn cluster_role() -> String {
 }
 
 impl Right {
+    const fn core(verbs: &'static [&'static str], resource: &'static str, why: &'static str) -> Self {
+        Self { verbs, group: "", resource, part: None, name: None, why }
+    }
+
+    /// What a probe cannot do without.
+    pub(super) fn of_probe() -> impl Iterator<Item = &'static Self> {
+        PROBE.iter()
+    }
+
     /// Why it may not be done in that namespace, or in all of them; nothing when it may, or nobody can say: then the API
     /// server will.
     pub(super) async fn denied(&self, client: &Client, namespace: Option<&str>) -> Option<String> {
@@ -106,6 +160,7 @@ impl Right {
             let attributes = ResourceAttributes {
                 namespace: namespace.map(str::to_owned),
                 verb: Some((*verb).to_owned()),
+                group: Some(self.group.to_owned()),
                 resource: Some(self.resource.to_owned()),
                 subresource: self.part.map(str::to_owned),
                 name: self.name.map(str::to_owned),

@@ -1,7 +1,8 @@
-//! `cargo xtask audit` on clusters that are not laid out as ours: SPIRE in other namespaces, under other names, with its
-//! socket elsewhere, Istio with a revision and with other names for clusters and networks. First on ours, then on those; then
-//! red: the peer's bundle deleted, a workload on istiod's CA, a reader who may not exec. Nothing in a cluster is otherwise
-//! after an audit than before. Slow, so run on demand, while no world is up.
+//! `cargo xtask audit` and `probe` on clusters that are not laid out as ours: SPIRE in other namespaces, under other names, with
+//! its socket elsewhere, Istio with a revision and with other names for clusters and networks. First on ours, then on those;
+//! then red: a reader who may not exec, a workload on istiod's CA, the peer's bundle deleted. Nothing in a cluster is otherwise
+//! after an audit than before, nor after a probe that came to its end, nor after one that was killed and cleaned up after. Slow,
+//! so run on demand, while no world is up.
 //!
 //! `cargo test -p xtask --test audit -- --ignored --nocapture`
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
@@ -10,9 +11,13 @@
 mod common;
 mod theirs;
 
-use harness::cmd::Output;
+use std::path::Path;
+use std::time::Duration;
+
+use harness::cmd::{Cmd, Output};
 use harness::kube::inventory::Inventory;
 use harness::layout::Layout;
+use harness::wait::pause_for;
 use harness::world::World;
 use kube::Client;
 use proof::verdict::{Line, Outcome};
@@ -23,6 +28,10 @@ use theirs::Theirs;
 const TOPOLOGY: &str = "clusters:\n\
     - { name: west, trust_domain: west.example, network: west-net, pods: 10.40.0.0/16, services: 10.41.0.0/16, version: one }\n\
     - { name: east, trust_domain: east.example, network: east-net, pods: 10.50.0.0/16, services: 10.51.0.0/16, version: two }\n";
+
+/// Probes that are killed, within so long of their beginning.
+const KILLS: u32 = 10;
+const PROBE: Duration = Duration::from_secs(30);
 
 /// What an audit came to.
 struct Audited {
@@ -147,6 +156,8 @@ async fn trial(dir: std::path::PathBuf) {
         sampled.told
     );
 
+    probes(&clusters, &dir).await;
+
     println!("a reader who may not exec");
     let reader = theirs.reader(&world, &dir, &clusters.clients).await;
     let audited = clusters.audit_as(&reader, &[]).await;
@@ -176,6 +187,51 @@ async fn trial(dir: std::path::PathBuf) {
     }
     assert!(broken.iter().all(|id| id.contains("/w")), "nothing is wrong in the other cluster: {broken:?}");
     assert_eq!(audited.all(Outcome::Unjudged), ["peer-bundle-fetched/w→e"]);
+}
+
+/// Handshakes both ways, and everything as before: after a probe, and after one that was killed and cleaned up after.
+async fn probes(clusters: &Clusters, dir: &Path) {
+    println!("a probe");
+    let named = |more: &str| {
+        let which = [
+            "probe",
+            "--kubeconfig",
+            &clusters.kubeconfig,
+            "--context",
+            "w=west",
+            "--context",
+            "e=east",
+            more,
+        ];
+        which.map(str::to_owned)
+    };
+    let before = clusters.inventory().await;
+    let as_before = async |when: &str| {
+        for (before, now) in before.iter().zip(clusters.inventory().await) {
+            assert_eq!(before.until(&now), "", "{when}");
+        }
+    };
+    let probed = Audited::of(xtask(&named("--json").each_ref().map(String::as_str)).await);
+    probed.ended(0);
+    as_before("after a probe").await;
+    for way in ["w→e", "e→w"] {
+        for kind in ["remote-answers", "server-svid", "client-svid", "one-connection", "gateway-counted"] {
+            let id = format!("{kind}/{way}");
+            assert!(probed.all(Outcome::Held).contains(&id), "{id}: {}", probed.told);
+        }
+    }
+    for round in 1..=KILLS {
+        let log = dir.join(format!("killed-{round}"));
+        let child = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(named("--json")).log_to(&log).start().unwrap();
+        let moment = PROBE.mul_f64((f64::from(round) * 0.618_034).fract());
+        pause_for(moment).await;
+        let pid = child.pid().unwrap().to_string();
+        Cmd::new("kill").args(["-s", "KILL", &pid]).output().await.unwrap();
+        let clean = xtask(&named("--clean").each_ref().map(String::as_str)).await;
+        assert_eq!(clean.status, 0, "{}", clean.stderr);
+        as_before("after a kill and a clean-up").await;
+        println!("killed after {moment:.1?}: as before");
+    }
 }
 
 /// What only real clusters show: two names of one.

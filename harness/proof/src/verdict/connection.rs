@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 
 use super::handshake::{Records, each};
+use super::mesh::registered_id;
 use super::{Finding, Located};
 use crate::Result;
 use crate::evidence::{Evidence, Handshake, Workload, missing};
@@ -22,12 +23,11 @@ const FIRST: u32 = 1;
 /// # Errors
 /// [`crate::Code::Evidence`] when a record, a connection's number, or what a proxy held is missing.
 pub fn one_connection(evidence: &Evidence, way: &Way) -> Result<Located> {
-    let (from, to) =
-        (evidence.cluster(&way.from)?.trust_domain()?, evidence.cluster(&way.to)?.trust_domain()?);
+    let (from, to) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?);
     let (finding, at) = each(evidence, way, |handshake| {
         let (client, server) = (
-            handshake.client.id(&from, &evidence.identities)?,
-            handshake.server.id(&to, &evidence.identities)?,
+            registered_id(evidence, from, &handshake.client)?,
+            registered_id(evidence, to, &handshake.server)?,
         );
         let met = Records::of(handshake)?;
         let agreed =

@@ -6,6 +6,7 @@
 
 use jiff::Timestamp;
 
+use super::mesh::registered_id;
 use super::{Finding, Located};
 use crate::Result;
 use crate::envoy::Record;
@@ -83,7 +84,7 @@ impl<'a> Records<'a> {
 pub fn server_svid(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (own, known) = (evidence.cluster(&way.to)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
-        let id = handshake.server.id(&own.trust_domain()?, &evidence.identities)?;
+        let id = registered_id(evidence, own, &handshake.server)?;
         let record = Records::of(handshake)?.by_client;
         let at = record.began().unwrap_or(evidence.collected_at);
         verified(record.upstream_peer_cert.as_ref(), &known, own.published()?, &id, at)
@@ -98,7 +99,7 @@ pub fn server_svid(evidence: &Evidence, way: &Way) -> Result<Located> {
 pub fn client_svid(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (own, known) = (evidence.cluster(&way.from)?, evidence.intermediates());
     let (finding, at) = each(evidence, way, |handshake| {
-        let id = handshake.client.id(&own.trust_domain()?, &evidence.identities)?;
+        let id = registered_id(evidence, own, &handshake.client)?;
         let record = Records::of(handshake)?.by_server;
         let at = record.began().unwrap_or(evidence.collected_at);
         verified(record.downstream_peer_cert.as_ref(), &known, own.published()?, &id, at)

@@ -18,7 +18,7 @@ const ROOTS: &str = "ROOTCA";
 /// # Errors
 /// [`crate::Code::Evidence`] when the proxy was not asked, or a bundle is missing.
 pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
-    let id = registered_id(evidence, seen, proxy)?;
+    let id = registered_id(evidence, seen, &proxy.workload)?;
     let shown = held_by(seen, proxy)?.certificate(SVID);
     // What it holds it will show: the intermediates must be with the leaf, not merely somewhere in the mesh.
     verified(shown, &[], seen.published()?, &id, evidence.collected_at)
@@ -47,7 +47,7 @@ fn of_others<'a>(
         return Ok(Vec::new());
     }
     let mut named: Vec<_> =
-        matching(seen, proxy)?.into_iter().flat_map(|entry| &entry.federates_with).collect();
+        matching(seen, &proxy.workload)?.into_iter().flat_map(|entry| &entry.federates_with).collect();
     named.retain(|domain| known.iter().all(|bundle| bundle.trust_domain != **domain));
     named.sort();
     named.dedup();

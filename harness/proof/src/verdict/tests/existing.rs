@@ -90,14 +90,19 @@ fn whom_else_its_entry_names_a_workload_may_believe() {
     };
     let untold = judged(CURL, |_, e| believes(e));
     assert!(untold.verdict == Outcome::Broken && untold.observed.contains("it also believes third.example"));
-    assert!(judged(CURL, |_, e| (believes(e), told(e)).1).held());
+    let both = judged(CURL, |_, e| {
+        believes(e);
+        told(e);
+    });
+    assert!(both.held(), "{both:?}");
     let gone = judged(CURL, |_, e| told(e));
     assert!(
         gone.verdict == Outcome::Broken && gone.observed.contains("third.example is not there"),
         "{gone:?}"
     );
     let unread = judged(CURL, |_, e| {
-        (believes(e), told(e)).1;
+        believes(e);
+        told(e);
         e.clusters[0].peer_bundles = None;
         e.clusters[0].unread.insert(Part::PeerBundles, "you may not".into());
     });
