@@ -3,14 +3,18 @@
 //! A document is judged as it is. A report, as its folder or packed, must be what its run left, and its verdicts those
 //! that the run wrote down.
 //!
+//! With `--from` it is a folder of what people gathered without Vouchsafe, such as the files of a ticket.
+//!
 //! Time is that of the collection: certificates that were valid then are judged valid, also years later.
 
 mod folder;
+mod ticket;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use harness::{Code, Error, Result};
+use jiff::Timestamp;
 use proof::evidence::Evidence;
 use proof::verdict::{Came, Line, Outcome, Verdict, judge};
 
@@ -21,8 +25,17 @@ use crate::stored::Stored;
 #[derive(clap::Args)]
 pub struct Args {
     /// A report's folder, or what `pack` made of it; or documents below its `evidence/`.
-    #[arg(required = true, value_name = "REPORT|EVIDENCE")]
+    #[arg(required_unless_present_any = ["from", "gather"], value_name = "REPORT|EVIDENCE")]
     files: Vec<PathBuf>,
+    /// Judge what people gathered by hand, in a folder or a file: what each file is, which claims it decides, what is missing.
+    #[arg(long, value_name = "FOLDER", conflicts_with = "files")]
+    from: Option<PathBuf>,
+    /// The moment at which certificates of `--from` are judged, as in 2024-05-01T12:00Z; else the newest that its files name.
+    #[arg(long, value_name = "TIME", requires = "from", value_parser = moment)]
+    at: Option<Timestamp>,
+    /// What to gather for `--from`, as a page in Markdown.
+    #[arg(long, conflicts_with_all = ["files", "from", "json"])]
+    gather: bool,
     /// One JSON object a line on stdout.
     #[arg(long)]
     json: bool,
@@ -32,7 +45,18 @@ pub fn run(args: &Args) -> Result<()> {
     run_to(args, &mut std::io::stdout())
 }
 
+fn moment(text: &str) -> Result<Timestamp, String> {
+    text.parse().map_err(|_| "it is no moment with a time zone, as in 2024-05-01T12:00Z".to_owned())
+}
+
 fn run_to(args: &Args, out: &mut impl Write) -> Result<()> {
+    if args.gather {
+        let _ = write!(out, "{}", proof::ticket::gather::page());
+        return Ok(());
+    }
+    if let Some(folder) = &args.from {
+        return ticket::judge(folder, args.at, args.json, out);
+    }
     for file in &args.files {
         let Some(report) = Stored::open(file)? else { continue };
         if args.files.len() > 1 {
@@ -122,19 +146,23 @@ mod tests {
     const SAMPLE: &str =
         concat!(env!("CARGO_MANIFEST_DIR"), "/../harness/proof/src/evidence/testdata/version-1.json");
 
+    fn of(files: Vec<PathBuf>) -> Args {
+        Args { files, from: None, at: None, gather: false, json: true }
+    }
+
     /// Judges the sample after a change of its text, as a user would who edits a report.
     fn judged(change: impl FnOnce(String) -> String) -> Result<()> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("evidence.json");
         std::fs::write(&file, change(std::fs::read_to_string(SAMPLE).unwrap())).unwrap();
-        run_to(&Args { files: vec![file], json: true }, &mut Vec::new())
+        run_to(&of(vec![file]), &mut Vec::new())
     }
 
     #[test]
     fn stored_evidence_holds_again() {
         judged(|json| json).unwrap();
         let mut out = Vec::new();
-        run_to(&Args { files: vec![SAMPLE.into(), SAMPLE.into()], json: true }, &mut out).unwrap();
+        run_to(&of(vec![SAMPLE.into(), SAMPLE.into()]), &mut out).unwrap();
         let lines: Vec<Verdict> =
             out.split(|b| *b == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect();
         assert_eq!(lines.len(), 2 * 44, "a verdict a line, of each document");
@@ -179,7 +207,7 @@ mod tests {
     #[test]
     fn what_cannot_be_read_is_named() {
         let file = PathBuf::from("/no/such/evidence.json");
-        let e = run_to(&Args { files: vec![SAMPLE.into(), file], json: true }, &mut Vec::new()).unwrap_err();
+        let e = run_to(&of(vec![SAMPLE.into(), file]), &mut Vec::new()).unwrap_err();
         assert_eq!(e.code(), Code::Usage);
         assert!(e.what().contains("/no/such/evidence.json"));
         let e = judged(|json| json[..1000].to_owned()).unwrap_err();

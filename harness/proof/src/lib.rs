@@ -26,6 +26,7 @@ pub mod identity;
 pub mod manifest;
 pub mod schema;
 pub mod scrub;
+pub mod ticket;
 pub mod topology;
 pub mod verdict;
 

@@ -125,7 +125,7 @@ impl Held {
     }
 }
 
-fn secret(dynamic: &Value) -> Result<Secret> {
+pub(crate) fn secret(dynamic: &Value) -> Result<Secret> {
     let name = dynamic["name"].as_str().ok_or_else(|| Error::new(Code::Evidence, unreadable()))?;
     let last_updated = dynamic["last_updated"].as_str().and_then(|time| time.parse().ok());
     let secret = &dynamic["secret"];

@@ -33,16 +33,23 @@ pub fn disjoint(one: &Bundle, other: &Bundle) -> Finding {
 /// [`crate::Code::Evidence`] when a bundle was not collected.
 pub fn peer_bundle_held(evidence: &Evidence, way: &Way) -> Result<Located> {
     let (holder, owner) = (evidence.cluster(&way.from)?, evidence.cluster(&way.to)?);
-    let published = owner.published()?;
-    let domain = &published.trust_domain;
+    let domain = owner.trust_domain()?;
     let what = format!("what the SPIRE server of {} holds for others", way.from);
     let what = || holder.lacks(Part::PeerBundles, what);
     let held =
-        holder.peer_bundles.as_ref().ok_or_else(what)?.iter().find(|bundle| bundle.trust_domain == *domain);
-    let expected = format!("exactly the keys that {} publishes: {}", way.to, described(published));
-    let finding = match held {
-        None => Finding::new(false, expected, format!("{} holds no bundle for {domain}", way.from)),
-        Some(held) => Finding::new(published.same_keys(&held.authorities), expected, described(held)),
+        holder.peer_bundles.as_ref().ok_or_else(what)?.iter().find(|bundle| bundle.trust_domain == domain);
+    let expected = |keys: &str| format!("exactly the keys that {} publishes{keys}", way.to);
+    let finding = match (held, owner.published()) {
+        // Whatever the peer publishes: nothing is not it.
+        (None, published) => {
+            let keys = published.map(|published| format!(": {}", described(published))).unwrap_or_default();
+            Finding::new(false, expected(&keys), format!("{} holds no bundle for {domain}", way.from))
+        }
+        (Some(held), published) => {
+            let published = published?;
+            let expected = expected(&format!(": {}", described(published)));
+            Finding::new(published.same_keys(&held.authorities), expected, described(held))
+        }
     };
     Ok((finding, "/clusters".to_owned()))
 }

@@ -29,10 +29,14 @@ pub fn holds_its_svid(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) ->
 /// # Errors
 /// As [`holds_its_svid`].
 pub fn has_the_validation_context(evidence: &Evidence, seen: &ClusterSeen, proxy: &Proxy) -> Result<Finding> {
-    let mut bundles = all_published(evidence)?;
+    let held = held_by(seen, proxy)?.trust(ROOTS);
+    let mut bundles = match all_published(evidence) {
+        Ok(bundles) => bundles,
+        Err(missing) => return lacks_one(held, evidence).ok_or(missing),
+    };
     let others = of_others(evidence, seen, proxy, &bundles)?;
     bundles.extend(others);
-    Ok(trusts(held_by(seen, proxy)?.trust(ROOTS), &bundles))
+    Ok(trusts(held, &bundles))
 }
 
 /// The bundles of trust domains that the proxy's entry names and whose clusters were not looked at, as its SPIRE server
@@ -57,6 +61,23 @@ fn of_others<'a>(
         all.find(|bundle| bundle.trust_domain == *domain).ok_or_else(|| seen.lacks(Part::PeerBundles, what))
     };
     named.into_iter().map(held).collect()
+}
+
+/// That a proxy believes nobody of some cluster's trust domain: broken whatever that one publishes.
+fn lacks_one(held: Option<&Trust>, evidence: &Evidence) -> Option<Finding> {
+    let names: Vec<_> = evidence.clusters.iter().map(|seen| seen.cluster.trust_domain.as_str()).collect();
+    let expected = format!("the trust bundles of {}", names.join(", "));
+    let observed = match held {
+        None => format!("it holds no {ROOTS}"),
+        // What is in one pool, only the bundles tell.
+        Some(Trust::AnyName(_)) => return None,
+        Some(Trust::PerTrustDomain(domains)) => {
+            let have: Vec<_> = domains.iter().map(|held| held.trust_domain.as_str()).collect();
+            let absent = names.iter().find(|name| !have.contains(name))?;
+            format!("{absent} is not there; there is {}", have.join(", "))
+        }
+    };
+    Some(Finding::new(false, expected, observed))
 }
 
 /// One finding over the proxies of every pod that runs under a service account, and the place of the one that it
