@@ -39,7 +39,7 @@ pub struct Setups {
 /// Which versions, where not the lock's first.
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Versions {
-    /// Another version of a component, such as `spire=1.13.3`, or of one cluster's, `cluster2:spire=1.13.3`; several times,
+    /// Another version of a component, such as `spire=1.13`, or of one cluster's, `cluster2:spire=1.13`; several times,
     /// or commas between. An unknown one is answered with all that there are.
     #[arg(long, env = "VOUCHSAFE_WITH", value_delimiter = ',', value_name = "[CLUSTER:]COMPONENT=VERSION")]
     pub with: Vec<With>,

@@ -158,7 +158,11 @@ fn brings_runner(order: &Order) -> bool {
     matches!(order.source, source::Choice::Archive(_))
 }
 
-async fn one_world(order: Order, due: Due, run: &verify::Run<'_>, note: &Note) -> Result<()> {
+/// Makes a world and judges it.
+///
+/// # Errors
+/// As [`lifecycle::up`] and [`verify::judge`].
+pub async fn one_world(order: Order, due: Due, run: &verify::Run<'_>, note: &Note) -> Result<()> {
     let verify::Run { layout, report, filter, .. } = *run;
     let brings_runner = brings_runner(&order);
     let _watching = report.watch(layout, &order.setup.world, &order.setup.topology);

@@ -23,6 +23,7 @@ mod images;
 mod interrupt;
 mod judge;
 mod lock;
+mod matrix;
 mod pack;
 mod plan;
 mod probe;
@@ -87,6 +88,8 @@ enum Command {
     Plan(plan::Args),
     /// The form of a file that you write, for your editor, or of a document that a report keeps; as JSON Schema.
     Schema(schema::Args),
+    /// Many worlds, one after the other, each with what is expected of it; a table of what came.
+    Matrix(matrix::Args),
     /// Whether this machine is fit for a run; touches nothing.
     Doctor(doctor::Args),
     /// Measures `up` against a serial script that makes the same world by hand, alternately.
@@ -164,6 +167,7 @@ async fn run(command: Command) -> Result<()> {
         Command::E2e(args) => e2e::run(&args).await,
         Command::Up(args) => up::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
+        Command::Matrix(args) => matrix::run(&args).await,
         Command::Down(args) => down::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Audit(args) => audit::run(&args).await,

@@ -12,6 +12,7 @@ use harness::clock::Clock;
 use harness::history::{self, Watching};
 use harness::layout::Layout;
 use harness::progress::Note;
+use harness::setup::versions;
 use harness::world::World;
 use harness::{Error, Result, kept, log, wait};
 use jiff::Timestamp;
@@ -213,6 +214,11 @@ impl Report {
             }
             told(&of_world, &mut out);
         }
+        for world in self.worlds() {
+            for line in versions::lines(&world.versions) {
+                let _ = writeln!(out, "{}: {line}\n", world.name);
+            }
+        }
         for cause in diagnose::brief(&self.dir) {
             let _ = writeln!(out, "cause: {cause}");
         }
@@ -247,6 +253,16 @@ impl Report {
             measures::of(world, self.at, &history)
         };
         self.worlds().iter().filter_map(of).collect()
+    }
+
+    /// Every verdict on that world.
+    ///
+    /// # Errors
+    /// A verdict that cannot be read back.
+    pub fn of_world(&self, world: &str) -> Result<Vec<Line>> {
+        let mut lines = self.verdicts()?;
+        lines.retain(|line| line.world == world);
+        Ok(lines)
     }
 
     /// Every verdict of the run, in the order in which they fell.

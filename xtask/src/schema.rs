@@ -4,6 +4,7 @@
 use harness::{Error, Result, setup};
 use proof::schema;
 
+use crate::matrix;
 use crate::show::say;
 
 /// Flags of `schema`.
@@ -18,6 +19,8 @@ pub struct Args {
 enum Of {
     /// A set-up of your own.
     Setup,
+    /// A file of `matrix`.
+    Matrix,
     /// A document below `evidence/`.
     Evidence,
     /// A line of `verdicts.jsonl`.
@@ -33,6 +36,7 @@ enum Of {
 pub fn run(args: &Args) -> Result<()> {
     let schema = match args.of {
         Of::Setup => setup::schema(),
+        Of::Matrix => matrix::schema(),
         Of::Evidence => schema::evidence(),
         Of::Verdict => schema::verdict(),
         Of::Manifest => schema::manifest(),

@@ -1,6 +1,7 @@
 //! `status`: what is up, and the command that reaches it.
 
 use harness::layout::Layout;
+use harness::setup::versions;
 use harness::world::{self, World};
 use harness::{Result, attach};
 
@@ -22,6 +23,9 @@ pub async fn run(args: &Args) -> Result<()> {
         return show::json(&world);
     }
     say!("{} is up since {}, in {}", world.setup, world.made.strftime("%F %T UTC"), world.engine.host());
+    for line in versions::lines(&world.versions) {
+        say!("  {line}");
+    }
     for (name, place) in &world.sites {
         say!(
             "  {name}  node {}  kubectl --kubeconfig {} get pods -A",

@@ -313,3 +313,26 @@ pub(super) fn made<'a, T>(cell: &'a OnceLock<T>, what: &str) -> Result<&'a T> {
         Error::internal(format!("a step uses {what} before it is there: a need is missing in the plan"))
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_world_of_other_versions_is_made_from_something_else() {
+        let layout = Layout { cache: "/nowhere".into(), repo: "..".into() };
+        let inputs = |asked: &[&str]| {
+            let mut setup = Setup::read(&layout.manifests(), &["federated"], None, false).unwrap().remove(0);
+            let asked: Vec<_> = asked.iter().map(|text| text.parse().unwrap()).collect();
+            setup.choose(&Lock::read(&layout.manifests()).unwrap(), &asked).unwrap();
+            let (engine, source) = (engine::Choice::Auto, source::Choice::Auto);
+            let mirrors = Mirrors::default();
+            Order { setup, engine, source, mirrors, fresh_nodes: false, keep_image: false }
+                .inputs(&layout)
+                .unwrap()
+        };
+        let other = inputs(&["cluster2:spire=1.13"]);
+        assert_eq!(inputs(&[]).different(&other), ["the versions (--with)"]);
+        assert_eq!(inputs(&["spire=1.15"]), inputs(&[]));
+    }
+}

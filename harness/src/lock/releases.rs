@@ -53,7 +53,7 @@ impl FromStr for With {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        let shape = || format!("`{text}` is not [CLUSTER:]COMPONENT=VERSION, such as spire=1.13.3");
+        let shape = || format!("`{text}` is not [CLUSTER:]COMPONENT=VERSION, such as spire=1.13");
         let (before, version) = text.split_once('=').ok_or_else(shape)?;
         let (cluster, component) = match before.split_once(':') {
             Some((cluster, component)) => (Some(cluster), component),
