@@ -13,6 +13,7 @@
 //! | what does a run owe | [`claim`] |
 //! | what makes a claim hold | [`verdict`] |
 //! | why does it not hold | [`diagnosis`] |
+//! | how long may a change take, and what did traffic see meanwhile | [`motion`] |
 //! | is a report what its run left | [`manifest`] |
 //! | which form do stored documents have | [`schema`] |
 //! | what never leaves: secrets in anything that is kept or shown | [`scrub`] |
@@ -24,6 +25,7 @@ pub mod error;
 pub mod evidence;
 pub mod identity;
 pub mod manifest;
+pub mod motion;
 pub mod schema;
 pub mod scrub;
 pub mod ticket;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::claim::{Claim, Kind, Subject};
 use crate::identity::SpiffeId;
+use crate::motion::{Answers, Bound};
 use crate::topology::ClusterName;
 
 /// One observation, and the sentence that it decides.
@@ -19,7 +20,7 @@ pub struct Fact {
     pub claim: String,
     /// What must have been seen for it to be true.
     pub must: Must,
-    /// What was seen, in the words of whoever showed it; certificates as PEM.
+    /// What was seen, in the words of whoever showed it; certificates as PEM, times and flows as JSON.
     pub seen: String,
 }
 
@@ -46,6 +47,10 @@ pub enum Must {
         /// Whose istiod.
         of: ClusterName,
     },
+    /// It took no longer; seen is a [`crate::motion::Took`].
+    Within(Bound),
+    /// Requests were answered; seen is a [`crate::motion::Flow`].
+    Answer(Answers),
 }
 
 impl Must {

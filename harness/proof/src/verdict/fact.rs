@@ -1,6 +1,6 @@
 //! Plain observations: what was seen is what the sentence says.
 
-use super::{Finding, Located, not_from_istiod, verified};
+use super::{Finding, Located, motion, not_from_istiod, verified};
 use crate::Result;
 use crate::claim::{Claim, Kind};
 use crate::evidence::{Evidence, Fact, Must, missing};
@@ -53,6 +53,8 @@ pub fn is_so(evidence: &Evidence, fact: &Fact) -> Result<Finding> {
             let istiods = !held && issuer_key.is_some();
             Finding::new(istiods, "signed by istiod's CA", observed).signed_by(issuer_key)
         }
+        Must::Within(bound) => motion::within(bound, seen)?,
+        Must::Answer(answers) => motion::answered(answers, seen)?,
     })
 }
 

@@ -33,6 +33,7 @@ pub mod held;
 pub mod history;
 pub mod istiod;
 pub mod mesh;
+pub mod motion;
 pub mod path;
 pub mod refusal;
 #[cfg(test)]
