@@ -29,6 +29,7 @@
 //! | what was asked of whom | [`log`] |
 //! | what is there in clusters that others made | [`existing`] |
 //! | what must be taken down | [`ledger`], [`engine::sweep`] |
+//! | what do users notice while a mesh changes | [`traffic`], [`proof::motion`] |
 //! | is a kept world still what was made | [`attach`] |
 //! | what is kept of a run, and what never is | [`kept`], [`proof::scrub`] |
 //!
@@ -78,6 +79,7 @@ pub mod setup;
 pub mod spire;
 pub mod stuck;
 pub mod tamper;
+pub mod traffic;
 pub mod wait;
 pub mod world;
 pub mod world_id;

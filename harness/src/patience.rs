@@ -89,6 +89,12 @@ pub const SCENARIO: Limit = Limit::seconds(420);
 pub const SCENARIOS: Limit = Limit::seconds(2400);
 /// The bench's serial script, all of it (three minutes, measured on two cores).
 pub const RIVAL: Limit = Limit::seconds(1200);
+/// Added to every bound that follows from timers: our looks, a second apart, and whoever is late on a busy machine.
+pub const NOTICED: Limit = Limit::seconds(3);
+/// How much longer than its bound something is waited for, so that a failure says how late it was.
+pub const BEYOND: Limit = Limit::seconds(30);
+/// Requests that are on their way when a traffic client is told to end: each has 15 s.
+pub const LAST_REQUESTS: Limit = Limit::seconds(20);
 /// The time that collecting evidence may take, all of it.
 pub const COLLECT: Limit = Limit::seconds(30);
 /// The same, when a person has stopped the run and waits for its end.

@@ -107,7 +107,7 @@ async fn all_of(reader: Option<impl AsyncRead + Unpin>, reached: &Reached) -> Re
 }
 
 /// The exit status from what the status channel said; anything else that it says is a failure to run at all.
-fn exit_of(status: Option<Status>) -> Result<i32, String> {
+pub(super) fn exit_of(status: Option<Status>) -> Result<i32, String> {
     let Some(status) = status else {
         return Err(String::from("the connection ended before the program did"));
     };

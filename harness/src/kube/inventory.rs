@@ -91,6 +91,10 @@ fn asked_for(kind: &str, object: DynamicObject) -> Value {
     if let Some(fields) = value.as_object_mut() {
         fields.remove("status");
     }
+    // What a peer published when it was written: another one whenever the peer's authority rotates.
+    if let Some(spec) = value["spec"].as_object_mut().filter(|_| kind == "ClusterFederatedTrustDomain") {
+        spec.remove("trustDomainBundle");
+    }
     if let Some(metadata) = value["metadata"].as_object_mut() {
         metadata.retain(|key, _| !NOT_ASKED_FOR.contains(&key.as_str()));
         if let Some(notes) = metadata.get_mut("annotations").and_then(Value::as_object_mut) {

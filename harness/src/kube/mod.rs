@@ -29,6 +29,7 @@ pub mod object;
 pub mod pod;
 pub mod pods;
 pub mod rollout;
+pub mod running;
 pub mod snapshot;
 pub mod stuck;
 pub mod watch;
