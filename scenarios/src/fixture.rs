@@ -50,6 +50,11 @@ impl Fixture<'_> {
         self.mesh.cluster(cluster)
     }
 
+    /// Which scenario it is of.
+    pub fn scenario(&self) -> &'static str {
+        self.scenario
+    }
+
     /// Whether the proxies are upstream Envoy, without Istio's own filters.
     pub fn upstream_envoy(&self) -> bool {
         self.mesh.world().origin == harness::artifact::Origin::Packages
@@ -202,8 +207,12 @@ impl Fixture<'_> {
 
     /// Waits until a Deployment is ready.
     pub async fn ready(&self, cluster: Nth, namespace: &str, name: &str) -> Result<()> {
-        let api = self.api(cluster)?;
-        rolled_out(api, Workload::Deployment, namespace, name, patience::SETTLE, &Note::silent()).await
+        self.rolled_out(cluster, Workload::Deployment, namespace, name).await
+    }
+
+    /// Waits until a workload is ready.
+    pub async fn rolled_out(&self, cluster: Nth, kind: Workload, namespace: &str, name: &str) -> Result<()> {
+        rolled_out(self.api(cluster)?, kind, namespace, name, patience::SETTLE, &Note::silent()).await
     }
 
     /// Makes a registration entry by the server's own command; hands back what it said.

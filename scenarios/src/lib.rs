@@ -5,6 +5,7 @@
 //! is a process of its own (nextest's model), so nothing is shared but the world itself. A claim is never tried again:
 //! what settles by itself is waited for before.
 
+mod authorities;
 mod baseline;
 mod disturbance;
 pub mod existing;
@@ -21,10 +22,12 @@ mod requests;
 mod shows;
 mod snapshot;
 mod tls;
+mod traffic;
 mod trial;
 pub mod trials;
 mod trust;
 mod undo;
+mod watched;
 
 use std::path::Path;
 

@@ -109,6 +109,12 @@ impl Mesh {
         self.world.topology.ways()
     }
 
+    /// The same, by their numbers.
+    pub fn pairs(&self) -> Vec<(Nth, Nth)> {
+        let all = || self.numbers();
+        all().flat_map(|from| all().map(move |to| (from, to))).filter(|(from, to)| from != to).collect()
+    }
+
     /// The way between these clusters.
     ///
     /// # Errors

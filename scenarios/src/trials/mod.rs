@@ -11,6 +11,7 @@ mod manual_bundle;
 mod observability;
 mod plain_text;
 mod registration;
+mod rotation;
 mod single_cluster;
 mod templates;
 
@@ -29,7 +30,7 @@ struct Module {
     trials: fn(&Topology) -> Vec<Trial>,
 }
 
-const MODULES: [Module; 13] = [
+const MODULES: [Module; 14] = [
     any("federation", federation::trials),
     any("identities", identities::trials),
     any("handshake", handshake::trials),
@@ -41,6 +42,7 @@ const MODULES: [Module; 13] = [
     of_clusters("manual_bundle", 2, |world| scenarios(&[manual_bundle::SCENARIOS], world)),
     of_clusters("observability", 2, |world| scenarios(observability::SCENARIOS, world)),
     of_clusters("registration", 1, |world| scenarios(registration::SCENARIOS, world)),
+    of_clusters("rotation", 2, |world| scenarios(rotation::SCENARIOS, world)),
     of_clusters("single_cluster", 1, |world| scenarios(&[single_cluster::SCENARIOS], world)),
     of_clusters("templates", 1, |world| scenarios(templates::SCENARIOS, world)),
 ];
