@@ -1,18 +1,20 @@
-//! `e2e`: make a world, judge every claim, collect, take all down.
+//! `e2e`: make a world, judge every claim, collect, take all down; once, or again and again.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use harness::artifact::source;
 use harness::component::Order;
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::setup::Setup;
-use harness::{Code, Error, Result, lifecycle, world};
+use harness::{Code, Error, Result, kept, lifecycle, world};
+use jiff::Timestamp;
 
 use crate::due::Due;
 use crate::report::Report;
 use crate::runner::{self, Runner};
-use crate::show::Show;
+use crate::series::{Ran, Repeats, Series};
+use crate::show::{self, Show};
 use crate::{again, args, checklist, down, interrupt, verify};
 
 /// Flags of `e2e`.
@@ -28,7 +30,9 @@ pub struct Args {
     /// A nextest filter over scenarios, such as `test(handshake)`.
     #[arg(long, env = "VOUCHSAFE_FILTER", value_name = "EXPRESSION")]
     filter: Option<String>,
-    /// One JSON object a line on stdout: progress, then a line for each claim.
+    #[command(flatten)]
+    series: Repeats,
+    /// One JSON object a line on stdout: progress, then a line for each claim; of a series also a line for each run.
     #[arg(long)]
     json: bool,
 }
@@ -38,26 +42,72 @@ pub async fn run(args: &Args) -> Result<()> {
     if args.setups.listed(&layout)? {
         return Ok(());
     }
-    let setups = args.setups.setups(&layout)?;
+    match args.series.series()? {
+        Some(series) => again_and_again(args, series, &layout).await,
+        None => once(args, &layout, &mut None).await,
+    }
+}
+
+/// Runs until the series ends. The report of a green run goes when another run follows: each takes megabytes, and says the
+/// same.
+async fn again_and_again(args: &Args, mut series: Series, layout: &Layout) -> Result<()> {
+    let name = format!("runs-{}.jsonl", Timestamp::now().strftime("%Y%m%dT%H%M%SZ"));
+    let file = layout.reports().join(name);
+    let mut first = None;
+    loop {
+        let (number, began, clock) = (series.next(), Timestamp::now(), Instant::now());
+        let mut begun = None;
+        let outcome = once(args, layout, &mut begun).await;
+        let ran = told(begun.as_ref(), (number, began, clock.elapsed()), &outcome);
+        let fail = |e| Error::internal(format!("cannot write {}", file.display())).because(e);
+        let line = serde_json::to_string(&ran).map_err(|e| Error::internal("a run").because(e))?;
+        kept::append(&file, &format!("{line}\n")).map_err(fail)?;
+        if args.json {
+            show::json(&ran)?;
+        }
+        // The next run would need the place of a world that stays.
+        let stays = args.keep == args::Keep::OnFailure && outcome.is_err();
+        let goes_on = series.goes_on(ran, &outcome) && !stays;
+        if let (Some(report), true, Ok(())) = (&begun, goes_on, &outcome) {
+            std::fs::remove_dir_all(&report.dir).map_err(fail)?;
+        }
+        first = first.or(outcome.err());
+        if !goes_on {
+            break;
+        }
+    }
+    eprintln!("\n{}each run: {}", series.told(), file.display());
+    series.outcome(first)
+}
+
+fn told(report: Option<&Report>, run: (u32, Timestamp, Duration), outcome: &Result<()>) -> Ran {
+    let lines = report.and_then(|report| report.verdicts().ok()).unwrap_or_default();
+    let worlds = report.map(Report::worlds).unwrap_or_default();
+    Ran::of(run, outcome, &lines, &worlds, report.map(|report| report.dir.display().to_string()))
+}
+
+/// One run; `begun` is its report from when there is one.
+async fn once(args: &Args, layout: &Layout, begun: &mut Option<Report>) -> Result<()> {
+    let setups = args.setups.setups(layout)?;
     let own = setups.iter().any(Setup::is_own);
     let orders = setups.into_iter().map(|setup| owing(args, setup)).collect::<Result<Vec<_>>>()?;
     if args.keep == args::Keep::Always && orders.len() > 1 {
         return Err(Error::new(Code::Usage, "of several worlds only one can be kept")
             .next("name set-ups of one world with --keep always; nothing was touched"));
     }
-    let claimed = world::claim(&layout)?;
+    let claimed = world::claim(layout)?;
     let mut kept_before = match orders.as_slice() {
-        [(order, _)] if args.keep != args::Keep::Never => again::kept(order, &layout)?,
+        [(order, _)] if args.keep != args::Keep::Never => again::kept(order, layout)?,
         // It is somebody's, and would be taken down at the end.
-        _ if world::is_kept(&layout) => lifecycle::nothing_is_up(&layout).map(|()| None)?,
+        _ if world::is_kept(layout) => lifecycle::nothing_is_up(layout).map(|()| None)?,
         _ => None,
     };
     let show = Show::start(args.json);
     let note = show.note();
     let fit = async {
-        let orders = selected(args, orders, &layout, &note).await?;
+        let orders = selected(args, orders, layout, &note).await?;
         if orders.len() > 1 {
-            lifecycle::check(orders.iter().map(|(order, _)| order), &layout, &note).await?;
+            lifecycle::check(orders.iter().map(|(order, _)| order), layout, &note).await?;
         }
         Ok(orders)
     };
@@ -69,7 +119,7 @@ pub async fn run(args: &Args) -> Result<()> {
             return Err(e);
         }
     };
-    let report = Report::begin(&layout)?;
+    let report = &*begun.insert(Report::begin(layout)?);
 
     let mut outcome = Ok(());
     let (mut kept, mut left_out) = (false, args.filter.is_some());
@@ -84,8 +134,7 @@ pub async fn run(args: &Args) -> Result<()> {
         if several {
             note.tell(format!("world {}, which shows {}", order.setup.world, order.setup.name));
         }
-        let run =
-            verify::Run { layout: &layout, report: &report, filter: args.filter.as_deref(), json: args.json };
+        let run = verify::Run { layout, report, filter: args.filter.as_deref(), json: args.json };
         let one = async {
             match kept_before.take() {
                 Some(world) => again::judge(world, due, &run, &note).await,
@@ -94,11 +143,11 @@ pub async fn run(args: &Args) -> Result<()> {
         };
         let judged = interrupt::or_stop(one).await.map(|all| left_out |= !all);
         if let Err(e) = &judged {
-            report.collect(&layout, e, &note).await;
+            report.collect(layout, e, &note).await;
         }
         kept = args.keep.keeps(&judged);
         let began = Instant::now();
-        let left = down::unless(kept, &judged, &layout, &note).await;
+        let left = down::unless(kept, &judged, layout, &note).await;
         if !kept {
             downs.push(began.elapsed());
         }
@@ -114,7 +163,7 @@ pub async fn run(args: &Args) -> Result<()> {
     // What was left out on purpose was not forgotten, and of a user's own set-up no document says anything.
     let whole = !left_out && !own && args.setups.topology.is_none();
     if outcome.is_ok() && whole {
-        outcome = checklist::settled(&layout, &report.dir).map(|line| note.tell(line));
+        outcome = checklist::settled(layout, &report.dir).map(|line| note.tell(line));
     }
     drop(note);
     show.end().await;

@@ -30,6 +30,7 @@ mod probe;
 mod report;
 mod runner;
 mod schema;
+mod series;
 mod show;
 mod status;
 mod stored;

@@ -242,7 +242,7 @@ impl Report {
     }
 
     /// The worlds that it was judged in.
-    fn worlds(&self) -> Vec<World> {
+    pub fn worlds(&self) -> Vec<World> {
         files(&self.dir, "json").iter().filter_map(|path| World::at(path).ok()).collect()
     }
 
@@ -266,7 +266,10 @@ impl Report {
     }
 
     /// Every verdict of the run, in the order in which they fell.
-    fn verdicts(&self) -> Result<Vec<Line>> {
+    ///
+    /// # Errors
+    /// [`harness::Code::Internal`] for one that cannot be read back.
+    pub fn verdicts(&self) -> Result<Vec<Line>> {
         let read = |line| {
             serde_json::from_value(line).map_err(|e| Error::internal("a verdict is malformed").because(e))
         };
