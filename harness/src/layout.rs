@@ -1,10 +1,10 @@
 //! Where things lie: the checkout and the per-user cache. Nothing is written anywhere else, but for reports
-//! below the checkout's `target/`.
+//! below the checkout's `target/`. Outside of the checkout that the program was built from they lie in the cache.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::Context as _;
-use crate::{Code, Error, Result};
+use crate::{Code, Error, Result, embedded};
 
 /// The two roots.
 #[derive(Clone, Debug)]
@@ -35,6 +35,23 @@ impl Layout {
         Ok(Self { cache, repo })
     }
 
+    /// Whether the checkout that this program was built from is there: one that was installed may be alone.
+    pub fn in_checkout(&self) -> bool {
+        self.repo.join("Cargo.toml").is_file() && self.manifests().join(crate::lock::FILE).is_file()
+    }
+
+    /// The same, with our manifests in any case: without a checkout those that are in the program, written to the cache.
+    ///
+    /// # Errors
+    /// [`Code::CacheUnusable`].
+    pub fn with_manifests(mut self) -> Result<Self> {
+        if !self.in_checkout() {
+            self.repo = self.cache.join("program").join(embedded::key());
+            embedded::unpack(&self.manifests())?;
+        }
+        Ok(self)
+    }
+
     /// Our own manifests, with `lock.yaml`.
     pub fn manifests(&self) -> PathBuf {
         self.repo.join("manifests")
@@ -57,7 +74,7 @@ impl Layout {
 
     /// Reports of runs, a folder each.
     pub fn reports(&self) -> PathBuf {
-        self.repo.join("target/vouchsafe")
+        if self.in_checkout() { self.repo.join("target/vouchsafe") } else { self.cache.join("reports") }
     }
 
     /// Proves that the cache can be written, by writing.
@@ -76,6 +93,18 @@ impl Layout {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_program_without_its_checkout_has_its_manifests_all_the_same() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().join("cache"), repo: dir.path().join("gone") };
+        assert!(!layout.in_checkout());
+        assert_eq!(layout.reports(), dir.path().join("cache/reports"));
+        let layout = layout.with_manifests().unwrap();
+        crate::lock::Lock::read(&layout.manifests()).unwrap();
+        assert!(!layout.in_checkout(), "what was unpacked is no checkout");
+        assert!(Layout::find().unwrap().in_checkout());
+    }
 
     #[test]
     fn a_cache_that_cannot_be_written_is_named() {

@@ -56,6 +56,7 @@ pub mod cmd;
 pub mod component;
 pub mod diagnose;
 pub mod doctor;
+mod embedded;
 pub mod engine;
 pub mod existing;
 pub mod history;

@@ -6,6 +6,8 @@
 use clap_complete::Shell;
 use harness::Result;
 
+use crate::called;
+
 /// Prints a completion script for a shell.
 ///
 /// Shells complete `cargo`, not what stands behind `cargo xtask`. Define a name for it and load the script:
@@ -26,6 +28,9 @@ pub struct Args {
 /// # Errors
 /// None: clap writes into memory first.
 pub fn run(args: &Args, mut command: clap::Command) -> Result<()> {
-    clap_complete::generate(args.shell, &mut command, "xtask", &mut std::io::stdout());
+    // What stands behind cargo is called by a function, as the help says; what was installed by its name.
+    let name = called::called();
+    let name = name.strip_prefix("cargo ").unwrap_or(&name);
+    clap_complete::generate(args.shell, &mut command, name, &mut std::io::stdout());
     Ok(())
 }

@@ -25,7 +25,7 @@ pub struct Args {
 /// # Errors
 /// [`harness::Code::NotFit`] when a needed check fails; bad flags and files as `e2e` refuses them.
 pub async fn run(args: &Args) -> Result<()> {
-    let layout = Layout::find()?;
+    let layout = Layout::find()?.with_manifests()?;
     let order = args.means.order(args.setups.setup(&layout)?)?;
     let wanted = Wanted { engine: order.engine, source: order.source, topology: order.setup.topology };
     let findings = doctor::examine(&wanted, &layout).await;

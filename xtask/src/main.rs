@@ -8,6 +8,7 @@ mod again;
 mod args;
 mod audit;
 mod bench;
+mod called;
 mod checklist;
 mod completions;
 mod diagnose;
@@ -41,9 +42,10 @@ mod verify;
 
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser, Subcommand};
-use harness::Result;
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use harness::layout::Layout;
 use harness::log::{self, Filter};
+use harness::{Code, Error, Result};
 
 /// Real clusters, real SPIRE, real Istio, and proof of who issued each certificate.
 ///
@@ -110,7 +112,8 @@ enum Command {
 }
 
 fn main() -> ExitCode {
-    let cli = match Cli::try_parse() {
+    let command = Cli::command().bin_name(called::called()).display_name(called::called());
+    let cli = match command.try_get_matches().and_then(|found| Cli::from_arg_matches(&found)) {
         Ok(cli) => cli,
         // clap's own status for a bad command line is 2, as ours; help and version are 0.
         Err(e) => {
@@ -152,18 +155,42 @@ fn ended(outcome: Result<()>) -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {
-            let (code, told) = (e.code().name(), e.to_string());
+            let (code, told) = (e.code().name(), called::told(&e.to_string()));
             tracing::error!(code, "{told}");
             eprintln!("error[{code}]: {told}");
             if !told.contains("\n  next: ") {
-                eprintln!("  next: cargo xtask explain {code}");
+                eprintln!("  next: {} explain {code}", called::called());
             }
             ExitCode::from(e.code().exit())
         }
     }
 }
 
+impl Command {
+    /// Whether it builds from the checkout, or reads or writes files of it.
+    fn needs_checkout(&self) -> bool {
+        use Command::{Bench, Checklist, E2e, Images, Lock, Plan, Test, Up, Verify};
+        matches!(
+            self,
+            E2e(_) | Up(_) | Verify(_) | Checklist(_) | Plan(_) | Bench(_) | Images(_) | Lock(_) | Test(_)
+        )
+    }
+}
+
+/// What needs the checkout is refused where there is none, before anything is touched.
+fn at_home(layout: &Layout) -> Result<()> {
+    if layout.in_checkout() {
+        return Ok(());
+    }
+    let what = "this command needs the checkout that the program was built from, and it is not there";
+    Err(Error::new(Code::Usage, what)
+        .next("clone the repository, and type the command there, as its README does"))
+}
+
 async fn run(command: Command) -> Result<()> {
+    if command.needs_checkout() {
+        at_home(&Layout::find()?)?;
+    }
     match command {
         Command::E2e(args) => e2e::run(&args).await,
         Command::Up(args) => up::run(&args).await,
@@ -188,5 +215,40 @@ async fn run(command: Command) -> Result<()> {
         Command::Tamper(args) => tamper::run(&args).await,
         Command::Test(args) => test::run(&args).await,
         Command::Completions(args) => completions::run(&args, Cli::command()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn without_its_checkout_what_needs_one_is_refused_in_a_sentence_and_the_rest_is_not() {
+        let layout = Layout { cache: "/nowhere".into(), repo: "/no/checkout".into() };
+        let e = at_home(&layout).unwrap_err();
+        assert_eq!((e.code().exit(), e.what().lines().count()), (2, 1), "{e}");
+        at_home(&Layout::find().unwrap()).unwrap();
+        let needs = |line: &[&str]| Cli::try_parse_from(line).unwrap().command.needs_checkout();
+        for line in [
+            &["x", "e2e"][..],
+            &["x", "up"],
+            &["x", "verify"],
+            &["x", "plan"],
+            &["x", "test"],
+            &["x", "lock", "check"],
+        ] {
+            assert!(needs(line), "{line:?}");
+        }
+        for line in [
+            &["x", "judge", "--gather"][..],
+            &["x", "doctor"],
+            &["x", "explain"],
+            &["x", "down"],
+            &["x", "schema", "setup"],
+            &["x", "diagnose", "f"],
+            &["x", "pack", "f"],
+        ] {
+            assert!(!needs(line), "{line:?}");
+        }
     }
 }

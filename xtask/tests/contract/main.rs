@@ -11,3 +11,5 @@ mod ci;
 mod cli;
 #[cfg(test)]
 mod own;
+#[cfg(test)]
+mod release;

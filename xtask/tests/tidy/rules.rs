@@ -136,6 +136,8 @@ fn exemptions(file: &File) -> Vec<Offence> {
 fn versions(file: &File) -> Vec<Offence> {
     let pinned = file.path == "manifests/lock.yaml"
         || file.path.starts_with("manifests/packages/")
+        // What was released under which version.
+        || file.path == ".github/CHANGELOG.md"
         || file.path.starts_with("xtask/tests/");
     let lines: Vec<(usize, &str)> = match () {
         () if pinned => Vec::new(),
@@ -257,6 +259,7 @@ fn what_only_looks_alike_is_left_alone() {
         "//! x\n#[expect(clippy::disallowed_methods, reason = \"\")]\ntokio::time::sleep(d);\n",
     );
     quiet("manifests/lock.yaml", "x: v1.2.3\n");
+    quiet(".github/CHANGELOG.md", "## 1.2.3\n");
     quiet(".github/workflows/a.yml", &format!("- uses: a/b@{} # v1.2.3\n", "0a".repeat(20)));
     quiet("README.md", "The node mounts /var/lib/x, and ~/.cache is yours; target/x too.\n");
 }
