@@ -47,7 +47,8 @@ pub fn brief(report: &Path) -> Vec<String> {
     causes_of(report).iter().map(Cause::brief).collect()
 }
 
-/// The causes of what a report's folder has, each once.
+/// The causes of what a report's folder has, each once: those first that are about what the error names, for of a set-up that
+/// was not made to its end much is missing.
 pub fn causes_of(report: &Path) -> Vec<Cause> {
     let mut all: Vec<Cause> = Vec::new();
     for cause in stored(report).unwrap_or_default().iter().flat_map(|one| judge(one).causes) {
@@ -55,7 +56,15 @@ pub fn causes_of(report: &Path) -> Vec<Cause> {
             all.push(cause);
         }
     }
+    let error = std::fs::read_to_string(report.join("failure.txt")).unwrap_or_default();
+    all.sort_by_key(|cause| !is_named(cause, &error));
     all
+}
+
+/// Whether an error speaks of the object of a cause.
+pub fn is_named(cause: &Cause, error: &str) -> bool {
+    let named = |object: &str| object.split_once(' ').is_some_and(|(_, name)| error.contains(name));
+    cause.evidence.iter().any(|seen| named(&seen.object) && error.contains(&seen.cluster))
 }
 
 /// The clusters that are there now: also those of a set-up that did not come to its end.
@@ -153,6 +162,27 @@ mod tests {
         assert_eq!(e.code(), Code::Usage);
         assert!(e.what().ends_with("has no observations"), "{e}");
         assert_eq!(brief(dir.path()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn what_the_error_names_comes_first() {
+        let cause = |object: &str, cluster: &str| Cause {
+            name: "some-cause",
+            sentence: "it is so",
+            evidence: vec![proof::diagnosis::Seen {
+                cluster: cluster.into(),
+                peer: None,
+                object: object.into(),
+                seen: "odd".into(),
+            }],
+            next: "look".into(),
+            source: "somewhere",
+        };
+        let error = "in c1, pod spire/spire-server-0, container x will not get better by waiting";
+        assert!(is_named(&cause("Pod spire/spire-server-0", "c1"), error));
+        assert!(!is_named(&cause("Pod spire/spire-server-0", "c2"), error));
+        assert!(!is_named(&cause("Pod istio-test/curl", "c1"), error));
+        assert!(!is_named(&cause("meshConfig", "c1"), error));
     }
 
     /// A surprise is one, and so is what could not be judged; what broke as expected is none.

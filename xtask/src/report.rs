@@ -89,7 +89,15 @@ impl Report {
     /// # Errors
     /// [`harness::Code::Internal`] when the checkout's `target/` cannot be written.
     pub fn begin(layout: &Layout) -> Result<Self> {
-        let at = Timestamp::now();
+        Self::of_a_run_since(layout, Instant::now())
+    }
+
+    /// The same for a command that has been at work since then.
+    ///
+    /// # Errors
+    /// As [`Report::begin`].
+    pub fn of_a_run_since(layout: &Layout, began: Instant) -> Result<Self> {
+        let at = Timestamp::now().checked_sub(began.elapsed()).unwrap_or_else(|_| Timestamp::now());
         let name = format!("{}-{}", at.strftime("%Y%m%dT%H%M%SZ"), std::process::id());
         let dir = layout.reports().join(&name);
         let fail = |e| Error::internal(format!("cannot make the report folder {}", dir.display())).because(e);
@@ -99,7 +107,7 @@ impl Report {
         // Only a convenience.
         let _ = std::os::unix::fs::symlink(&name, &latest);
         log::keep_in(&dir)?;
-        Ok(Self { dir, layout: layout.clone(), at, began: Instant::now(), clock: Clock::start().ok() })
+        Ok(Self { dir, layout: layout.clone(), at, began, clock: Clock::start().ok() })
     }
 
     /// Notes what was made and how long each step took.

@@ -26,6 +26,7 @@ pub struct Args {
 }
 
 pub async fn run(args: &Args) -> Result<()> {
+    let began = Instant::now();
     let layout = Layout::find()?;
     if args.setups.listed(&layout)? {
         return Ok(());
@@ -44,12 +45,12 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     };
     let made = interrupt::or_stop(making).await;
-    let report = failed(&made, &layout, &note).await?;
+    let report = failed(&made, began, &layout, &note).await?;
     drop(note);
     let kept = made.is_ok() || args.keep.keeps(&made);
-    let began = Instant::now();
+    let taking_down = Instant::now();
     let left = down::unless(kept, &made, &layout, &show.note()).await;
-    let down = (!kept).then(|| began.elapsed());
+    let down = (!kept).then(|| taking_down.elapsed());
     show.end().await;
     drop(claimed);
     if let Some(report) = report {
@@ -62,12 +63,12 @@ pub async fn run(args: &Args) -> Result<()> {
 
 /// A report of a set-up that failed when something was there already; one that came to its end has nothing to tell that the
 /// terminal did not.
-async fn failed(made: &Result<()>, layout: &Layout, note: &Note) -> Result<Option<Report>> {
+async fn failed(made: &Result<()>, began: Instant, layout: &Layout, note: &Note) -> Result<Option<Report>> {
     let Err(e) = made else { return Ok(None) };
     if e.code() == Code::Busy || ledger::things(&layout.world())?.is_empty() {
         return Ok(None);
     }
-    let report = Report::begin(layout)?;
+    let report = Report::of_a_run_since(layout, began)?;
     report.collect(layout, e, note).await;
     Ok(Some(report))
 }

@@ -56,7 +56,7 @@ const BROKEN: [Broken; 4] = [
     },
     Broken {
         name: "webhook",
-        setup: "objects: [{ file: webhook.yaml, before: cluster1/workloads }]\n",
+        setup: "objects: [{ file: refuses.yaml, before: cluster1/workloads }]\n",
         step: "cluster1/workloads",
         error: ["Deployment istio-test/", "no pod can be made"],
         cause: Some("pod-refused"),
@@ -88,7 +88,7 @@ webhooks:
 #[ignore = "takes some minutes; no world may be up"]
 async fn a_set_up_that_cannot_come_to_its_end_says_why_at_once() {
     let dir = tempfile::tempdir().unwrap();
-    std::fs::write(dir.path().join("webhook.yaml"), WEBHOOK).unwrap();
+    std::fs::write(dir.path().join("refuses.yaml"), WEBHOOK).unwrap();
     let mut wrong = Vec::new();
     for broken in BROKEN.iter().filter(|one| is_wanted(one.name)) {
         let file = dir.path().join(format!("{}.yaml", broken.name));

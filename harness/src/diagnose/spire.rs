@@ -79,12 +79,23 @@ pub(super) async fn fetches(subject: &Subject, observed: &Observations) -> Look<
     .await
 }
 
-/// The trust domain of the cluster's SPIRE server, by the server's own configuration.
+/// The trust domain of the cluster's SPIRE server, by the server's own configuration; where that says none, by what others
+/// were told of it, for a server without one is worth a look.
 pub(super) fn trust_domain(configs: &Look<Vec<ConfigMap>>) -> Result<TrustDomain> {
     let what = || Error::new(Code::Evidence, "no SPIRE server's configuration was found");
     let maps = configs.get().map_err(|why| Error::new(Code::Evidence, why.0))?;
-    let texts = maps.iter().flat_map(|map| map.data.iter().flatten().map(|(_, text)| text));
-    let told = texts.filter(|text| text.contains("bind_port")).find_map(|text| setting(text, "trust_domain"));
+    let texts = || maps.iter().flat_map(|map| map.data.iter().flatten().map(|(_, text)| text.as_str()));
+    let own =
+        texts().filter(|text| text.contains("bind_port")).find_map(|text| setting(text, "trust_domain"));
+    let agents =
+        || texts().filter(|text| text.contains("socket_path")).find_map(|text| setting(text, "trust_domain"));
+    // Of the controller manager, and of istiod.
+    let others = || {
+        let mut lines =
+            texts().flat_map(str::lines).filter_map(|line| line.trim().strip_prefix("trustDomain:"));
+        lines.find_map(|value| Some(value.trim().trim_matches('"')).filter(|value| !value.is_empty()))
+    };
+    let told = own.or_else(agents).or_else(others);
     told.ok_or_else(what)?.parse().map_err(|e| what().because(e))
 }
 

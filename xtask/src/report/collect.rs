@@ -46,9 +46,18 @@ impl Report {
         };
         let text = format!("{error}\n\nnot collected:\n{}\n", missing.join("\n"));
         let _ = self.write("failure.txt", &text);
-        let (causes, begun) = (crate::diagnose::causes_of(&self.dir), steps_begun(&self.dir));
+        let (causes, (since, begun)) = (crate::diagnose::causes_of(&self.dir), steps_begun(&self.dir));
+        let looked = !diagnose::kept_in(&self.dir).is_empty();
         let snapshot = self.dir.join(SNAPSHOTS).join(AT_THE_END);
-        let _ = self.write(summary::FILE, &summary::of(error, &causes, &begun, &snapshot, &missing));
+        let failed = summary::Failed {
+            error,
+            causes: looked.then_some(causes.as_slice()),
+            begun: &begun,
+            since,
+            snapshot: &snapshot,
+            missing: &missing,
+        };
+        let _ = self.write(summary::FILE, &summary::of(&failed));
     }
 
     /// Everything that there is now in every cluster and every node, below `snapshots/WHEN/`; what could not be had, a line

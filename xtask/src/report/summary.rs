@@ -4,10 +4,12 @@
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-use harness::Error;
+use harness::{Code, Error};
+use jiff::Timestamp;
 use proof::diagnosis::Cause;
 
-use super::html::Begun;
+use super::html::{Begun, moment};
+use crate::diagnose::is_named;
 
 /// Its name in a report's folder.
 pub const FILE: &str = "SUMMARY.md";
@@ -28,35 +30,61 @@ struct Cluster {
     errors: Vec<(String, String)>,
 }
 
-/// The summary of a run that ended with `error`, after `snapshot` was collected.
-pub fn of(error: &Error, causes: &[Cause], begun: &[Begun], snapshot: &Path, missing: &[String]) -> String {
-    let clusters: Vec<_> =
-        folders(snapshot).into_iter().filter(|dir| is_cluster(dir)).map(|dir| read(&dir)).collect();
-    told(&error.to_string(), causes, begun, &clusters, missing)
+/// What is known of a run that failed.
+pub struct Failed<'a> {
+    /// What ended it.
+    pub error: &'a Error,
+    /// What a diagnosis named; nothing where none was made.
+    pub causes: Option<&'a [Cause]>,
+    /// The steps that began.
+    pub begun: &'a [Begun],
+    /// When the run began: what happened before is not its own.
+    pub since: Option<Timestamp>,
+    /// Where everything was collected.
+    pub snapshot: &'a Path,
+    /// What was not.
+    pub missing: &'a [String],
 }
 
-fn told(error: &str, causes: &[Cause], begun: &[Begun], clusters: &[Cluster], missing: &[String]) -> String {
+/// Its summary.
+pub fn of(failed: &Failed<'_>) -> String {
+    let Failed { error, causes, begun, since, snapshot, missing } = failed;
+    let clusters = folders(snapshot).into_iter().filter(|dir| is_cluster(dir));
+    let clusters: Vec<_> = clusters.map(|dir| read(&dir, *since)).collect();
     let mut out = format!("# What failed\n\n```text\n{error}\n```\n");
     let waiting: Vec<_> = begun.iter().filter(|step| step.took.is_none()).collect();
     if !waiting.is_empty() {
         out.push_str("\nSteps that had begun and did not end:\n\n");
-        for step in waiting {
+        for step in &waiting {
             let _ =
                 writeln!(out, "- `{}`: {} (began {:.0} s after the start)", step.id, step.what, step.begin);
         }
     }
     out.push_str("\n## Cause\n\n");
-    if causes.is_empty() {
-        out.push_str("None of the causes that `cargo xtask explain causes` tells was seen, as far as could be looked.\n");
+    match causes {
+        None => out.push_str("Nobody looked for one.\n"),
+        Some([]) => {
+            out.push_str(
+                "None that `cargo xtask explain causes` tells was seen, as far as could be looked.\n",
+            );
+        }
+        Some(_) => {}
     }
-    for cause in causes {
+    // What judged its claims had all of its world.
+    let midway = !matches!(error.code(), Code::ClaimBroken | Code::Evidence);
+    let mut of_it = midway;
+    for cause in causes.iter().copied().flatten() {
+        if of_it && !is_named(cause, &error.to_string()) {
+            out.push_str("Seen too, and perhaps only because the set-up did not come to its end:\n\n");
+            of_it = false;
+        }
         let _ = writeln!(out, "- **{}**: {}", cause.name, cause.sentence);
         for seen in &cause.evidence {
             let _ = writeln!(out, "  - in {}: {}: {}", seen.cluster, seen.object, cut(&seen.seen));
         }
         let _ = writeln!(out, "  - next: {}", cause.next);
     }
-    for cluster in clusters {
+    for cluster in &clusters {
         let _ = writeln!(out, "\n## {}\n", cluster.name);
         if cluster.not_ready.is_empty() {
             out.push_str("Every pod that there was, was ready.\n");
@@ -100,7 +128,7 @@ fn is_cluster(dir: &Path) -> bool {
     dir.file_name().is_some_and(|name| name != "nodes")
 }
 
-fn read(dir: &Path) -> Cluster {
+fn read(dir: &Path, since: Option<Timestamp>) -> Cluster {
     let mut cluster = Cluster { name: name_of(dir), ..Cluster::default() };
     let (mut warnings, mut ready) = (Vec::new(), Vec::new());
     for folder in folders(dir) {
@@ -111,14 +139,16 @@ fn read(dir: &Path) -> Cluster {
             let first =
                 first_error(&folder.join("logs"), pod).map(|line| (format!("{namespace}/{pod}"), line));
             if why == "ready" {
-                ready.extend(first);
+                // Kubernetes' own start with errors that mean nothing.
+                ready.extend(first.filter(|_| namespace != "kube-system"));
             } else {
                 cluster.not_ready.push((namespace.clone(), pod.to_owned(), why.to_owned()));
                 cluster.errors.extend(first);
             }
         }
         let warned = text("events.txt");
-        let warned = warned.lines().filter(|line| line.split(' ').nth(1) == Some("Warning"));
+        let own = |line: &&str| since.is_none_or(|since| moment(line).is_none_or(|at| at >= since));
+        let warned = warned.lines().filter(|line| line.split(' ').nth(1) == Some("Warning")).filter(own);
         warnings.extend(warned.map(|line| format!("{line} ({namespace})")));
     }
     cluster.errors.extend(ready);
@@ -174,7 +204,7 @@ fn name_of(path: &Path) -> String {
 
 #[cfg(test)]
 mod tests {
-    use harness::{Code, kept};
+    use harness::kept;
 
     use super::*;
 
@@ -196,17 +226,26 @@ mod tests {
         keep("c1/spire/logs/spire-agent-x.spire-agent.log", "E1126 10:00:00.0 it was not there yet\n");
         keep(
             "c1/spire/events.txt",
-            "2026-11-26T10:00:00Z Normal Pulled Pod/a: fine (x1)\n2026-11-26T10:00:01Z Warning BackOff Pod/spire-server-0: back-off (x4)\n",
+            "2026-11-26T08:00:00Z Warning Old Pod/b: when the node was prepared (x1)\n2026-11-26T10:00:00Z Normal Pulled Pod/a: fine (x1)\n2026-11-26T10:00:01Z Warning BackOff Pod/spire-server-0: back-off (x4)\n",
         );
         let step = |id: &str, took| Begun { id: id.into(), what: "bundle".into(), begin: 12.4, took };
         let begun = [step("c1/cluster", Some(3.0)), step("c1/bundle", None)];
         let error = Error::new(Code::SetupFailed, "step c1/bundle failed").seen("still empty").next("look");
-        let text = of(&error, &[], &begun, dir.path(), &["c1: forbidden".to_owned()]);
+        let (since, missing) = ("2026-11-26T09:00:00Z".parse().ok(), ["c1: forbidden".to_owned()]);
+        let failed = Failed {
+            error: &error,
+            causes: Some(&[]),
+            begun: &begun,
+            since,
+            snapshot: dir.path(),
+            missing: &missing,
+        };
+        let text = of(&failed);
         assert_eq!(
             text,
             "# What failed\n\n```text\nstep c1/bundle failed\n  last seen: still empty\n  next: look\n```\n\n\
              Steps that had begun and did not end:\n\n- `c1/bundle`: bundle (began 12 s after the start)\n\n\
-             ## Cause\n\nNone of the causes that `cargo xtask explain causes` tells was seen, as far as could be looked.\n\n\
+             ## Cause\n\nNone that `cargo xtask explain causes` tells was seen, as far as could be looked.\n\n\
              ## c1\n\n- not ready: spire/spire-server-0: spire-server waiting: CrashLoopBackOff\n\n\
              Last warnings, the latest first:\n\n- 2026-11-26T10:00:01Z Warning BackOff Pod/spire-server-0: back-off (x4) (spire)\n\n\
              First line of each pod's log that tells of an error:\n\n- spire/spire-server-0: level=error msg=\"unknown key\"\n\
@@ -231,12 +270,25 @@ mod tests {
             source: "s",
         };
         let many: Vec<_> = (0..LINES + 2).map(|n| format!("w{n}")).collect();
-        let text = told("it failed", &[cause], &[], &[], &many);
+        let (error, dir) = (Error::new(Code::SetupFailed, "it failed"), tempfile::tempdir().unwrap());
+        let failed = |causes| {
+            of(&Failed {
+                error: &error,
+                causes,
+                begun: &[],
+                since: None,
+                snapshot: dir.path(),
+                missing: &many,
+            })
+        };
+        let causes = [cause];
+        let text = failed(Some(&causes));
         let all = "ä".repeat(WIDTH);
         assert!(text.contains(&format!(
             "- **agent-down**: it is so\n  - in c1: Pod a/b: {all} …\n  - next: kubectl describe\n"
         )));
         assert!(text.ends_with("- w29\n- and 2 more\n"), "{text}");
+        assert!(failed(None).contains("## Cause\n\nNobody looked for one.\n"));
     }
 
     #[test]

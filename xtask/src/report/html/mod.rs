@@ -20,6 +20,7 @@ mod words;
 use std::path::Path;
 
 use harness::{Code, Error, Result, kept};
+use jiff::Timestamp;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 pub use begun::{Begun, moment};
@@ -84,9 +85,10 @@ pub fn write(dir: &Path) -> Result<()> {
     write(FILE, &within(LONGEST, &run, &Looked::read(dir), &scenes))
 }
 
-/// The steps that began, by the log of a report's folder.
-pub fn steps_begun(dir: &Path) -> Vec<Begun> {
-    begun::all_in(&std::fs::read_to_string(dir.join(harness::log::FILE)).unwrap_or_default())
+/// When the run of a report's folder began, and its steps, by the log.
+pub fn steps_begun(dir: &Path) -> (Option<Timestamp>, Vec<Begun>) {
+    let log = std::fs::read_to_string(dir.join(harness::log::FILE)).unwrap_or_default();
+    (log.lines().find_map(moment), begun::all_in(&log))
 }
 
 /// The page of a stored report.
