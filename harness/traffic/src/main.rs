@@ -23,8 +23,8 @@ use told::Told;
 const EACH_SECOND: std::ops::RangeInclusive<u64> = 1..=100;
 /// No change of a mesh that is watched takes longer.
 const SECONDS: std::ops::RangeInclusive<u64> = 1..=900;
-/// Requests on their way at once: a server that answers none of them is not sent more.
-const AT_ONCE: usize = 200;
+/// Requests on their way at once: as many as the highest rate makes until the first of them is given up.
+const AT_ONCE: usize = 1500;
 
 /// What it is told: `ADDRESS HOST new|kept EACH_SECOND SECONDS`.
 struct Order {

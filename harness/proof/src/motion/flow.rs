@@ -13,7 +13,7 @@ use crate::topology::Way;
 use crate::{Code, Result};
 
 /// Failures of one cause that are further apart are two stretches.
-const APART: SignedDuration = SignedDuration::from_secs(1);
+const APART: SignedDuration = SignedDuration::from_secs(10);
 /// Stretches that are kept: more of them say no more.
 const KEPT: usize = 40;
 
@@ -263,8 +263,8 @@ mod tests {
     fn failures_of_one_cause_are_a_stretch() {
         let refused = |ms| request(ms, 503, "CERTIFICATE_VERIFY_FAILED\n");
         let other = request(300, 200, "Hello version: v1, instance: y");
-        let silent = request(3_000, 0, "no answer in 15 s");
-        let all = [good(0), refused(100), refused(200), other, refused(400), refused(2_500), silent];
+        let silent = request(13_000, 0, "no answer in 15 s");
+        let all = [good(0), refused(100), refused(200), other, refused(400), refused(12_500), silent];
         let flow = flow(&all);
         let told: Vec<_> = flow.stretches.iter().map(|s| (s.failed, s.cause.as_str())).collect();
         let expected = [
@@ -274,6 +274,6 @@ mod tests {
             (1, "0 no answer in 15 s"),
         ];
         assert_eq!((flow.failed, &*told), (6, &expected[..]));
-        assert!(flow.to_string().starts_with("7 requests in 3.0 s, 6 failed, "), "{flow}");
+        assert!(flow.to_string().starts_with("7 requests in 13.0 s, 6 failed, "), "{flow}");
     }
 }
