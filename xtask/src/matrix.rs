@@ -109,11 +109,7 @@ async fn one(cells: Vec<Cell>, args: &Args, layout: &Layout, table: &mut Table) 
         };
         let judged = interrupt::or_stop(judging).await;
         if let Err(e) = &judged {
-            let collecting = async {
-                report.failure(layout, e, &note).await;
-                Ok(())
-            };
-            let _ = interrupt::or_stop(collecting).await;
+            report.collect(layout, e, &note).await;
         }
         is_up = judged.as_ref().err().is_none_or(|e| matches!(e.code(), Code::ClaimBroken | Code::Evidence));
         let (over, began) = (i == last || !is_up, Instant::now());

@@ -225,7 +225,8 @@ impl Filled {
         }
         let proxies = &mut self.evidence.clusters[side].proxies;
         self.asked.push(Asked { at: (side, proxies.len()), item: i, dump: dump.clone(), by_itself });
-        proxies.push(Proxy { workload, held: Some(dump.held.clone()), latest_tls: dump.latest_tls.clone() });
+        let latest_tls = dump.latest_tls.clone();
+        proxies.push(Proxy { latest_tls, ..Proxy::of(workload, Some(dump.held.clone())) });
     }
 
     /// Whether it is a dump of a proxy that another dump is of: nobody else has its certificate. The one that knows better
