@@ -242,3 +242,19 @@ pub fn page() -> String {
     ));
     page
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_claim_is_asked_for_or_said_to_be_beyond_tickets() {
+        for kind in Kind::ALL {
+            let asked = TABLE.iter().any(|row| row.decides.contains(kind));
+            assert!(asked != NOT_IN_TICKETS.contains(kind), "{}", kind.name());
+        }
+        let page = page();
+        assert!(Kind::ALL.iter().all(|kind| page.contains(&format!("`{}`", kind.name()))));
+        assert!(!page.contains('{'), "a name without a variable: {page}");
+    }
+}

@@ -9,8 +9,9 @@ use super::fill::{Asked, Filled};
 use super::found::{Found, Place};
 use super::sides::{Item, Side};
 use crate::claim::{Claim, Kind, Subject, due};
+use crate::envoy::Record;
 use crate::evidence::Evidence;
-use crate::topology::{ClusterName, Topology};
+use crate::topology::{ClusterName, Topology, Way};
 use crate::verdict::{Outcome, Verdict, judge_one};
 
 /// A verdict on each claim that is due between these clusters, and on each proxy. With `told`, the moment was given by a
@@ -117,6 +118,14 @@ fn reserved(filled: &Filled, seen: &Evidence, claim: &Claim, told: bool, verdict
                 Kind::PeerBundleHeld if limits.some_peers && absent => {
                     none(format!("the peers' bundles of {} that are here may be some of several", way.from))
                 }
+                Kind::OneConnection
+                    if renewed(filled, way) && verdict.observed.contains(" was shown, and ") =>
+                {
+                    none(format!(
+                        "{}; the proxy got its present certificate after that request, and which it held then, nothing says",
+                        verdict.observed
+                    ))
+                }
                 Kind::IstiodReadsPeer if limits.strange_clusters => none(format!(
                     "which of the clusters in istiod's list is {}: {}",
                     way.to, verdict.observed
@@ -126,6 +135,25 @@ fn reserved(filled: &Filled, seen: &Evidence, claim: &Claim, told: bool, verdict
         }
         _ => verdict,
     }
+}
+
+/// Whether a proxy at an end of a way has another certificate since a request than it may have had then. A dump and a log
+/// are of two moments, and SVIDs are renewed every half an hour or so.
+fn renewed(filled: &Filled, way: &Way) -> bool {
+    let met = filled.evidence.handshakes.iter().filter(|handshake| handshake.way == *way);
+    met.flat_map(|one| [(one, &one.client, &way.from), (one, &one.server, &way.to)]).any(
+        |(one, pod, cluster)| {
+            let began = one.by_client.as_ref().and_then(Record::began);
+            let Some(side) = position(filled, cluster) else { return false };
+            let proxies =
+                filled.evidence.clusters[side].proxies.iter().filter(|proxy| proxy.workload.pod == pod.pod);
+            let secrets = proxies.filter_map(|proxy| proxy.held.as_ref()).flat_map(|held| &held.secrets);
+            secrets.filter(|secret| secret.name == "default").any(|secret| {
+                let (Some(got), Some(began)) = (secret.last_updated, began) else { return true };
+                got > began
+            })
+        },
+    )
 }
 
 fn position(filled: &Filled, name: &ClusterName) -> Option<usize> {

@@ -250,6 +250,26 @@ fn a_connection_that_is_kept_and_an_id_that_is_handed_on_break_nothing() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// Seen in a real mesh: between the request and the dump the proxy got a new certificate.
+#[test]
+fn a_certificate_that_was_renewed_since_the_request_is_no_other_ones() {
+    let (mut world, _) = whole();
+    let renewed = world.spire[0].svid(&id(0, 0));
+    world.evidence.clusters[0].proxies[0].held.as_mut().unwrap().secrets[1].content =
+        Content::Certificate(Pem::of(&renewed));
+    let dumped = |at: &str| -> Folder {
+        let of = |(name, text): (String, String)| {
+            if name == CURL { (name, text.replace("00:20:00Z", at)) } else { (name, text) }
+        };
+        folder(&world).into_iter().map(of).collect()
+    };
+    let ticket = judged(&dumped("00:40:00Z"));
+    assert!(ids(&ticket, Outcome::Broken).is_empty(), "{:#?}", ticket.verdicts);
+    assert!(observed(&ticket, "one-connection/cluster1→cluster2").contains("after that request"));
+    let before = judged(&dumped("00:20:00Z"));
+    assert_eq!(ids(&before, Outcome::Broken), ["one-connection/cluster1→cluster2"]);
+}
+
 /// Several dumps of one proxy are one proxy, called as the one says that knows best.
 #[test]
 fn a_proxy_that_was_dumped_twice_is_one() {
