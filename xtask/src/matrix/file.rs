@@ -124,8 +124,9 @@ fn cell(layout: &Layout, dir: &Path, at: &str, form: &CellForm) -> Result<Cell> 
             form.name
         )));
     }
-    let setup: PathBuf =
-        if form.setup.contains('/') { dir.join(&form.setup) } else { PathBuf::from(&form.setup) };
+    // Without the dot in its midst, for people.
+    let beside = || dir.join(&form.setup).components().collect();
+    let setup: PathBuf = if form.setup.contains('/') { beside() } else { PathBuf::from(&form.setup) };
     let with: Vec<With> =
         form.with.iter().map(|text| text.parse().map_err(refused)).collect::<Result<_>>()?;
     let mut setups =

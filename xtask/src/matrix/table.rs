@@ -49,7 +49,8 @@ impl Row {
     /// What came of a cell that ended so, with these verdicts.
     pub fn of(cell: &Cell, judged: &Result<()>, lines: &[Line], report: &Path) -> Self {
         let (outcome, why) = came(cell, judged, lines);
-        let causes = if outcome == Outcome::Surprise { diagnose::brief(report) } else { Vec::new() };
+        let told = outcome == Outcome::Surprise || cell.fails.is_some();
+        let causes = if told { diagnose::brief(report) } else { Vec::new() };
         Self {
             cell: cell.name.clone(),
             about: cell.about(),
