@@ -58,6 +58,10 @@ async fn again_and_again(args: &Args, mut series: Series, layout: &Layout) -> Re
         let (number, began, clock) = (series.next(), Timestamp::now(), Instant::now());
         let mut begun = None;
         let outcome = once(args, layout, &mut begun).await;
+        // What was refused was no run.
+        if number == 1 && outcome.as_ref().is_err_and(|e| matches!(e.code().exit(), 2..=3)) {
+            return outcome;
+        }
         let ran = told(begun.as_ref(), (number, began, clock.elapsed()), &outcome);
         let fail = |e| Error::internal(format!("cannot write {}", file.display())).because(e);
         let line = serde_json::to_string(&ran).map_err(|e| Error::internal("a run").because(e))?;
