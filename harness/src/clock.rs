@@ -34,6 +34,7 @@ impl Span {
 pub struct Clock {
     began: Instant,
     busy: f64,
+    own: f64,
 }
 
 impl Clock {
@@ -42,7 +43,7 @@ impl Clock {
     /// # Errors
     /// [`Code::NotFit`] where the kernel shows no account of its time.
     pub fn start() -> Result<Self> {
-        Ok(Self { busy: busy_now()?, began: Instant::now() })
+        Ok(Self { busy: busy_now()?, own: own_now().unwrap_or_default(), began: Instant::now() })
     }
 
     /// What it shows.
@@ -52,6 +53,12 @@ impl Clock {
     pub fn read(&self) -> Result<Span> {
         Ok(Span { seconds: self.began.elapsed().as_secs_f64(), cpu_seconds: busy_now()? - self.busy })
     }
+
+    /// What this program cost meanwhile; nothing where the kernel keeps no account.
+    pub fn own(&self) -> Option<Own> {
+        let status = std::fs::read_to_string("/proc/self/status").ok()?;
+        Some(Own { cpu_seconds: own_now()? - self.own, peak_mib: peak(&status)? })
+    }
 }
 
 /// What this program cost itself, with the programs that it ran and that have ended.
@@ -59,16 +66,12 @@ impl Clock {
 pub struct Own {
     /// Of all cores.
     pub cpu_seconds: f64,
-    /// The most memory that it had at one moment, without those programs, in MiB.
+    /// The most memory that it had at one moment since it started, without those programs, in MiB.
     pub peak_mib: f64,
 }
 
-impl Own {
-    /// So far; nothing where the kernel keeps no account.
-    pub fn so_far() -> Option<Self> {
-        let read = |name| std::fs::read_to_string(format!("/proc/self/{name}")).ok();
-        Some(Self { cpu_seconds: own(&read("stat")?)?, peak_mib: peak(&read("status")?)? })
-    }
+fn own_now() -> Option<f64> {
+    own(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
 
 /// `utime`, `stime`, `cutime` and `cstime` of proc(5), of which the name before them may have blanks.
@@ -119,7 +122,17 @@ mod tests {
         assert_eq!(own(stat), Some(2.0));
         assert_eq!(own("42 (a) S 1 42"), None);
         assert_eq!(peak("Name:\ta\nVmHWM:\t   20480 kB\nVmRSS:\t 1 kB\n"), Some(20.0));
-        assert!(Own::so_far().unwrap().peak_mib > 1.0);
+        assert!(Clock::start().unwrap().own().unwrap().peak_mib > 1.0);
+    }
+
+    /// One program makes several runs, each with a clock of its own.
+    #[test]
+    fn what_a_program_cost_before_the_clock_started_is_not_counted() {
+        let mut clock = Clock::start().unwrap();
+        clock.own -= 100.0;
+        let later = Clock::start().unwrap();
+        assert!(clock.own().unwrap().cpu_seconds >= 100.0);
+        assert!(later.own().unwrap().cpu_seconds < 100.0);
     }
 
     #[test]

@@ -75,7 +75,7 @@ fn federated(world: &World) -> Option<f64> {
 /// work, with the programs that it ran.
 pub(super) fn own(clock: Option<&Clock>, down: Option<Duration>) -> Option<String> {
     let down = down.map(|took| format!("take-down {:.1} s", took.as_secs_f64()));
-    let own = clock.and_then(|clock| Some((clock.read().ok()?, Own::so_far()?))).map(|(span, own)| {
+    let own = clock.and_then(|clock| Some((clock.read().ok()?, clock.own()?))).map(|(span, own)| {
         let share = 100.0 * own.cpu_seconds / span.cpu_seconds.max(own.cpu_seconds);
         let Own { cpu_seconds, peak_mib } = own;
         format!(
