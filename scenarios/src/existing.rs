@@ -3,15 +3,13 @@
 
 use futures::future::join_all;
 use harness::existing::NAMESPACE;
-use harness::progress::Note;
-use harness::wait::{self, Look};
-use harness::{Error, Result, patience};
+use harness::{Error, Result};
 use kube::Client;
 use proof::evidence::{Evidence, Service, missing};
 use proof::topology::{ClusterName, Topology, Way};
 
 use crate::pods::Pods;
-use crate::requests::{Ends, ask, ask_around, meet};
+use crate::requests::{Ends, answered, ask_around, meet};
 
 const CURL: Pods<'static> = Pods(NAMESPACE, "app=curl");
 const HELLOWORLD: Pods<'static> = Pods(NAMESPACE, "app=helloworld");
@@ -49,16 +47,7 @@ async fn settled(visited: &[Visited], way: &Way, seen: &Evidence) {
     let Some(near) = visited.iter().find(|one| one.name == way.from) else { return };
     let Ok(far) = seen.cluster(&way.to) else { return };
     let service = service(&format!("helloworld-{}", far.cluster.version));
-    let what = format!("an answer of {} to {}", way.to, way.from);
-    let note = Note::silent();
-    let answered = wait::eventually(&what, patience::SETTLE, &note, || async {
-        match ask(&near.client, CURL, &service).await {
-            Ok(reply) if reply.status == 200 => Look::Ready(()),
-            Ok(reply) => Look::NotYet(format!("{} {}", reply.status, reply.body.trim())),
-            Err(e) => Look::not_yet(e),
-        }
-    });
-    drop(answered.await);
+    drop(answered(way, &near.client, CURL, &service).await);
 }
 
 async fn between(visited: &[Visited], way: &Way, seen: &mut Evidence) -> Result<()> {

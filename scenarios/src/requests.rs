@@ -116,18 +116,24 @@ impl Mesh {
     /// Waits until the far version answers: what a mesh does by itself after its trust was put back.
     pub async fn answers_again(&self, way: &Way) -> Result<()> {
         let (from, to) = (self.named(&way.from)?, self.named(&way.to)?);
-        let client = self.api(&from.name)?;
-        let service = far_service(to).name;
-        let what = format!("an answer of {} to {}", to.name, from.name);
-        wait::eventually(&what, patience::SETTLE, &Note::silent(), || async {
-            match mesh::ask(client, &service, &request_id()).await {
-                Ok(reply) if reply.status == 200 => Look::Ready(()),
-                Ok(reply) => Look::NotYet(format!("{} {}", reply.status, reply.body.trim())),
-                Err(e) => Look::not_yet(e),
-            }
-        })
-        .await
+        answered(way, self.api(&from.name)?, CURL, &far_service(to)).await
     }
+}
+
+/// Waits until a service of the far cluster answers.
+///
+/// # Errors
+/// [`harness::Code::TimedOut`], with the last answer.
+pub(crate) async fn answered(way: &Way, near: &Client, of: Pods<'_>, service: &Service) -> Result<()> {
+    let what = format!("an answer of {} to {}", way.to, way.from);
+    wait::eventually(&what, patience::SETTLE, &Note::silent(), || async {
+        match ask(near, of, service).await {
+            Ok(reply) if reply.status == 200 => Look::Ready(()),
+            Ok(reply) => Look::NotYet(format!("{} {}", reply.status, reply.body.trim())),
+            Err(e) => Look::not_yet(e),
+        }
+    })
+    .await
 }
 
 /// Asks a service that exists in every cluster until each has answered, or the sample is spent.

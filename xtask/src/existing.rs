@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use harness::existing::{self, Existing, Found, Named};
 use harness::progress::Note;
-use harness::{Code, Error, Result, kept};
+use harness::{Code, Error, Result};
 use proof::claim::{Claim, due};
 use proof::evidence::Evidence;
 use proof::topology::Topology;
@@ -13,7 +13,6 @@ use scenarios::Owed;
 
 use crate::due::{Due, Owing};
 use crate::report::Report;
-use crate::show;
 
 /// What reports call clusters that others run.
 const WORLD: &str = "existing";
@@ -75,7 +74,7 @@ pub fn told(all: &[(Existing, Found)], report: &Report, note: &Note) -> Result<(
         }
     }
     told.lines().for_each(|line| note.tell(line));
-    keep(report, "found.txt", &told)?;
+    report.write("found.txt", &told)?;
     apart(all)
 }
 
@@ -128,7 +127,7 @@ pub fn owing(trial: &str, claims: Vec<Claim>) -> Owing {
 pub fn owed(trials: Vec<Owing>, report: &Report, note: &Note) -> Result<Due> {
     let due = Due { world: WORLD.to_owned(), trials, left_out: 0 };
     note.tell(format!("{} claims are due", due.count()));
-    keep(report, "due.txt", &due.text(&[]))?;
+    report.write("due.txt", &due.text(&[]))?;
     Ok(due)
 }
 
@@ -142,20 +141,6 @@ pub fn judge(report: &Report, owing: &Owing, mut evidence: Evidence, json: bool)
         evidence.completed.push(owing.scenario.clone());
     }
     let document = evidence.to_json()?;
-    keep(report, &Line::document(WORLD, &owing.scenario), &document)?;
-    let path = report.dir.join("verdicts.jsonl");
-    for line in Line::all_of(WORLD, &owing.scenario, &document)? {
-        kept::append(&path, &format!("{}\n", line.text()?))
-            .map_err(|e| Error::internal(format!("cannot write {}", path.display())).because(e))?;
-        if json {
-            show::json(&line)?;
-        }
-    }
-    Ok(())
-}
-
-fn keep(report: &Report, name: &str, text: &str) -> Result<()> {
-    let path = report.dir.join(name);
-    kept::write(&path, text)
-        .map_err(|e| Error::internal(format!("cannot write {}", path.display())).because(e))
+    report.write(&Line::document(WORLD, &owing.scenario), &document)?;
+    report.add(&Line::all_of(WORLD, &owing.scenario, &document)?, json)
 }

@@ -175,14 +175,7 @@ impl Report {
         let failures = std::fs::read_to_string(self.dir.join("failures.jsonl")).unwrap_or_default();
         let failures: Vec<_> = failures.lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
         let missed = due.never_judged(&lines, &failures);
-        let path = self.dir.join("verdicts.jsonl");
-        let fail = |e| Error::internal(format!("cannot write {}", path.display())).because(e);
-        for line in &missed {
-            kept::append(&path, &format!("{}\n", line.text()?)).map_err(fail)?;
-            if json {
-                show::json(line)?;
-            }
-        }
+        self.add(&missed, json)?;
         lines.extend(missed);
         lines.retain(|line| line.world == due.world);
         Ok(lines)
@@ -296,7 +289,27 @@ impl Report {
         text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect()
     }
 
-    fn write(&self, name: &str, text: &str) -> Result<()> {
+    /// Writes down verdicts that no scenario gave, and tells them.
+    ///
+    /// # Errors
+    /// [`harness::Code::Internal`].
+    pub fn add(&self, verdicts: &[Line], json: bool) -> Result<()> {
+        let path = self.dir.join("verdicts.jsonl");
+        let fail = |e| Error::internal(format!("cannot write {}", path.display())).because(e);
+        for line in verdicts {
+            kept::append(&path, &format!("{}\n", line.text()?)).map_err(fail)?;
+            if json {
+                show::json(line)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes one of its files.
+    ///
+    /// # Errors
+    /// [`harness::Code::Internal`].
+    pub fn write(&self, name: &str, text: &str) -> Result<()> {
         let path = self.dir.join(name);
         kept::write(&path, text)
             .map_err(|e| Error::internal(format!("cannot write {}", path.display())).because(e))

@@ -7,6 +7,7 @@ use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
 use kube::api::{Api, DynamicObject, ListParams};
 use kube::{Client, ResourceExt as _};
+use proof::diagnosis::lacks_its_image;
 use serde_json::Value;
 
 use super::conditions::said;
@@ -92,7 +93,7 @@ fn of_container(about: &str, container: &ContainerStatus) -> Option<Sign> {
     let waiting = container.state.as_ref()?.waiting.as_ref()?;
     let reason = waiting.reason.as_deref().unwrap_or_default();
     let (is_final, next) = match reason {
-        "ErrImageNeverPull" | "InvalidImageName" | "ErrImagePull" | "ImagePullBackOff" => (
+        reason if lacks_its_image(reason) => (
             false,
             "compare the image with those that the node has: `crictl images` in it, or images.txt in the report",
         ),

@@ -20,7 +20,7 @@ use serde::Serialize;
 
 pub use objects::{Scene, setting};
 pub use rule::{Judged, Rule};
-pub use rules::causes;
+pub use rules::{causes, lacks_its_image};
 pub use seen::{
     ClusterLook, Look, Observations, ProxyLook, Reader, Relationship, RemoteSecret, Server, Unread,
 };

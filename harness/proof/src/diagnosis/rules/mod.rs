@@ -11,6 +11,8 @@ mod registration;
 mod remote;
 mod tls;
 
+pub use pods::lacks_its_image;
+
 use super::rule::Rule;
 
 /// Every cause that a diagnosis knows.

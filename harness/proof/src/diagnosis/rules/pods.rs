@@ -11,14 +11,7 @@ pub const CAUSES: &[Rule] = &[
         sentence: "a container's image is neither on the node nor to be had, so its pod never starts",
         next: "kubectl describe {object} in {cluster}: the image's name, and who may pull it",
         source: "issue 13, point 6; seen since",
-        explains: &[
-            "spire-server-down",
-            "agent-down",
-            "csi-driver-down",
-            "istiod-down",
-            "gateway-without-endpoint",
-            "proxy-without-certificate",
-        ],
+        explains: DOWN,
         judge: image_missing,
     },
     Rule {
@@ -26,30 +19,34 @@ pub const CAUSES: &[Rule] = &[
         sentence: "a container ends again and again instead of doing its work",
         next: "kubectl logs --previous of {object} in {cluster}: its last words, beside its configuration",
         source: "issue 13, point 6; seen since",
-        explains: &[
-            "spire-server-down",
-            "agent-down",
-            "csi-driver-down",
-            "istiod-down",
-            "gateway-without-endpoint",
-            "proxy-without-certificate",
-        ],
+        explains: DOWN,
         judge: crashes,
     },
 ];
 
+/// What a pod that never works is for the rest of the mesh, whichever it is.
+const DOWN: &[&str] = &[
+    "spire-server-down",
+    "agent-down",
+    "csi-driver-down",
+    "istiod-down",
+    "gateway-without-endpoint",
+    "proxy-without-certificate",
+];
 /// Once may be a race with what it needs.
 const ENDS: u64 = 2;
+
+/// Whether a container waits for that reason because its image is not to be had (`pkg/kubelet/images/types.go`).
+pub fn lacks_its_image(reason: &str) -> bool {
+    matches!(reason, "ErrImageNeverPull" | "InvalidImageName" | "ErrImagePull" | "ImagePullBackOff")
+}
 
 fn containers(pod: &Value) -> impl Iterator<Item = &Value> {
     ["/status/initContainerStatuses", "/status/containerStatuses"].into_iter().flat_map(|at| list(pod, at))
 }
 
 fn image_missing(scene: &Scene<'_>) -> Judging {
-    let missing = |container: &&Value| {
-        let reason = text(container, "/state/waiting/reason");
-        matches!(reason, Some("ErrImageNeverPull" | "InvalidImageName" | "ErrImagePull" | "ImagePullBackOff"))
-    };
+    let missing = |container: &&Value| text(container, "/state/waiting/reason").is_some_and(lacks_its_image);
     let pods = scene.pods()?;
     let found = pods.iter().flat_map(|pod| containers(pod).filter(missing).map(move |one| (pod, one)));
     let found = found.map(|(pod, one)| {
