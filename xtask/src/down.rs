@@ -1,10 +1,10 @@
-//! `down`: everything that any run made is taken away.
+//! `down`: everything that any run made is taken away, and what a killed probe left in clusters that others run.
 
 use std::time::Instant;
 
 use harness::layout::Layout;
 use harness::progress::Note;
-use harness::{Code, Result, lifecycle, world};
+use harness::{Code, Result, existing, lifecycle, world};
 
 use crate::interrupt;
 use crate::show::Show;
@@ -22,10 +22,17 @@ pub async fn run(args: &Args) -> Result<()> {
     let claimed = world::claim(&layout)?;
     interrupt::in_order();
     let show = Show::start(args.json);
-    let result = take_down(&layout, &show.note()).await;
+    let note = show.note();
+    // First: its cluster may be one of the world that is taken down.
+    let left = existing::leave_all(&layout, &note.of("probes")).await;
+    let result = take_down(&layout, &note).await;
+    drop(note);
     show.end().await;
     drop(claimed);
-    result
+    match (result, left) {
+        (Err(e), Err(left)) => Err(e.seen(left.to_string())),
+        (result, left) => result.and(left),
+    }
 }
 
 /// Ends what a run made: what is kept is marked so, all else is taken down. The world that a run was refused for is

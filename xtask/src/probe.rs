@@ -1,7 +1,7 @@
 //! `probe`: real handshakes between clusters that others run, by workloads that it brings in a namespace of its own and takes
 //! away again. What is there is left as it is; a probe that was killed is cleaned up after by `--clean`.
 
-use harness::existing::{self, Existing, Guests};
+use harness::existing::{self, Existing, Guests, Visit};
 use harness::layout::Layout;
 use harness::lock::Lock;
 use harness::progress::Note;
@@ -53,19 +53,20 @@ pub async fn run(args: &Args) -> Result<()> {
     let clients: Vec<_> = clusters.iter().map(named).collect();
     if args.clean {
         let show = Show::start(args.json);
-        let left = interrupt::or_stop(leave(&clients, &show.note())).await;
+        let left = interrupt::or_stop(leave(&clients, None, &show.note())).await;
         show.end().await;
-        return left;
+        return left.and_then(|()| existing::cleaned(&layout, &clusters));
     }
     let guests = args.guests(&layout)?;
     for one in &clusters {
         guests.may_come(one).await?;
     }
     let report = Report::begin(&layout)?;
+    let visit = Visit::begin(&layout, &guests.id, &clusters)?;
     let show = Show::start(args.json);
     let note = show.note();
     let judged = interrupt::or_stop(Box::pin(judged(args, &guests, clusters, &report, &note))).await;
-    let left = leave(&clients, &note).await;
+    let left = leave(&clients, Some(&guests.id), &note).await.and_then(|()| visit.end());
     drop(note);
     show.end().await;
     // A claim that is broken is the finding, whatever else went wrong; what is left behind is told first.
@@ -175,11 +176,12 @@ fn by_meeting(all: &[(Existing, existing::Found)]) -> Vec<Claim> {
     asking.flat_map(|one| due::replies(&one.name)).chain(meeting.iter().flat_map(due::handshake)).collect()
 }
 
-/// Takes away what this probe or an earlier one brought.
-async fn leave(clients: &[(String, Client)], note: &Note) -> Result<()> {
+/// Takes away what that probe brought, or whichever was there.
+async fn leave(clients: &[(String, Client)], probe: Option<&WorldId>, note: &Note) -> Result<()> {
     let mut left = Vec::new();
-    let leaving =
-        clients.iter().map(|(name, client)| async move { (name, existing::leave(client, note).await) });
+    let leaving = clients
+        .iter()
+        .map(|(name, client)| async move { (name, existing::leave(client, probe, note).await) });
     for (name, gone) in futures::future::join_all(leaving.map(Box::pin)).await {
         match gone {
             Ok(true) => note.tell(format!("{name}: what the probe brought is taken away")),
@@ -194,5 +196,5 @@ async fn leave(clients: &[(String, Client)], note: &Note) -> Result<()> {
         format!("what the probe brought is still there in {} of {} clusters", left.len(), clients.len());
     Err(Error::new(Code::LeftBehind, what)
         .seen(left.join("\n"))
-        .next("cargo xtask probe --clean with the same flags"))
+        .next("cargo xtask down, or cargo xtask probe --clean with the same flags"))
 }

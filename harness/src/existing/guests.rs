@@ -67,7 +67,7 @@ impl Guests {
         Err(match whose {
             Some(_) => error
                 .seen("an earlier probe left it")
-                .next("cargo xtask probe --clean with the same flags takes it away"),
+                .next("cargo xtask probe --clean with the same flags takes it away (as does cargo xtask down, if it was brought from here)"),
             None => error
                 .seen("no probe brought it: it has not the probe's label")
                 .next("rename it; nothing was touched"),
@@ -144,12 +144,13 @@ impl Guests {
     }
 }
 
-/// Takes away whatever a probe brought, this one or an earlier one; whether there was anything.
+/// Takes away what that probe brought, or whichever was here; whether there was anything.
 ///
 /// # Errors
 /// What the API server refuses to delete, or that it is still there when time runs out.
-pub async fn leave(client: &Client, note: &Note) -> Result<bool> {
-    let ours = ListParams::default().labels(LABEL);
+pub async fn leave(client: &Client, probe: Option<&WorldId>, note: &Note) -> Result<bool> {
+    let whose = probe.map_or_else(|| LABEL.to_owned(), |id| format!("{LABEL}={id}"));
+    let ours = ListParams::default().labels(&whose);
     let namespaces: Api<Namespace> = Api::all(client.clone());
     let listed =
         namespaces.list(&ours).await.map_err(|f| fault::failed("cannot look for what a probe left", &f))?;

@@ -19,6 +19,7 @@ mod pods;
 mod reach;
 mod rights;
 mod sample;
+mod visits;
 
 pub use find::{Found, find};
 pub use guests::{Guests, NAMESPACE, leave};
@@ -26,3 +27,4 @@ pub use look::look;
 pub use named::{Named, read};
 pub use reach::{Existing, reach};
 pub use rights::{cluster_role, needed, role_of_probe};
+pub use visits::{Visit, cleaned, leave_all};

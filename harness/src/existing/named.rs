@@ -6,13 +6,13 @@ use std::str::FromStr;
 
 use proof::identity::TrustDomain;
 use proof::topology::ClusterName;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::error::Context as _;
 use crate::{Code, Error, Result, render};
 
 /// A cluster that somebody else runs.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Named {
     /// What it is called here.

@@ -1,5 +1,7 @@
 //! From names to clusters: each context is there, answers, and is another cluster than the others.
 
+use std::path::PathBuf;
+
 use futures::future::join_all;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::config::Kubeconfig;
@@ -11,7 +13,7 @@ use crate::kube::{client, fault};
 use crate::{Code, Error, Result, patience, wait};
 
 /// The word for the user's own kubeconfig, which is read for no other.
-const OWN: &str = "default";
+pub(super) const OWN: &str = "default";
 
 /// A cluster that answers.
 pub struct Existing {
@@ -20,7 +22,7 @@ pub struct Existing {
     /// The way to its API server.
     pub client: Client,
     /// What tells it from others.
-    identity: String,
+    pub(super) identity: String,
 }
 
 /// Reaches all of them; `kubeconfig` is the file of those that name none.
@@ -30,8 +32,11 @@ pub struct Existing {
 pub async fn reach(clusters: Vec<Named>, kubeconfig: Option<&str>) -> Result<Vec<Existing>> {
     named::check(&clusters)?;
     let mut ways = Vec::new();
-    for named in clusters {
+    for mut named in clusters {
         let file = file_of(&named, kubeconfig)?;
+        // Whoever is told of it later may be in another folder.
+        let given = kubeconfig.filter(|file| *file != OWN).map(PathBuf::from);
+        named.kubeconfig = named.kubeconfig.or(given).map(|file| std::path::absolute(&file).unwrap_or(file));
         let server = server_of(&file, &named)?;
         let made = client(file, Some(&named.context), &named.name.0).await;
         let unusable = || format!("the context {} of {} cannot be used", named.context, named.name);

@@ -1,8 +1,9 @@
 //! `cargo xtask audit` and `probe` on clusters that are not laid out as ours: SPIRE in other namespaces, under other names, with
 //! its socket elsewhere, Istio with a revision and with other names for clusters and networks. First on ours, then on those;
 //! then red: a reader who may not exec, a workload on istiod's CA, the peer's bundle deleted. Nothing in a cluster is otherwise
-//! after an audit than before, nor after a probe that came to its end, nor after one that was killed and cleaned up after. Slow,
-//! so run on demand, while no world is up.
+//! after an audit than before, nor after a probe that came to its end, nor after one that was killed and then taken away by
+//! `down` (with a cache of its own: that of the test has the clusters) or `probe --clean`. Slow, so run on demand, while no
+//! world is up.
 //!
 //! `cargo test -p xtask --test audit -- --ignored --nocapture`
 #![expect(clippy::unwrap_used, reason = "a failed step of a test is a failed test")]
@@ -17,6 +18,7 @@ use std::time::Duration;
 use harness::cmd::{Cmd, Output};
 use harness::kube::inventory::Inventory;
 use harness::layout::Layout;
+use harness::patience;
 use harness::wait::pause_for;
 use harness::world::World;
 use kube::Client;
@@ -220,17 +222,26 @@ async fn probes(clusters: &Clusters, dir: &Path) {
             assert!(probed.all(Outcome::Held).contains(&id), "{id}: {}", probed.told);
         }
     }
-    for round in 1..=KILLS {
+    // A cache that made no world: its `down` has only probes to take away.
+    let cache = dir.join("cache");
+    let from_there = |words: &[String]| {
+        let run = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(words).limit(patience::SCENARIOS);
+        run.env("VOUCHSAFE_CACHE", &cache)
+    };
+    for round in 1..=KILLS + 1 {
         let log = dir.join(format!("killed-{round}"));
-        let child = Cmd::new(env!("CARGO_BIN_EXE_xtask")).args(named("--json")).log_to(&log).start().unwrap();
+        let child = from_there(&named("--json")).log_to(&log).start().unwrap();
         let moment = PROBE.mul_f64((f64::from(round) * 0.618_034).fract());
         pause_for(moment).await;
         let pid = child.pid().unwrap().to_string();
         Cmd::new("kill").args(["-s", "KILL", &pid]).output().await.unwrap();
-        let clean = xtask(&named("--clean").each_ref().map(String::as_str)).await;
-        assert_eq!(clean.status, 0, "{}", clean.stderr);
+        let words = if round <= KILLS { vec!["down".to_owned()] } else { named("--clean").to_vec() };
+        let gone = from_there(&words).output().await.unwrap();
+        assert_eq!(gone.status, 0, "{}", gone.stderr);
         as_before("after a kill and a clean-up").await;
-        println!("killed after {moment:.1?}: as before");
+        let left = std::fs::read_dir(cache.join("probes")).map_or(0, Iterator::count);
+        assert_eq!(left, 0, "nothing is written down of a probe that is gone");
+        println!("killed after {moment:.1?}, then {}: as before", words.last().unwrap());
     }
 }
 
