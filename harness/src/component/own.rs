@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::{Cx, Site, of, step};
 use crate::kube;
+use crate::kube::stands::stands;
 use crate::plan::Plan;
 use crate::progress::Note;
 use crate::render;
@@ -48,11 +49,10 @@ fn bring(plan: &mut Plan<Cx>, cluster: &Cluster, objects: &Objects) -> Result<bo
     // Nobody can be asked for an object before.
     let served = of(cluster, "crds");
     let id = of(cluster, &objects.name);
-    let document = objects.document.clone();
+    let (document, ready) = (objects.document.clone(), objects.ready);
+    let what = format!("{} {}", document.file, if ready { "applied and ready" } else { "applied" });
     let brought =
-        step(cluster, &objects.name, &format!("{} applied", objects.document.file), |cx, site, note| {
-            apply(document, cx, site, note)
-        });
+        step(cluster, &objects.name, &what, move |cx, site, note| apply(document, ready, cx, site, note));
     match objects.moment {
         Moment::After(_) => plan.add(brought.needs([served, at])),
         Moment::Before(_) if plan.comes_after(&at, &served) => {
@@ -73,7 +73,12 @@ fn step_of(moment: &Moment) -> String {
     step.clone()
 }
 
-async fn apply(document: Document, cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
+async fn apply(document: Document, ready: bool, cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     let text = render::fill(&document.text, &cx.values(&site)?, &document.file)?;
-    kube::apply::apply(site.client()?, &render::documents(&text, &document.file)?, &note).await
+    let objects = render::documents(&text, &document.file)?;
+    kube::apply::apply(site.client()?, &objects, &note).await?;
+    for object in objects.iter().filter(|_| ready) {
+        stands(site.client()?, object, &note).await?;
+    }
+    Ok(())
 }

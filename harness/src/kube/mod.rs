@@ -31,6 +31,7 @@ pub mod pods;
 pub mod rollout;
 pub mod running;
 pub mod snapshot;
+pub(crate) mod stands;
 pub mod stuck;
 pub mod watch;
 mod why;

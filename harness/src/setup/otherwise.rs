@@ -46,6 +46,9 @@ pub struct Objects {
     pub document: Document,
     /// When they come.
     pub moment: Moment,
+    /// Whether their step ends only when what they make is there.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub ready: bool,
 }
 
 /// A moment of the plan. The step is one of each cluster (`istiod`), or of one alone (`cluster1/istiod`).

@@ -14,7 +14,7 @@ use crate::error::Context as _;
 use crate::kube::apply::apply;
 use crate::kube::delete::delete;
 use crate::kube::object::{dynamic, merge_patch, merge_patch_status};
-use crate::kube::rollout::{Workload, rolled_out};
+use crate::kube::stands::stands;
 use crate::progress::Note;
 use crate::wait::{self, Look};
 use crate::{Code, Error, Result, patience, spire};
@@ -167,18 +167,18 @@ impl Change {
                 all.filter(|one| one["name"] == volume).for_each(|one| one["hostPath"] = folder.clone());
                 let patch = json!({ "spec": { "template": { "spec": { "volumes": volumes } } } });
                 let undo = merge(client, object.clone(), patch, note).await?;
-                standing(client, &object, note).await?;
+                stands(client, &object, note).await?;
                 Ok(undo)
             }
             Self::Restart(object) => {
                 let metadata = json!({ "annotations": { "tampered": "yes" } });
                 let patch = json!({ "spec": { "template": { "metadata": metadata } } });
                 let undo = merge(client, object.clone(), patch, note).await?;
-                standing(client, &object, note).await?;
+                stands(client, &object, note).await?;
                 Ok(undo)
             }
             Self::Stands(object) => {
-                standing(client, &object, note).await?;
+                stands(client, &object, note).await?;
                 Ok(Undo::Stands(object))
             }
             Self::OnNode(line, back) => {
@@ -219,7 +219,7 @@ impl Undo {
         match self {
             Self::Merge(object, patch) => {
                 merge_patch(client, &object, &patch, note).await?;
-                standing(client, &object, note).await
+                stands(client, &object, note).await
             }
             Self::Status(object, patch) => merge_patch_status(client, &object, &patch, note).await.map(drop),
             Self::Delete(object) => delete(client, &[object], note).await,
@@ -241,7 +241,7 @@ impl Undo {
                 };
                 wait::eventually(&what, patience::SETTLE, note, look).await
             }
-            Self::Stands(object) => standing(client, &object, note).await,
+            Self::Stands(object) => stands(client, &object, note).await,
             Self::OnNode(line) => on_node(place, line).await,
         }
     }
@@ -285,17 +285,6 @@ async fn read(client: &Client, object: &Value) -> Result<Value> {
         metadata.retain(|key, _| ["name", "namespace", "labels", "annotations"].contains(&key.as_str()));
     }
     Ok(found)
-}
-
-async fn standing(client: &Client, object: &Value, note: &Note) -> Result<()> {
-    let workload = match object["kind"].as_str() {
-        Some("Deployment") => Workload::Deployment,
-        Some("DaemonSet") => Workload::DaemonSet,
-        Some("StatefulSet") => Workload::StatefulSet,
-        _ => return Ok(()),
-    };
-    let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default();
-    rolled_out(client, workload, text("namespace"), text("name"), patience::STEP, note).await
 }
 
 async fn second_entry(place: &Place<'_>, second: Second) -> Result<Undo> {

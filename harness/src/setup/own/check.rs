@@ -9,6 +9,7 @@ use super::super::otherwise::Document;
 use super::super::patch::{Met, Patch};
 use crate::artifact::cache::files_below;
 use crate::error::Context as _;
+use crate::kube::stands::KINDS;
 use crate::render::{self, Values};
 use crate::{Code, Error, Result};
 use proof::topology::Cluster;
@@ -35,6 +36,12 @@ pub(super) fn all(manifests: &Path, setup: &Setup) -> Result<()> {
                 objects.at, objects.document.file
             );
             return Err(Error::new(Code::Usage, what).next("correct it; nothing was touched"));
+        }
+        if objects.ready && !read.iter().any(|one| KINDS.iter().any(|kind| one["kind"] == *kind)) {
+            let what = format!("{}: nothing in {} is ever `ready`", objects.at, objects.document.file);
+            return Err(Error::new(Code::Usage, what)
+                .seen(format!("kinds that are: {}", KINDS.join(", ")))
+                .next("leave `ready` out; nothing was touched"));
         }
     }
     for overlay in &setup.otherwise.overlays {

@@ -95,6 +95,9 @@ pub struct ObjectsForm {
     /// The step that they wait for.
     #[serde(default)]
     pub after: Option<String>,
+    /// Whether it is waited for what they make: workloads rolled out, jobs come to their end.
+    #[serde(default)]
+    pub ready: bool,
 }
 
 /// Claims that must break.

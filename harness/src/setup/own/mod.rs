@@ -211,7 +211,7 @@ impl Source {
     }
 
     fn objects(&self, one: &Spanned<ObjectsForm>) -> Result<Objects> {
-        let ObjectsForm { file, before, after } = &one.value;
+        let ObjectsForm { file, before, after, ready } = &one.value;
         let moment = match (before, after) {
             (Some(step), None) => Moment::Before(step.clone()),
             (None, Some(step)) => Moment::After(step.clone()),
@@ -219,7 +219,7 @@ impl Source {
         };
         let document = self.document(file)?;
         let stem = file.value.file_stem().map(|stem| stem.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Objects { at: self.at(one), name: format!("own-{stem}"), document, moment })
+        Ok(Objects { at: self.at(one), name: format!("own-{stem}"), document, moment, ready: *ready })
     }
 
     /// Each must be somebody's, and an ID of the workload's own trust domain: its bundle is what vouches for it.

@@ -171,6 +171,7 @@ fn what_it_brings_is_refused_where_it_cannot_come() {
         "3:5:",
         "before `images` the cluster takes no objects",
     );
+    refused(&objects("file: policy.yaml, after: istiod, ready: true"), "3:5:", "is ever `ready`");
     let twice = "extends: federated\nobjects:\n  - { file: policy.yaml, after: istiod }\n  - { file: ./policy.yaml, after: csi }\n";
     refused(twice, "4:5:", "two steps of the plan would be called own-policy");
     refused("extends: federated\noverlays: [notes.yaml]\n", "2:12:", "is no IstioOperator");
