@@ -127,15 +127,13 @@ impl Stop {
 
     /// Whether that probe had left anything here, which is gone now.
     async fn leave(&self, probe: &WorldId, note: &Note) -> Result<bool> {
-        for one in reach(vec![self.named.clone()], Some(OWN)).await? {
-            if one.identity != self.identity {
-                let what = format!("another cluster answers as context {}", one.named.context);
-                return Err(Error::new(Code::ForeignCluster, what)
-                    .seen(format!("{}; the probe came to {}", one.identity, self.identity)));
-            }
-            return leave(&one.client, Some(probe), note).await;
+        let Some(one) = reach(vec![self.named.clone()], Some(OWN)).await?.pop() else { return Ok(false) };
+        if one.identity != self.identity {
+            let what = format!("another cluster answers as context {}", one.named.context);
+            return Err(Error::new(Code::ForeignCluster, what)
+                .seen(format!("{}; the probe came to {}", one.identity, self.identity)));
         }
-        Ok(false)
+        leave(&one.client, Some(probe), note).await
     }
 }
 
