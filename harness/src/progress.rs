@@ -16,6 +16,13 @@ use crate::log;
 #[derive(Clone, Debug, Serialize)]
 #[serde(tag = "event", rename_all = "kebab-case")]
 pub enum Event {
+    /// A whole of several steps begins, of which each is told when it starts.
+    Planned {
+        /// Their ids.
+        steps: Vec<String>,
+        /// How long all of it took the time before, in seconds, if known.
+        last: Option<f64>,
+    },
     /// Work began. `last` is how long the same work took the time before, in seconds, if known.
     Started {
         /// The step or artifact.
@@ -106,6 +113,11 @@ impl Note {
     /// What was said last, by this note or one cloned from it.
     pub fn last(&self) -> Option<String> {
         self.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// A whole of several steps begins.
+    pub fn planned(&self, steps: Vec<String>, last: Option<f64>) {
+        self.send(Event::Planned { steps, last });
     }
 
     /// The work began.

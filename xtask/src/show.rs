@@ -1,22 +1,28 @@
-//! Showing what is going on: two lanes of running steps on a terminal, a line for each change elsewhere, JSON for
-//! machines. Talk goes to stderr; only JSON goes to stdout.
+//! Showing what is going on: a lane for each cluster on a terminal, a line for each change elsewhere, JSON for machines.
+//! Talk goes to stderr; only JSON goes to stdout.
 
-use std::collections::BTreeMap;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
 use harness::progress::{Event, Events, Note};
 use harness::{Error, Result, log, wait};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::MultiProgress;
+use lanes::Lanes;
 use proof::scrub;
 use proof::verdict::{Came, Line, Outcome};
 use serde::Serialize;
+use state::State;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+mod lanes;
+mod state;
+
 /// After so long without a line the log says what is still being waited for.
 const SILENCE: Duration = Duration::from_secs(15);
+/// For a terminal that does not say how high it is.
+const LEAST_ROWS: usize = 8;
 
 /// Shows events until [`Show::end`].
 pub struct Show {
@@ -30,13 +36,13 @@ impl Show {
         let (to, events) = unbounded_channel();
         let board: Box<dyn Board> = if json {
             Box::new(Lines)
-        } else if std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() {
-            let lanes = Lanes::default();
-            let all = lanes.all.clone();
+        } else if has_lanes() {
+            let all = MultiProgress::new();
+            let printed = all.clone();
             log::printed_by(Some(Box::new(move |line| {
-                let _ = all.println(line);
+                let _ = printed.println(line);
             })));
-            Box::new(lanes)
+            Box::new(Lanes::on(all, rows))
         } else {
             Box::new(Log::default())
         };
@@ -52,9 +58,24 @@ impl Show {
     pub async fn end(self) {
         drop(self.to);
         // Steps that were stopped may hold a sender for a moment; what they say no longer matters.
-        let _ = wait::glance(Duration::from_millis(300), self.task).await;
+        let mut task = self.task;
+        if wait::glance(Duration::from_millis(300), &mut task).await.is_none() {
+            task.abort();
+            let _ = task.await;
+        }
         log::printed_by(None);
     }
+}
+
+/// Whether the terminal can draw what is below the last line anew.
+fn has_lanes() -> bool {
+    let is_dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+    std::io::stderr().is_terminal() && std::env::var_os("CI").is_none() && !is_dumb
+}
+
+fn rows() -> usize {
+    let size = rustix::termios::tcgetwinsize(std::io::stderr());
+    size.map_or(0, |size| usize::from(size.ws_row)).max(LEAST_ROWS)
 }
 
 /// A line of stdout, as `println!` takes it. A reader that has gone away (`cargo xtask plan | head`) is no fault of ours.
@@ -95,13 +116,17 @@ pub fn word(outcome: Outcome) -> &'static str {
 trait Board: Send {
     /// Whether anything new is to be seen after it.
     fn event(&mut self, event: Event) -> bool;
+    /// After so long without anything new [`Board::silence`] is called.
+    fn quiet(&self) -> Duration {
+        SILENCE
+    }
     fn silence(&mut self) {}
 }
 
 async fn show(mut events: Events, mut board: Box<dyn Board>) {
     let mut spoke = Instant::now();
     loop {
-        match wait::glance(SILENCE.saturating_sub(spoke.elapsed()), events.recv()).await {
+        match wait::glance(board.quiet().saturating_sub(spoke.elapsed()), events.recv()).await {
             Some(Some(event)) => {
                 if board.event(event) {
                     spoke = Instant::now();
@@ -127,101 +152,27 @@ impl Board for Lines {
 
 /// A line for each step's end, and what is waited for when nothing happens. What belongs to no step is said at once.
 #[derive(Default)]
-struct Log {
-    running: BTreeMap<String, (String, Instant)>,
-}
+struct Log(State);
 
 impl Board for Log {
     fn event(&mut self, event: Event) -> bool {
+        self.0.learn(&event);
         match event {
-            Event::Started { id, what, .. } => {
-                self.running.insert(id, (what, Instant::now()));
-                return false;
-            }
+            Event::Planned { .. } | Event::Started { .. } | Event::Note { .. } => return false,
             Event::Told { text } => eprintln!("  {text}"),
-            Event::Note { id, text } => {
-                if let Some((known, _)) = self.running.get_mut(&id) {
-                    *known = text;
-                }
-                return false;
-            }
             Event::Finished { id, seconds } => {
-                self.running.remove(&id);
-                eprintln!("  ok    {id}  {seconds:.1} s");
+                let whole = self.0.whole().map(|whole| format!("  ({whole})")).unwrap_or_default();
+                eprintln!("  ok    {id}  {seconds:.1} s{whole}");
             }
-            Event::Failed { id, .. } => {
-                self.running.remove(&id);
-                eprintln!("  FAIL  {id}");
-            }
+            Event::Failed { id, .. } => eprintln!("  FAIL  {id}"),
         }
         true
     }
 
     fn silence(&mut self) {
-        for (id, (what, since)) in &self.running {
-            eprintln!("  wait  {id}  {:.0} s: {what}", since.elapsed().as_secs_f64());
+        for wait in self.0.waits() {
+            eprintln!("  wait  {wait}");
         }
-    }
-}
-
-/// A line for each running step, in its cluster's lane.
-#[derive(Default)]
-struct Lanes {
-    all: MultiProgress,
-    running: BTreeMap<String, Lane>,
-}
-
-struct Lane {
-    bar: ProgressBar,
-    what: String,
-}
-
-impl Board for Lanes {
-    fn event(&mut self, event: Event) -> bool {
-        match event {
-            Event::Started { id, lane, what, last } => {
-                let expected = last.map(|s| format!(" of {s:.0} s last time")).unwrap_or_default();
-                let template = format!("{{spinner}} {{prefix:24}} {{elapsed}}{expected}  {{wide_msg}}");
-                let style = ProgressStyle::with_template(&template)
-                    .unwrap_or_else(|_| ProgressStyle::default_spinner());
-                // Lanes stay together: a step is put after the last one of its lane that runs.
-                let after = self.running.iter().rfind(|(other, _)| other.starts_with(&lane));
-                let bar = match after {
-                    Some((_, neighbour)) => self.all.insert_after(&neighbour.bar, ProgressBar::new_spinner()),
-                    None => self.all.add(ProgressBar::new_spinner()),
-                };
-                bar.set_style(style);
-                bar.set_prefix(id.clone());
-                bar.set_message(what.clone());
-                bar.enable_steady_tick(Duration::from_millis(500));
-                self.running.insert(id, Lane { bar, what });
-            }
-            Event::Told { text } => {
-                let _ = self.all.println(text);
-            }
-            Event::Note { id, text } => {
-                if let Some(lane) = self.running.get(&id) {
-                    lane.bar.set_message(format!(
-                        "{} · {}",
-                        lane.what,
-                        text.lines().next().unwrap_or_default()
-                    ));
-                }
-            }
-            Event::Finished { id, seconds } => {
-                if let Some(lane) = self.running.remove(&id) {
-                    lane.bar.finish_and_clear();
-                    let _ = self.all.println(format!("✓ {id:30} {seconds:6.1} s"));
-                }
-            }
-            Event::Failed { id, .. } => {
-                if let Some(lane) = self.running.remove(&id) {
-                    lane.bar.finish_and_clear();
-                    let _ = self.all.println(format!("✗ {id}"));
-                }
-            }
-        }
-        true
     }
 }
 

@@ -80,6 +80,17 @@ impl Graph {
         path
     }
 
+    /// How long all of it takes where each step takes so many seconds and begins when its needs are done; nothing where that
+    /// is not known of one of them.
+    pub fn longest(&self, took: &BTreeMap<String, f64>) -> Option<f64> {
+        let mut ends = BTreeMap::new();
+        for node in &self.steps {
+            let begin = node.needs.iter().filter_map(|need| ends.get(need)).copied().fold(0.0, f64::max);
+            ends.insert(&node.id, begin + took.get(&node.id)?);
+        }
+        ends.into_values().reduce(f64::max)
+    }
+
     /// As text, a line a step.
     pub fn text(&self) -> String {
         let width = self.steps.iter().map(|n| n.id.len()).max().unwrap_or(0);
@@ -113,6 +124,18 @@ mod tests {
         let graph = Graph::new(vec![node("c", &["b"]), node("b", &["a"]), node("a", &[])]).unwrap();
         let order: Vec<_> = graph.steps.iter().map(|n| n.id.as_str()).collect();
         assert_eq!(order, ["a", "b", "c"]);
+    }
+
+    #[test]
+    fn the_longest_chain_is_what_all_of_it_takes() {
+        let nodes =
+            vec![node("a", &[]), node("b", &["a"]), node("quick", &["a"]), node("c", &["b", "quick"])];
+        let graph = Graph::new(nodes).unwrap();
+        let mut took: BTreeMap<_, _> =
+            [("a", 1.0), ("b", 5.0), ("quick", 0.5), ("c", 2.0)].map(|(id, s)| (id.to_owned(), s)).into();
+        assert_eq!(graph.longest(&took), Some(8.0));
+        took.remove("quick");
+        assert_eq!(graph.longest(&took), None, "nobody knows");
     }
 
     #[test]

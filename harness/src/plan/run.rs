@@ -41,7 +41,8 @@ impl<C: Clone + Send + 'static> Plan<C> {
         before: impl Fn(&str) -> bool,
         done_now: impl Fn(&str) -> Result<()>,
     ) -> Result<Vec<Timing>> {
-        self.graph()?;
+        let graph = self.graph()?;
+        note.planned(graph.steps.iter().map(|step| step.id.clone()).collect(), graph.longest(last));
         let zero = Instant::now();
         let (mut waiting, mut done, mut timings) = (self.steps, BTreeSet::new(), Vec::new());
         let mut running = Running::default();
