@@ -1,7 +1,7 @@
 //! How long something took, and how much work the whole machine did meanwhile. Everything else that runs on it counts
 //! too, for both sides alike: containers, kernel threads and waiting loops are found in no process' own account.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -70,6 +70,16 @@ pub struct Own {
     pub peak_mib: f64,
 }
 
+/// What the thread that asks has cost since it began; nothing where the kernel keeps no account.
+pub fn of_this_thread() -> Option<Duration> {
+    on_a_core(&std::fs::read_to_string("/proc/thread-self/schedstat").ok()?)
+}
+
+/// The first number: nanoseconds on a core (`Documentation/scheduler/sched-stats.rst` of Linux).
+fn on_a_core(schedstat: &str) -> Option<Duration> {
+    schedstat.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
 fn own_now() -> Option<f64> {
     own(&std::fs::read_to_string("/proc/self/stat").ok()?)
 }
@@ -123,6 +133,17 @@ mod tests {
         assert_eq!(own("42 (a) S 1 42"), None);
         assert_eq!(peak("Name:\ta\nVmHWM:\t   20480 kB\nVmRSS:\t 1 kB\n"), Some(20.0));
         assert!(Clock::start().unwrap().own().unwrap().peak_mib > 1.0);
+    }
+
+    #[test]
+    fn a_thread_has_an_account_of_its_own() {
+        assert_eq!(on_a_core("1500000000 7 3\n"), Some(Duration::from_millis(1500)));
+        assert_eq!(on_a_core(""), None);
+        let work = || (0..20_000_000_u64).map(std::hint::black_box).sum::<u64>();
+        let (mine, other) =
+            (of_this_thread().unwrap(), std::thread::spawn(move || (work(), of_this_thread())));
+        let (_, other) = other.join().unwrap();
+        assert!(other.unwrap() > of_this_thread().unwrap() - mine, "what the other did is not mine");
     }
 
     /// One program makes several runs, each with a clock of its own.

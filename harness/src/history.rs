@@ -1,12 +1,14 @@
 //! What every proxy of the mesh holds, from its start on: written down whenever it changes, for claims about all the time.
 //! A fallback to istiod's CA that lasted a second is over when anybody looks afterwards.
 //!
-//! It only looks: each proxy's admin interface, through the API server, over one connection that stays open.
+//! It only looks: each proxy's admin interface, through the API server, over one connection that stays open. What that costs
+//! is told at the end of a run.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use futures::StreamExt as _;
@@ -18,6 +20,8 @@ use proof::envoy::Held;
 use proof::evidence::{HeldAt, Workload};
 use proof::topology::{ClusterName, Topology};
 use serde::{Deserialize, Serialize};
+use tokio::runtime;
+use tokio::sync::oneshot;
 use tokio::task::{AbortHandle, JoinSet};
 
 use crate::error::Context as _;
@@ -27,7 +31,7 @@ use crate::layout::Layout;
 use crate::mesh::ENVOY_ADMIN;
 use crate::proxy::{SECRETS, runs_in};
 use crate::wait::pause_for;
-use crate::{Code, Result, kept, log, patience, world};
+use crate::{Code, Result, clock, kept, log, patience, world};
 
 /// Where a report keeps what was seen in that world.
 pub fn file(report: &Path, world: &str) -> PathBuf {
@@ -54,21 +58,63 @@ pub fn read(file: &Path) -> Result<Vec<Line>> {
     whole.lines().map(|line| serde_json::from_str(line).or_fail(Code::Evidence, unreadable)).collect()
 }
 
-/// Watches until this is dropped.
+/// Watches until this is dropped, on a thread of its own: whatever is done there is what watching costs.
 #[must_use = "it watches until it is dropped"]
 pub struct Watching {
-    _clusters: JoinSet<()>,
+    /// Dropped to end it.
+    stop: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Drop for Watching {
+    fn drop(&mut self) {
+        self.stop.take();
+        // It ends at its next await.
+        self.thread.take().map(JoinHandle::join);
+    }
+}
+
+/// What watching has cost so far, of all worlds of a run: known of each when it has ended.
+#[derive(Clone, Debug, Default)]
+pub struct Cost(Arc<Mutex<Option<Duration>>>);
+
+impl Cost {
+    fn add(&self, more: Duration) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_default() += more;
+    }
+
+    /// In CPU-seconds; nothing where nothing was watched, or the kernel keeps no account.
+    pub fn cpu_seconds(&self) -> Option<f64> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).map(|cost| cost.as_secs_f64())
+    }
 }
 
 /// Begins to watch the clusters of a world, also before they are made; `file` is what it writes.
-pub fn watch(layout: &Layout, topology: &Topology, file: PathBuf) -> Watching {
-    let file = Arc::new(file);
-    let mut clusters = JoinSet::new();
-    for one in &topology.clusters {
-        let kubeconfig = world::kubeconfig(layout, &one.name);
-        clusters.spawn(cluster(kubeconfig, one.name.clone(), file.clone()));
-    }
-    Watching { _clusters: clusters }
+///
+/// # Errors
+/// [`Code::NotFit`] where the machine gives no thread for it.
+pub fn watch(layout: &Layout, topology: &Topology, file: PathBuf, cost: Cost) -> Result<Watching> {
+    let fail = || "proxies cannot be watched".to_owned();
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().or_fail(Code::NotFit, fail)?;
+    let names = topology.clusters.iter().map(|one| one.name.clone());
+    let clusters: Vec<_> = names.map(|name| (world::kubeconfig(layout, &name), name)).collect();
+    let (stop, stopped) = oneshot::channel();
+    let work = move || {
+        let file = Arc::new(file);
+        runtime.block_on(async {
+            let mut all = JoinSet::new();
+            for (kubeconfig, name) in clusters {
+                all.spawn(cluster(kubeconfig, name, file.clone()));
+            }
+            // An error is that the sender is gone, which is how it is told.
+            let _ = stopped.await;
+        });
+        drop(runtime);
+        clock::of_this_thread().into_iter().for_each(|took| cost.add(took));
+    };
+    let thread =
+        thread::Builder::new().name("watching".to_owned()).spawn(work).or_fail(Code::NotFit, fail)?;
+    Ok(Watching { stop: Some(stop), thread: Some(thread) })
 }
 
 /// Watches the pods of a cluster for ever, and each proxy among them.
@@ -168,6 +214,7 @@ impl Record {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::setup::Setup;
 
     const DUMP: &str = include_str!("../proof/src/envoy/testdata/config_dump.json");
 
@@ -196,6 +243,20 @@ mod tests {
         record.before.as_mut().unwrap().written -= patience::PROXY_LOOK * 5;
         record.saw(newer);
         assert_eq!((lines().len(), &lines()[2].held), (3, &None), "that nothing is new is said now and then");
+    }
+
+    #[test]
+    fn it_ends_when_it_is_dropped_and_its_cost_is_known_then() {
+        let dir = tempfile::tempdir().unwrap();
+        let layout = Layout { cache: dir.path().into(), repo: dir.path().into() };
+        let setup = Setup::read(Path::new("../manifests"), &["federated"], None, false).unwrap().remove(0);
+        let (topology, cost) = (setup.topology, Cost::default());
+        let watching = watch(&layout, &topology, file(dir.path(), "w"), cost.clone()).unwrap();
+        assert_eq!(cost.cpu_seconds(), None, "it watches");
+        drop(watching);
+        let one = cost.cpu_seconds().unwrap();
+        drop(watch(&layout, &topology, file(dir.path(), "w"), cost.clone()).unwrap());
+        assert!(one > 0.0 && cost.cpu_seconds().unwrap() > one, "of two worlds {cost:?}, of one {one}");
     }
 
     #[test]

@@ -218,7 +218,7 @@ fn brings_runner(order: &Order) -> bool {
 pub async fn one_world(order: Order, due: Due, run: &verify::Run<'_>, note: &Note) -> Result<()> {
     let verify::Run { layout, report, filter, .. } = *run;
     let brings_runner = brings_runner(&order);
-    let _watching = report.watch(layout, &order.setup.world, &order.setup.topology);
+    let _watching = report.watch(layout, &order.setup.world, &order.setup.topology)?;
     let made = async { lifecycle::up(order, layout, note).await };
     let (world, runner, due) = if brings_runner {
         let (world, runner) = (made.await?, Runner::prepare(layout, note).await?);

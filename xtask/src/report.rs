@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use harness::clock::Clock;
-use harness::history::{self, Watching};
+use harness::history::{self, Cost, Watching};
 use harness::layout::Layout;
 use harness::progress::Note;
 use harness::setup::versions;
@@ -44,6 +44,7 @@ pub struct Report {
     began: Instant,
     /// None where the kernel keeps no account.
     clock: Option<Clock>,
+    watched: Cost,
 }
 
 /// What came of the claims of a run, or of one world.
@@ -107,7 +108,14 @@ impl Report {
         // Only a convenience.
         let _ = std::os::unix::fs::symlink(&name, &latest);
         log::keep_in(&dir)?;
-        Ok(Self { dir, layout: layout.clone(), at, began, clock: Clock::start().ok() })
+        Ok(Self {
+            dir,
+            layout: layout.clone(),
+            at,
+            began,
+            clock: Clock::start().ok(),
+            watched: Cost::default(),
+        })
     }
 
     /// Notes what was made and how long each step took.
@@ -121,8 +129,11 @@ impl Report {
     }
 
     /// Watches what every proxy of a world holds, also before it is made, until what this returns is dropped.
-    pub fn watch(&self, layout: &Layout, world: &str, topology: &Topology) -> Watching {
-        history::watch(layout, topology, history::file(&self.dir, world))
+    ///
+    /// # Errors
+    /// As [`history::watch`].
+    pub fn watch(&self, layout: &Layout, world: &str, topology: &Topology) -> Result<Watching> {
+        history::watch(layout, topology, history::file(&self.dir, world), self.watched.clone())
     }
 
     /// Tells every verdict as it is written, until `running` ends.
@@ -223,7 +234,9 @@ impl Report {
         for cause in diagnose::brief(&self.dir) {
             let _ = writeln!(out, "cause: {cause}");
         }
-        for timing in self.timings().into_iter().chain(measures::own(self.clock.as_ref(), down)) {
+        for timing in
+            self.timings().into_iter().chain(measures::own(self.clock.as_ref(), down, &self.watched))
+        {
             let _ = writeln!(out, "{timing}");
         }
         let _ = writeln!(out, "{}, {:.1} s in all", Tally::of(lines), self.began.elapsed().as_secs_f64());

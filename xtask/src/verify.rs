@@ -60,7 +60,7 @@ pub async fn run(args: &Args) -> Result<()> {
     let note = show.note();
     let work = async {
         whole(&layout, &world, &note).await?;
-        let _watching = report.watch(&layout, &world.name, &world.topology);
+        let _watching = report.watch(&layout, &world.name, &world.topology)?;
         let runner = Runner::prepare(&layout, &note).await?;
         let filter = args.filter.as_deref();
         let due = match filter {

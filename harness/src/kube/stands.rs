@@ -23,10 +23,11 @@ pub(crate) async fn stands(client: &Client, object: &Value, note: &Note) -> Resu
         Some("Deployment") => Workload::Deployment,
         Some("DaemonSet") => Workload::DaemonSet,
         Some("StatefulSet") => Workload::StatefulSet,
-        Some("Job") => return completed(client, text("namespace"), text("name"), note).await,
+        Some("Job") => return Box::pin(completed(client, text("namespace"), text("name"), note)).await,
         _ => return Ok(()),
     };
-    rolled_out(client, workload, text("namespace"), text("name"), patience::STEP, note).await
+    // Boxed: without optimisation the frames of both do not fit into a thread's stack below those of who calls.
+    Box::pin(rolled_out(client, workload, text("namespace"), text("name"), patience::STEP, note)).await
 }
 
 async fn completed(client: &Client, namespace: &str, name: &str, note: &Note) -> Result<()> {

@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 use harness::clock::{Clock, Own};
-use harness::history::Line;
+use harness::history::{Cost, Line};
 use harness::notice::{self, Noticed};
 use harness::world::World;
 use jiff::Timestamp;
@@ -71,17 +71,21 @@ fn federated(world: &World) -> Option<f64> {
     Some(last("/federation")? - last("/bundle")?)
 }
 
-/// What the run as a whole took beside its set-ups: the longest take-down, and the share of the harness in the machine's
-/// work, with the programs that it ran.
-pub(super) fn own(clock: Option<&Clock>, down: Option<Duration>) -> Option<String> {
+/// What the run as a whole took beside its set-ups: the longest take-down, and the shares of the harness, with the programs
+/// that it ran, and of its watching in the machine's work.
+pub(super) fn own(clock: Option<&Clock>, down: Option<Duration>, watched: &Cost) -> Option<String> {
     let down = down.map(|took| format!("take-down {:.1} s", took.as_secs_f64()));
     let own = clock.and_then(|clock| Some((clock.read().ok()?, clock.own()?))).map(|(span, own)| {
-        let share = 100.0 * own.cpu_seconds / span.cpu_seconds.max(own.cpu_seconds);
         let Own { cpu_seconds, peak_mib } = own;
+        let all = span.cpu_seconds.max(cpu_seconds);
+        let share = |part: f64| 100.0 * part / all;
+        let watching = watched.cpu_seconds();
+        let watching = watching.map(|took| format!(", of that watching the proxies {took:.1} ({:.1} %)", share(took)));
         format!(
-            "the harness and the programs that it ran took {cpu_seconds:.1} of {:.0} CPU-seconds ({share:.0} %), itself \
+            "the harness and the programs that it ran took {cpu_seconds:.1} of {all:.0} CPU-seconds ({:.0} %){}, itself \
              {peak_mib:.0} MiB at most",
-            span.cpu_seconds
+            share(cpu_seconds),
+            watching.unwrap_or_default()
         )
     });
     let told: Vec<_> = down.into_iter().chain(own).collect();
