@@ -1,17 +1,23 @@
 //! What SPIRE's components say, and what they were told.
 
 use k8s_openapi::api::core::v1::ConfigMap;
-use proof::diagnosis::{Look, Observations, Server, setting};
+use kube::Client;
+use kube::api::LogParams;
+use proof::diagnosis::{Look, Observations, Server, last_failure, setting};
 use proof::evidence::Fetch;
 use proof::identity::{Bundle, TrustDomain, entries_of};
 use serde_json::Value;
 
 use super::objects::{Objects, in_configs, of};
 use super::{Subject, look};
+use crate::kube::logs::logs;
 use crate::{Code, Error, Result, render, spire};
 
 /// What a SPIRE agent's container is called, in its own manifests and in the chart.
 const AGENT: &str = "spire-agent";
+/// Of its log: longer than between two polls for a bundle without a hint whose authorities live a day.
+const LATELY: i64 = 3600;
+const MOST_LINES: i64 = 20_000;
 
 /// What the SPIRE server of a cluster publishes, holds and issues. It is asked for the bundles of `domains`, and of those
 /// that the cluster's objects name.
@@ -54,7 +60,7 @@ pub(super) async fn server(subject: &Subject, domains: &[&TrustDomain], objects:
     Server { bundle, peers, relationships, fetches: Look::NotReadable("not asked yet".to_owned()), entries }
 }
 
-/// Lets the server poll each peer that publishes what it holds already.
+/// Lets the server poll each peer that publishes what it holds already; of others its log may say that the last poll failed.
 pub(super) async fn fetches(subject: &Subject, observed: &Observations) -> Look<Vec<Fetch>> {
     look("fetching peers' bundles", async {
         let unread = |why: proof::diagnosis::Unread| Error::new(Code::Evidence, why.0);
@@ -68,15 +74,34 @@ pub(super) async fn fetches(subject: &Subject, observed: &Observations) -> Look<
             let same = peer.is_some_and(|peer| {
                 peer.server.bundle.get().is_ok_and(|published| held.same_keys(&published.authorities))
             });
-            if same && related.iter().any(|one| one.trust_domain == domain) {
+            if !related.iter().any(|one| one.trust_domain == domain) {
+                continue;
+            }
+            if same {
                 let out = spire::fetch_bundle_of_peer(&subject.client, domain).await?;
                 let said = format!("{} {}", out.stdout.trim(), out.stderr.trim()).trim().to_owned();
                 fetches.push(Fetch { trust_domain: held.trust_domain.clone(), status: out.status, said });
+            } else {
+                // What cannot be read says no more than nothing.
+                let log = logged(&subject.client).await.unwrap_or_default();
+                fetches.extend(last_failure(&log, held, observed.collected_at));
             }
         }
         Ok(fetches)
     })
     .await
+}
+
+/// What the server has written lately.
+async fn logged(client: &Client) -> Result<String> {
+    let server = spire::Server::ours();
+    let params = LogParams {
+        container: Some(server.container),
+        since_seconds: Some(LATELY),
+        tail_lines: Some(MOST_LINES),
+        ..LogParams::default()
+    };
+    logs(client, &server.namespace, &server.pod, &params).await
 }
 
 /// The trust domain of the cluster's SPIRE server, by the server's own configuration; where that says none, by what others

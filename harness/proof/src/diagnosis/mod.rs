@@ -10,6 +10,7 @@
 //! both causes.
 
 mod objects;
+mod polls;
 mod rule;
 mod rules;
 mod seen;
@@ -19,6 +20,7 @@ mod tests;
 use serde::Serialize;
 
 pub use objects::{Scene, setting};
+pub use polls::last_failure;
 pub use rule::{Judged, Rule};
 pub use rules::{causes, lacks_its_image};
 pub use seen::{

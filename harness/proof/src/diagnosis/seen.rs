@@ -84,7 +84,8 @@ pub struct Server {
     pub peers: Look<Vec<Bundle>>,
     /// Whom it asks for bundles.
     pub relationships: Look<Vec<Relationship>>,
-    /// What came of asking now. Asked only where the answer changes nothing: what is published is held already.
+    /// What came of asking now; where the answer would change something, for other keys are published than held, what the
+    /// server's log says of its last poll, if that failed.
     pub fetches: Look<Vec<Fetch>>,
     /// Its registration entries.
     pub entries: Look<Vec<Entry>>,

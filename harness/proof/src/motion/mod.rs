@@ -9,4 +9,4 @@ mod timers;
 
 pub use bound::{Bound, Took};
 pub use flow::{Answers, Connection, Flow, Request, Stretch, Window};
-pub use timers::Timers;
+pub use timers::{Timers, polled_every};

@@ -8,6 +8,7 @@ use regex::Regex;
 
 use super::Bound;
 use crate::error::Context as _;
+use crate::identity::{Authority, Bundle};
 use crate::{Code, Error, Result};
 
 /// Attempts within the time that a bundle's hint names (`pkg/server/bundle/client/manager.go`).
@@ -40,6 +41,18 @@ pub struct Timers {
     pub server_reload: Duration,
     /// How often an agent asks its server.
     pub agent_sync: Duration,
+}
+
+/// How often a SPIRE server polls for a bundle of which it holds this: by its hint, else by its shortest authority's life;
+/// nothing where it has none.
+pub fn polled_every(held: &Bundle) -> Option<Duration> {
+    let life = |one: &Authority| one.certificate.not_after.duration_since(one.certificate.not_before);
+    let shortest = || held.authorities.iter().map(life).min().and_then(|life| Duration::try_from(life).ok());
+    let hint = match held.refresh_hint.filter(|hint| *hint > 0) {
+        Some(seconds) => Duration::from_secs(seconds),
+        None => shortest()? / OF_AN_AUTHORITYS_LIFE,
+    };
+    Some(hint.max(LEAST_HINT) / ATTEMPTS)
 }
 
 impl Timers {
@@ -177,6 +190,17 @@ mod tests {
             failed.to_string().starts_with("2160.0 s = 2160.0 s until cluster2 polls (no hint"),
             "{failed}"
         );
+    }
+
+    #[test]
+    fn what_is_held_says_how_often_it_is_polled_for() {
+        let mut held = crate::identity::forge::Ca::named("a").bundle("a.example");
+        for (hint, seconds) in [(Some(300), 75), (Some(5), 15)] {
+            held.refresh_hint = hint;
+            assert_eq!(polled_every(&held), Some(Duration::from_secs(seconds)));
+        }
+        (held.refresh_hint, held.authorities) = (None, Vec::new());
+        assert_eq!(polled_every(&held), None);
     }
 
     #[test]

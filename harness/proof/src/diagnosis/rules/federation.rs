@@ -278,7 +278,7 @@ fn fetches(scene: &Scene<'_>, of_this_kind: fn(&Fetch) -> bool) -> Judging {
         let domain = fetch.trust_domain.as_str();
         let object = told.iter().find(|o| text(o, "/spec/trustDomain") == Some(domain));
         let object = object.map_or("", name);
-        let seen = format!("fetching the bundle of {domain} now: {}", fetch.said);
+        let seen = format!("fetching the bundle of {domain}: {}", fetch.said);
         Found::at(format!("ClusterFederatedTrustDomain {object}"), seen).about(scene.cluster_of(domain))
     });
     let found: Vec<_> = found.collect();
