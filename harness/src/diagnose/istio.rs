@@ -2,7 +2,7 @@
 
 use futures::{StreamExt as _, stream};
 use http_body_util::BodyExt as _;
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use k8s_openapi::api::core::v1::ConfigMap;
 use kube::Client;
 use kube::client::Body;
@@ -17,16 +17,25 @@ use crate::{Code, Error, Result, istiod, proxy, render};
 
 const AT_ONCE: usize = 8;
 
-/// The time by an API server's answer.
-pub(super) async fn clock(client: &Client) -> Result<Timestamp> {
+/// The time by an API server's answer, as it was there at that moment of ours: it may have answered much later.
+pub(super) async fn clock(client: &Client, at: Timestamp) -> Result<Timestamp> {
     let what = || "the API server says no time".to_owned();
     let request = hyper::Request::get("/version").body(Body::empty()).or_fail(Code::Internal, what)?;
+    let before = Timestamp::now();
     let answer = client.send(request).await.or_fail(Code::KubeFailed, what)?;
+    let after = Timestamp::now();
     let date = answer.headers().get("date").and_then(|date| date.to_str().ok()).map(str::to_owned);
     // Read to its end, so that the connection can be used again.
     let _ = answer.into_body().collect().await;
     let date = date.ok_or_else(|| Error::new(Code::Evidence, what()))?;
-    Ok(jiff::fmt::rfc2822::parse(&date).or_fail(Code::Evidence, what)?.timestamp())
+    let said = jiff::fmt::rfc2822::parse(&date).or_fail(Code::Evidence, what)?.timestamp();
+    Ok(at.saturating_add(off(said, before, after)).unwrap_or(said))
+}
+
+/// How far a clock is off, at least, that said this between two moments of ours, to the second and rounded down.
+fn off(said: Timestamp, before: Timestamp, after: Timestamp) -> SignedDuration {
+    let late = said.duration_since(before) + SignedDuration::from_secs(1);
+    if late < SignedDuration::ZERO { late } else { said.duration_since(after).max(SignedDuration::ZERO) }
 }
 
 /// What each running proxy holds.
@@ -81,4 +90,20 @@ pub(super) fn root(configs: &Look<Vec<ConfigMap>>) -> Look<Pem> {
         let root = own.find_map(|map| map.data.as_ref()?.get("root-cert.pem"));
         root.map(|root| Pem::of(root)).ok_or_else(|| Error::new(Code::Evidence, "istiod gave no root"))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slow_answer_is_no_clock_that_is_wrong() {
+        let at = |second: u8| format!("2026-11-26T20:02:{second:02}.5Z").parse::<Timestamp>().unwrap();
+        let said = |second: u8| format!("2026-11-26T20:02:{second:02}Z").parse::<Timestamp>().unwrap();
+        for (what, seconds) in [(said(10), 0), (said(30), 0), (said(55), 0)] {
+            assert_eq!(off(what, at(10), at(55)).as_secs(), seconds, "{what} within 45 s of waiting");
+        }
+        assert_eq!(off(said(59), at(10), at(55)), SignedDuration::from_millis(3500));
+        assert_eq!(off(said(5), at(10), at(55)), SignedDuration::from_millis(-4500));
+    }
 }

@@ -43,7 +43,7 @@ pub async fn observe(kubeconfigs: &[PathBuf], symptoms: Vec<String>) -> (Observa
         }
     }
     let domains: Vec<_> = subjects.iter().map(|subject| &subject.trust_domain).collect();
-    let looks = join_all(subjects.iter().map(|subject| Box::pin(cluster(subject, &domains)))).await;
+    let looks = join_all(subjects.iter().map(|subject| Box::pin(cluster(subject, &domains, at)))).await;
     let mut observed = Observations::of(looks, symptoms, at);
     // Both need what was seen of the others.
     let fetches = join_all(subjects.iter().map(|subject| Box::pin(spire::fetches(subject, &observed)))).await;
@@ -90,13 +90,13 @@ fn file(report: &Path, number: usize) -> PathBuf {
     report.join("diagnosis").join(name)
 }
 
-async fn cluster(subject: &Subject, domains: &[&TrustDomain]) -> ClusterLook {
+async fn cluster(subject: &Subject, domains: &[&TrustDomain], at: Timestamp) -> ClusterLook {
     let client = &subject.client;
     let configs = &subject.configs;
     let (objects, remotes, clock) = tokio::join!(
         Box::pin(objects::all(client)),
         look("istiod's clusters", istiod::clusters(client)),
-        look("the clock", istio::clock(client)),
+        look("the clock", istio::clock(client, at)),
     );
     let (server, proxies) = tokio::join!(
         Box::pin(spire::server(subject, domains, &objects)),
