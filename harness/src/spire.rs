@@ -5,6 +5,7 @@ use kube::Client;
 use crate::cmd::Output;
 use crate::kube::exec::{exec, exec_fed};
 use crate::{Code, Error, Result};
+use proof::evidence::repeat::SpireServer;
 
 /// Where the server and its agents run, in clusters that we made.
 pub const NAMESPACE: &str = "spire";
@@ -89,6 +90,16 @@ impl Server {
 
     async fn run(&self, client: &Client, words: &[&str]) -> Result<Output> {
         exec(client, &self.namespace, &self.pod, &self.container, &self.with_socket(words)).await
+    }
+
+    /// How a person asks it.
+    pub fn reach(&self) -> SpireServer {
+        SpireServer { program: format!("{} -- {}", self.place(), self.program), socket: self.socket.clone() }
+    }
+
+    /// As `kubectl exec` is told it.
+    fn place(&self) -> String {
+        format!("{} -n {} -c {}", self.pod, self.namespace, self.container)
     }
 
     /// The command with its socket, whose flag follows the words of the command: two or three.
@@ -195,10 +206,7 @@ pub async fn command_fed(client: &Client, words: &[&str], input: &str) -> Result
 pub fn by_hand(kubeconfig: &str, words: &[&str]) -> String {
     let ours = Server::ours();
     let command = ours.with_socket(words).join(" ");
-    format!(
-        "kubectl --kubeconfig {kubeconfig} exec {} -n {} -c {} -- {command}",
-        ours.pod, ours.namespace, ours.container
-    )
+    format!("kubectl --kubeconfig {kubeconfig} exec {} -- {command}", ours.place())
 }
 
 fn answer(said: Output) -> std::result::Result<String, String> {

@@ -1,12 +1,16 @@
 //! From a look to verdicts: visit, observe, keep the evidence, judge what is due, record what came of it.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use harness::error::Context as _;
-use harness::world::World;
-use harness::{Code, Error, Result, kept};
+use harness::spire::Server;
+use harness::world::{Access, World};
+use harness::{Code, Error, Result, istiod, kept};
 use proof::claim::Kind;
 use proof::evidence::Evidence;
+use proof::evidence::repeat::{self, Reach};
+use proof::topology::ClusterName;
 use proof::verdict::{Came, Line, Outcome as Judged};
 use serde::{Deserialize, Serialize};
 
@@ -65,6 +69,7 @@ pub async fn observe_and_judge(
         Err(e) => evidence.ended_early = Some(e.to_string()),
     }
     let world = &mesh.world().name;
+    evidence.repeat = repeat::all(&evidence, &reach(mesh.world()));
     let document = evidence.to_json()?;
     write(&report.join(Line::document(world, trial)), &document)?;
     let lines = Line::all_of(world, trial, &document)?;
@@ -72,6 +77,16 @@ pub async fn observe_and_judge(
         append(&report.join("verdicts.jsonl"), &format!("{}\n", line.text()?))?;
     }
     observed.and(outcome(&lines))
+}
+
+/// How a person asks each cluster of that world.
+fn reach(world: &World) -> BTreeMap<ClusterName, Reach> {
+    let of = |(name, access): (&ClusterName, &Access)| {
+        let kubectl = format!("kubectl --kubeconfig {}", access.kubeconfig.display());
+        let spire_server = Some(Server::ours().reach());
+        (name.clone(), Reach { kubectl, spire_server, istio: istiod::NAMESPACE.to_owned() })
+    };
+    world.sites.iter().map(of).collect()
 }
 
 /// Broken weighs more than unjudged; both are named. A surprise is as good as broken.

@@ -9,6 +9,7 @@ use futures::future::join_all;
 use futures::{StreamExt as _, stream};
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Client};
+use proof::evidence::repeat::{self, Reach};
 use proof::evidence::{ClusterSeen, Evidence, Fetch, Part, Proxy, RemoteCluster, missing};
 use proof::identity::{Authority, Bundle, Pem, TrustDomain, entries_of};
 
@@ -27,6 +28,8 @@ const AT_ONCE: usize = 8;
 /// Looks at all of them, and hands back what was seen. What could not be is part of it, with why.
 pub async fn look(clusters: Vec<(Existing, Found)>, note: &Note) -> Evidence {
     let named: Vec<_> = clusters.iter().map(|(_, found)| found.cluster.clone()).collect();
+    let reach = clusters.iter().map(|(existing, found)| (found.cluster.name.clone(), reach(existing, found)));
+    let reach = reach.collect();
     let mut evidence = Evidence::of(&named, jiff::Timestamp::now());
     let domains: Vec<TrustDomain> = named.iter().filter_map(|one| one.trust_domain.parse().ok()).collect();
     let looks = evidence.clusters.iter_mut().zip(clusters).map(|(seen, (existing, found))| {
@@ -57,7 +60,17 @@ pub async fn look(clusters: Vec<(Existing, Found)>, note: &Note) -> Evidence {
     join_all(last).await;
     evidence.collected_at = jiff::Timestamp::now();
     evidence.as_registered = true;
+    evidence.repeat = repeat::all(&evidence, &reach);
     evidence
+}
+
+/// How a person asks it, with the context that was named.
+fn reach(Existing { named, .. }: &Existing, found: &Found) -> Reach {
+    let file = named.kubeconfig.as_ref().map(|file| format!(" --kubeconfig {}", file.display()));
+    let kubectl = format!("kubectl{} --context {}", file.unwrap_or_default(), named.context);
+    let istio =
+        found.istiods.first().map_or_else(|| istiod::NAMESPACE.to_owned(), |one| one.namespace.clone());
+    Reach { kubectl, spire_server: found.server.as_ref().map(Server::reach), istio }
 }
 
 /// One cluster while it is looked at.

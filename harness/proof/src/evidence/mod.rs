@@ -13,6 +13,7 @@ mod calls;
 mod cluster;
 mod facts;
 mod history;
+pub mod repeat;
 
 use std::collections::BTreeMap;
 
@@ -24,6 +25,7 @@ pub use calls::{Control, Crossing, Handshake, Refusal, Replies, Reply, Service, 
 pub use cluster::{ClusterSeen, Fetch, IstiodCa, Part, Proxy, RemoteCluster, TlsSetting};
 pub use facts::{Fact, Must};
 pub use history::HeldAt;
+pub use repeat::Repeat;
 
 use crate::claim::{Claim, Expectation};
 use crate::envoy::Held;
@@ -35,8 +37,8 @@ use crate::{Code, Error, Result, scrub};
 
 /// The version of the document's form; grows with every change that an old reader would misread. Since version 2 a
 /// document says what it owed, and handshakes come with what both proxies held around them; since version 3 it has the
-/// sentences of the facts that it owed.
-pub const VERSION: u32 = 3;
+/// sentences of the facts that it owed; since version 4 the commands that observe it again.
+pub const VERSION: u32 = 4;
 
 /// Everything that was observed for one question, or for a whole run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
@@ -81,6 +83,9 @@ pub struct Evidence {
     /// The scenarios that came to their end.
     #[serde(default, skip_serializing_if = "Vec::is_empty", alias = "told")]
     pub completed: Vec<String>,
+    /// How each part of it is observed again, by hand.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub repeat: Vec<Repeat>,
 }
 
 impl Evidence {
@@ -102,6 +107,7 @@ impl Evidence {
             refusals: Vec::new(),
             facts: Vec::new(),
             completed: Vec::new(),
+            repeat: Vec::new(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use maud::{Markup, html};
 use proof::claim::Subject;
+use proof::evidence::Repeat;
 use proof::verdict::{Came, Line, Outcome, Verdict};
 
 use super::run::Shown;
@@ -10,6 +11,9 @@ use super::{Page, heading};
 
 /// An observation longer than this is read where it is kept.
 const LONGEST: usize = 4000;
+
+/// Of a claim about a whole cluster; its document has the others.
+const MOST_COMMANDS: usize = 3;
 
 /// The anchor of a world's verdict.
 pub fn anchor(shown: &Shown, line: usize) -> String {
@@ -54,12 +58,20 @@ pub fn of(page: &Page<'_>, shown: &Shown) -> Markup {
 fn all(shown: &Shown, lines: &[(usize, &Line)]) -> Markup {
     html! {
         @if !lines.is_empty() {
-            ul.claims { @for (i, line) in lines { li id=(anchor(shown, *i)) .(class(&line.verdict)) { (one(line)) } } }
+            ul.claims { @for (i, line) in lines { li id=(anchor(shown, *i)) .(class(&line.verdict)) { (one(shown, line)) } } }
         }
     }
 }
 
-fn one(line: &Line) -> Markup {
+/// The commands that observe again what the verdict was made from.
+fn again<'a>(shown: &'a Shown, verdict: &Verdict) -> Vec<&'a Repeat> {
+    let Some((file, pointer)) = verdict.evidence.split_once('#') else { return Vec::new() };
+    let document = shown.documents.iter().find(|document| document.file == file);
+    let all = document.map(|document| document.evidence.repeats(pointer)).unwrap_or_default();
+    all.into_iter().take(MOST_COMMANDS).collect()
+}
+
+fn one(shown: &Shown, line: &Line) -> Markup {
     let Line { verdict, trial, .. } = line;
     let surprise = line.came().map(|came| match came {
         Came::AsExpected => "it broke, as the set-up expects".to_owned(),
@@ -76,6 +88,7 @@ fn one(line: &Line) -> Markup {
             @if let Some(words) = &surprise { dt { "foreseen" } dd { (shortened(words, LONGEST)) } }
             dt { "if broken" } dd { (id.kind.if_broken()) }
             @if let Some(key) = issuer_key { dt { "signed by" } dd { "key " code { (key) } } }
+            @for repeat in again(shown, verdict) { dt { "again" } dd { code { (repeat.command) } } }
             dt { "seen by" } dd { "trial " code { (trial) } @if !evidence.is_empty() { ", " code { (evidence) } } }
         }
     }
