@@ -46,8 +46,8 @@ fn one(
     let (by_client, by_server) = (met.by_client.as_ref(), met.by_server.as_ref());
     let tls = by_client.and_then(|record| record.upstream_tls_version.as_deref()).unwrap_or("no TLS seen");
     let summary = html! {
-        (met.way) ": " (met.client.service_account) " asks " (met.server.service_account) ", status "
-        (met.reply.status) ", " (tls)
+        (met.way) ": " (met.client.namespace) "/" (met.client.service_account) " asks " (met.server.namespace) "/"
+        (met.server.service_account) ", status " (met.reply.status) ", " (tls)
     };
     if page.handshakes == Handshakes::Named {
         return html! { p { (summary) ", " code { (document.file) "#/handshakes/" (i) } } };

@@ -64,7 +64,8 @@ impl Looked {
     pub fn scene(&self) -> Option<Scene> {
         let observed = self.observed.as_ref().filter(|all| !all.clusters.is_empty())?;
         let document = Document { file: "diagnosis/observations.json".into(), evidence: evidence(observed) };
-        let shown = Shown { name: String::new(), world: None, lines: Vec::new(), documents: vec![document] };
+        let (lines, history, documents) = (Vec::new(), Vec::new(), vec![document]);
+        let shown = Shown { name: String::new(), world: None, lines, documents, history };
         let mut scene = Scene::of(&shown)?;
         for cause in &self.causes {
             for seen in &cause.evidence {

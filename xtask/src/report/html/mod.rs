@@ -15,6 +15,7 @@ mod seen;
 mod tests;
 mod timeline;
 mod versions;
+mod watched;
 mod words;
 
 use std::path::Path;
@@ -151,6 +152,7 @@ impl Page<'_> {
                 (self.picture(shown, scene))
                 (claims::of(self, shown))
                 (handshakes::of(self, shown))
+                (watched::of(self, shown))
                 (timeline::of(self, shown))
                 (versions::of(self, shown))
             }

@@ -143,7 +143,7 @@ fn column(scene: &Scene, cluster: usize, x: i32, bottom: i32) -> (Markup, i32, V
         drawn.push(html! {
             g.node.(node.mark.class()) {
                 rect x=(x + MARGIN) y=(y) width=(width) height=(height) rx="5" {}
-                text.title x=(x + MARGIN + 8) y=(y + LINE + 2) { (node.mark.sign()) (node.title) }
+                text.title x=(x + MARGIN + 8) y=(y + LINE + 2) { (node.mark.sign()) (wrapped(&node.title, room(width) - 4, 1).concat()) }
                 (texts.drawn())
             }
         });

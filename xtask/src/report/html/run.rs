@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use harness::error::Context as _;
+use harness::history;
 use harness::world::World;
 use harness::{Code, Error, Result};
 use jiff::Timestamp;
@@ -55,6 +56,8 @@ pub struct Shown {
     pub lines: Vec<Line>,
     /// What was observed, the earliest first.
     pub documents: Vec<Document>,
+    /// What its proxies held over time.
+    pub history: Vec<history::Line>,
 }
 
 /// One document of evidence.
@@ -102,6 +105,7 @@ impl Run {
             run.world(&line.world.clone()).lines.push(line);
         }
         run.documents(dir);
+        run.histories(dir);
         if run.told.is_none() {
             run.count_what_never_came(&lines_or_none(dir));
         }
@@ -139,7 +143,13 @@ impl Run {
     }
 
     fn add(&mut self, name: String, world: Option<World>) -> usize {
-        self.worlds.push(Shown { name, world, lines: Vec::new(), documents: Vec::new() });
+        self.worlds.push(Shown {
+            name,
+            world,
+            lines: Vec::new(),
+            documents: Vec::new(),
+            history: Vec::new(),
+        });
         self.worlds.len() - 1
     }
 
@@ -172,6 +182,15 @@ impl Run {
         }
         for shown in &mut self.worlds {
             shown.documents.sort_by_key(|document| document.evidence.collected_at);
+        }
+    }
+
+    fn histories(&mut self, dir: &Path) {
+        for shown in &mut self.worlds {
+            match history::read(&history::file(dir, &shown.name)) {
+                Ok(lines) => shown.history = lines,
+                Err(e) => self.unreadable.push(e.to_string()),
+            }
         }
     }
 

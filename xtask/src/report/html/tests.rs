@@ -28,7 +28,7 @@ fn shown(change: impl FnOnce(&mut Evidence)) -> Shown {
     };
     let lines = judge(&evidence).into_iter().map(line).collect();
     let documents = vec![Document { file: KEPT.into(), evidence }];
-    Shown { name: "federated".into(), world: None, lines, documents }
+    Shown { name: "federated".into(), world: None, lines, documents, history: Vec::new() }
 }
 
 fn run(worlds: Vec<Shown>) -> Run {
@@ -81,7 +81,7 @@ fn the_picture_follows_what_was_observed() {
     });
     let scene = Scene::of(&tampered).unwrap();
     let [edge] = edges(&scene, is_broken)[..] else { panic!("one edge is broken") };
-    assert_eq!(edge.title, "curl of cluster1 asks helloworld of cluster2");
+    assert_eq!(edge.title, "istio-test/curl of cluster1 asks istio-test/helloworld of cluster2");
     assert_eq!(edge.via, None, "it did not go through the gateway");
     let why = edge.mark.why().unwrap();
     assert!(
@@ -92,7 +92,10 @@ fn the_picture_follows_what_was_observed() {
     assert_eq!(drawn.matches(r#"class="edge broken""#).count(), 1 + 1, "the edge, and the legend");
     assert!(drawn.contains("10.20.0.7:5000"), "{drawn}");
     let mermaid = mermaid::of(&scene);
-    assert!(mermaid.contains("✗ curl of cluster1 asks helloworld of cluster2"), "{mermaid}");
+    assert!(
+        mermaid.contains("✗ istio-test/curl of cluster1 asks istio-test/helloworld of cluster2"),
+        "{mermaid}"
+    );
     let page = page(&run(vec![tampered]));
     assert!(
         page.contains(r#"<h1 class="broken">43 claims held; 1 broken; 0 were"#),
@@ -110,7 +113,7 @@ fn who_was_not_reached_is_not_drawn_as_if() {
     let met: Vec<_> = scene.edges.iter().filter(|edge| !edge.is_bundle).collect();
     for edge in &met {
         let end = &scene.clusters[edge.to.cluster].nodes[edge.to.node.unwrap()];
-        assert_eq!((&*end.title, edge.via), ("gateway east-west-istio", None), "{}", edge.title);
+        assert_eq!((&*end.title, edge.via), ("gateway istio-system/east-west-istio", None), "{}", edge.title);
         assert!(matches!(edge.mark.state, State::Unjudged(_)));
     }
     assert_eq!(met.len(), 2);
@@ -271,7 +274,7 @@ fn a_stored_folder_is_enough() {
         "cargo xtask e2e --setup federated",
         "set-up 6.0 s",
         "sha256:aa",
-        "curl of cluster1 asks helloworld of cluster2",
+        "istio-test/curl of cluster1 asks istio-test/helloworld of cluster2",
         "waited last for",
     ];
     for word in words {
@@ -333,7 +336,7 @@ fn a_set_up_that_failed_midway_shows_the_cause_and_how_far_it_came() {
     let scene = looked.scene().unwrap();
     assert_eq!(scene.clusters[0].mark.why(), Some("gateway-without-address: Service i/g"));
     let titles: Vec<_> = scene.clusters[0].nodes.iter().map(|node| node.title.as_str()).collect();
-    assert_eq!(titles, ["SPIRE server", "curl"]);
+    assert_eq!(titles, ["SPIRE server", "a/curl"]);
     let page = within(LONGEST, &run, &looked, &[]);
     let order: Vec<_> = [
         "No claim was judged: in c1, it is so [setup-failed].",

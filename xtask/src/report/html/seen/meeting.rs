@@ -1,6 +1,6 @@
 //! Who met whom on a way, and whose keys had signed the certificates that each was shown.
 
-use proof::evidence::{Evidence, Handshake};
+use proof::evidence::{Evidence, Handshake, Workload};
 use proof::identity::{Certificate, Chain, Pem};
 use proof::topology::Way;
 
@@ -54,8 +54,8 @@ impl Look<'_> {
 }
 
 fn title(met: &Handshake) -> String {
-    let (client, server) = (&met.client.service_account, &met.server.service_account);
-    format!("{client} of {} asks {server} of {}", met.way.from, met.way.to)
+    let named = |who: &Workload| format!("{}/{}", who.namespace, who.service_account);
+    format!("{} of {} asks {} of {}", named(&met.client), met.way.from, named(&met.server), met.way.to)
 }
 
 fn facts(evidence: &Evidence, met: &[&Handshake], through: bool) -> Vec<String> {

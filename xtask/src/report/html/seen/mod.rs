@@ -206,7 +206,7 @@ impl<'a> Look<'a> {
 
     fn proxy(&self, name: &ClusterName, place: Place) -> Node {
         let mark = self.mark(&place);
-        let Place::Proxy(_, _, account) = &place else { return Node::nobody(place, mark) };
+        let Place::Proxy(_, namespace, account) = &place else { return Node::nobody(place, mark) };
         let mut facts = self
             .see(&mark, |document| {
                 let is_one = |who: &Workload| place == Place::proxy(name, who);
@@ -222,7 +222,8 @@ impl<'a> Look<'a> {
             let address = self.see(&mark, |document| cluster(&document.evidence, name)?.gateway.clone());
             facts.extend(address.map(|address| format!("reached at {address}")));
         }
-        let title = if gateway { format!("gateway {account}") } else { account.clone() };
+        // Two namespaces may have an account of one name.
+        let title = format!("{}{namespace}/{account}", if gateway { "gateway " } else { "" });
         Node { title, facts, mark, place }
     }
 
