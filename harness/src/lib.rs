@@ -63,6 +63,7 @@ pub mod history;
 pub mod istiod;
 pub mod kept;
 pub mod kube;
+pub mod last_time;
 pub mod layout;
 pub mod ledger;
 pub mod lifecycle;

@@ -18,7 +18,7 @@ use crate::ledger::{self, Thing};
 use crate::plan::{self, Graph, Timing};
 use crate::progress::Note;
 use crate::world::{self, Access, World};
-use crate::{Code, Error, Result, notice, stuck};
+use crate::{Code, Error, Result, last_time, notice, stuck};
 
 /// Makes the world that was ordered, after what a killed run left was taken away, or goes on with one that was kept before its
 /// end. The caller holds [`crate::world::claim`], and ends with [`down`] or [`world::keep`].
@@ -50,7 +50,7 @@ async fn make(order: Order, begun: Begun, inputs: Inputs, layout: &Layout, note:
     let before = |step: &str| making.begun().done.contains_key(step);
     let done =
         |step: &str| journal.done(step, making.read_by(step), making.engine().ok().map(Engine::record));
-    let last = last_time(layout);
+    let last = last_time::read(layout);
     // Boxed: without optimisation the frames of both do not fit into a thread's stack beside each other.
     let run = Box::pin(steps.run(making.clone(), note, &last, before, done));
     let timings = tokio::select! {
@@ -60,7 +60,7 @@ async fn make(order: Order, begun: Begun, inputs: Inputs, layout: &Layout, note:
     };
     let span = clock.and_then(|clock| clock.read().ok()).filter(|_| whole);
     if whole {
-        remember(layout, &timings);
+        last_time::remember(layout, timings.iter().map(|step| (step.id.clone(), step.end - step.begin)));
     }
     let inputs = making.without_unread(inputs, timings.iter().map(|timing| timing.id.as_str()));
     let world = describe(&making, inputs, graph, timings, span)?;
@@ -241,20 +241,6 @@ fn describe(
         span,
         noticed: notice::noticed(),
     })
-}
-
-/// How long each step took the time before, for those who watch.
-fn last_time(layout: &Layout) -> BTreeMap<String, f64> {
-    let text = std::fs::read_to_string(layout.cache.join("last-time.json")).unwrap_or_default();
-    serde_json::from_str(&text).unwrap_or_default()
-}
-
-fn remember(layout: &Layout, timings: &[Timing]) {
-    let took: BTreeMap<_, _> = timings.iter().map(|t| (&t.id, t.end - t.begin)).collect();
-    if let Ok(text) = serde_json::to_string(&took) {
-        // Only a convenience: a run is not worse for not knowing it.
-        let _ = std::fs::write(layout.cache.join("last-time.json"), text);
-    }
 }
 
 #[cfg(test)]

@@ -161,7 +161,8 @@ impl Report {
                     show::json(line)?;
                 }
                 if let Some(claim) = line["claim"].as_str() {
-                    note.say(format!("{}: {claim}", line["verdict"].as_str().unwrap_or_default()));
+                    let verdict = line["verdict"].as_str().unwrap_or_default();
+                    note.say(format!("{} so far; {verdict}: {claim}", lines.len()));
                 }
             }
             told = lines.len();

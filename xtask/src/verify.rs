@@ -8,7 +8,7 @@ use harness::lock::Lock;
 use harness::progress::Note;
 use harness::setup::{Scenarios, versions};
 use harness::world::{self, World};
-use harness::{Code, Error, Result, attach, kept};
+use harness::{Code, Error, Result, attach, kept, last_time};
 
 use proof::verdict::{Came, Line, Outcome};
 
@@ -170,8 +170,8 @@ pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, not
             continue;
         }
         let (note, began) = (note.of(id), Instant::now());
-        note.started("", what, None);
         let name = format!("{}-{id}", world.name);
+        note.started("", what, last_time::read(run.layout).get(&name).copied());
         let filter = expression(modules, run.filter);
         let made = run.layout.repo.join("target/nextest/e2e");
         let log = kept::written(made.join("log"), run.report.dir.join(format!("{name}.log")));
@@ -185,6 +185,9 @@ pub async fn judge(runner: &Runner, world: &World, due: &Due, run: &Run<'_>, not
         // nextest writes it anew each time; it is not there when no scenario was selected.
         drop(kept::written(made.join("junit.xml"), run.report.dir.join(format!("trials-{name}.xml"))));
         note.finished(began.elapsed());
+        if run.filter.is_none() {
+            last_time::remember(run.layout, [(name, began.elapsed().as_secs_f64())]);
+        }
         // The controls are about to change what the claims were judged in.
         if matches!(passed, Ok(false)) && id == CLAIMS && !changes.is_empty() {
             let missing = run.report.snapshot(CLAIMS, run.layout, &note).await;
