@@ -15,7 +15,7 @@ scenarios! {
         BUNDLE_SET_BY_HAND each way: "[S4-6] the bundle of {to} can be set by hand",
         BUNDLE_LISTED each way: "[S4-6, S4-44] `bundle list` then shows the bundle of {to} at its peer",
         NO_REFRESH_HINT each way: "[S4-34] the bundle of {to} as set by hand has no refresh hint, and \
-            without one SPIRE polls every five minutes",
+            without one SPIRE polls after a fortieth of its authority's life",
     },
     "two-authorities" => a_bundle_with_two_authorities_needs_both_in_the_exchange {
         REFRESHED_AT_ONCE: "[S4-34] `federation refresh` fetches at once what the peer publishes, with its \
