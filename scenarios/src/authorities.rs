@@ -35,10 +35,14 @@ impl Fixture<'_> {
     /// Makes a new authority, which signs nothing yet; it, and the one that signs.
     pub async fn prepare(&self, cluster: Nth) -> Result<(Authority, Authority)> {
         let api = self.api(cluster)?;
+        if let Some(left) =
+            authorities(&self.local_authorities(cluster).await?)?["prepared"]["authority_id"].as_str()
+        {
+            return Err(left_prepared(&self.cluster(cluster)?.name.0, left));
+        }
         spire::command(api, &["localauthority", "x509", "prepare"]).await?;
-        let said = spire::command(api, &["localauthority", "x509", "show", "-output", "json"]).await?;
-        let state: Value = serde_json::from_str(&said)
-            .map_err(|e| Error::new(Code::Evidence, "the server's authorities cannot be read").because(e))?;
+        let said = self.local_authorities(cluster).await?;
+        let state = authorities(&said)?;
         let published = self.published(cluster).await?.authorities;
         let find = |which: &str| {
             let id = state[which]["authority_id"].as_str().unwrap_or_default();
@@ -49,6 +53,10 @@ impl Fixture<'_> {
             })
         };
         Ok((find("prepared")?, find("active")?))
+    }
+
+    async fn local_authorities(&self, cluster: Nth) -> Result<String> {
+        spire::command(self.api(cluster)?, &["localauthority", "x509", "show", "-output", "json"]).await
     }
 
     /// Goes on with an authority.
@@ -102,7 +110,43 @@ impl Fixture<'_> {
     }
 }
 
+fn authorities(said: &str) -> Result<Value> {
+    serde_json::from_str(said)
+        .map_err(|e| Error::new(Code::Evidence, "the server's authorities cannot be read").because(e))
+}
+
+/// Another prepared beside it would stay in the bundle until its life is over, and none of them signs.
+fn left_prepared(cluster: &str, authority: &str) -> Error {
+    Error::new(
+        Code::Evidence,
+        format!("an earlier rotation in {cluster} was not gone on with, so none is begun"),
+    )
+    .seen(format!(
+        "the authority {authority} is prepared and signs nothing; SPIRE has no command that takes it back"
+    ))
+    .next("cargo xtask down, then up again; the claim that broke first says why that rotation ended")
+}
+
 /// What every bound has: our looks, and a busy machine.
 pub fn noticed() -> Bound {
     Bound::of(patience::NOTICED.stretched(), "until we notice (VOUCHSAFE_PATIENCE stretches it)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rotation_that_was_left_is_named() {
+        let said = r#"{"active":{"authority_id":"a1"},"prepared":{"authority_id":"b2"}}"#;
+        let left = authorities(said).unwrap()["prepared"]["authority_id"].as_str().map(str::to_owned);
+        let e = left_prepared("cluster2", &left.unwrap()).to_string();
+        assert!(
+            e.contains("an earlier rotation in cluster2 was not gone on with") && e.contains("b2"),
+            "{e}"
+        );
+        let none = r#"{"active":{"authority_id":"a1"}}"#;
+        assert_eq!(authorities(none).unwrap()["prepared"]["authority_id"].as_str(), None);
+        assert_eq!(authorities("spire-server: no").unwrap_err().code(), Code::Evidence);
+    }
 }

@@ -89,8 +89,9 @@ pub(crate) async fn put_back_in(mesh: &Mesh) -> Result<()> {
         left.into_iter().rev().partition(|disturbance| matches!(disturbance.undo, Undo::Restart(..)));
     for Disturbance { cluster, undo, .. } in others.into_iter().chain(restarts) {
         let what = format!("{undo} in {cluster}");
-        let undone = async { undo.run(mesh.api(&cluster)?).await }.await;
-        undone.map_err(|e| not_whole(format!("this could not be put back: {what}"), e))?;
+        undo.run(mesh, &cluster)
+            .await
+            .map_err(|e| not_whole(format!("this could not be put back: {what}"), e))?;
     }
     settled(mesh)
         .await

@@ -4,7 +4,7 @@
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
 use harness::kube::fault::refusal;
-use harness::kube::object::{merge_patch, strategic_patch};
+use harness::kube::object::{merge_patch, merge_patch_status, strategic_patch};
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::layout::Layout;
 use harness::progress::Note;
@@ -103,6 +103,28 @@ impl Fixture<'_> {
         let client = client.clone();
         self.will_undo(cluster, Undo::Restore(Box::new(before)))?;
         merge_patch(&client, object, patch, &Note::silent()).await.map(drop)
+    }
+
+    /// As [`Fixture::change`], where something else of the object changes meanwhile and stays: at the end `back` is merged.
+    pub async fn change_and_back(
+        &mut self,
+        cluster: Nth,
+        object: &Value,
+        (patch, back): (&Value, Value),
+    ) -> Result<()> {
+        self.will_undo(cluster, Undo::Merge(object.clone(), back))?;
+        merge_patch(self.api(cluster)?, object, patch, &Note::silent()).await.map(drop)
+    }
+
+    /// The same for the object's status.
+    pub async fn change_status(
+        &mut self,
+        cluster: Nth,
+        object: &Value,
+        (patch, back): (&Value, Value),
+    ) -> Result<()> {
+        self.will_undo(cluster, Undo::MergeStatus(object.clone(), back))?;
+        merge_patch_status(self.api(cluster)?, object, patch, &Note::silent()).await.map(drop)
     }
 
     /// Takes an object away that was there before the scenario; it is put back.
@@ -251,14 +273,14 @@ impl Fixture<'_> {
     pub(crate) async fn undo_all(&mut self) -> Result<()> {
         let mut undone = Ok(());
         while let Some((cluster, undo)) = self.undo.pop() {
-            undone = undone.and(undo.run(self.api(cluster)?).await);
+            undone = undone.and(undo.run(self.mesh, &self.cluster(cluster)?.name).await);
         }
         undone?;
         self.mesh.journal().close()
     }
 
     /// What is about to be changed is undone at the end, by us or by whoever comes after us.
-    fn will_undo(&mut self, cluster: Nth, undo: Undo) -> Result<()> {
+    pub(crate) fn will_undo(&mut self, cluster: Nth, undo: Undo) -> Result<()> {
         self.write_down(cluster, &undo)?;
         self.undo.push((cluster, undo));
         Ok(())

@@ -14,6 +14,7 @@ mod history;
 mod judging;
 mod look;
 mod metrics;
+mod node;
 mod objects;
 mod owed;
 mod pods;

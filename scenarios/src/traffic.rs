@@ -55,6 +55,12 @@ impl Traffic {
     /// Brings a client and a server into every cluster, whose SVIDs live for so long (`60s`), and begins to ask. It counts
     /// from when every way is answered.
     pub async fn begin(fixture: &mut Fixture<'_>, svid_life: &str) -> Result<Self> {
+        let ways = fixture.mesh.pairs();
+        Self::begin_on(fixture, svid_life, &ways).await
+    }
+
+    /// The same, where only these ways are asked: a client's answers come by the kubelet of its node.
+    pub async fn begin_on(fixture: &mut Fixture<'_>, svid_life: &str, ways: &[(Nth, Nth)]) -> Result<Self> {
         let program = traffic::program(&Layout::find()?).await?;
         let numbers: Vec<_> = fixture.mesh.numbers().collect();
         for here in &numbers {
@@ -73,7 +79,7 @@ impl Traffic {
         }))
         .await?;
         let mut sending = Vec::new();
-        for (from, to) in fixture.mesh.pairs() {
+        for &(from, to) in ways {
             for connection in [Connection::New, Connection::Kept] {
                 sending.push(Sending::begin(fixture, from, to, connection).await?);
             }

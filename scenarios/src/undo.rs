@@ -2,7 +2,7 @@
 
 use harness::kube::apply::apply;
 use harness::kube::delete::delete;
-use harness::kube::object::dynamic;
+use harness::kube::object::{dynamic, merge_patch, merge_patch_status};
 use harness::kube::pods::pods;
 use harness::kube::rollout::{Workload, rolled_out};
 use harness::kube::watch::gone;
@@ -11,8 +11,11 @@ use harness::{Code, Error, Result, patience, spire};
 use k8s_openapi::api::core::v1::Pod;
 use kube::api::{DynamicObject, PostParams};
 use kube::{Api, Client, ResourceExt as _};
+use proof::topology::ClusterName;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+
+use crate::Mesh;
 
 /// The opposite of one thing that a scenario did. It can be written down, and run twice.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -21,6 +24,12 @@ pub(crate) enum Undo {
     Delete(Vec<Value>),
     Restore(Box<DynamicObject>),
     Apply(Value),
+    /// What is merged into an object: whatever else was changed there meanwhile stays.
+    Merge(Value, Value),
+    /// The same for its status.
+    MergeStatus(Value, Value),
+    /// A line for a shell in the cluster's node.
+    OnNode(String),
     /// A workload that reads what was changed only when it starts.
     Restart(String, String, Workload),
     Entry(String),
@@ -31,11 +40,19 @@ pub(crate) enum Undo {
 }
 
 impl Undo {
-    pub(crate) async fn run(self, client: &Client) -> Result<()> {
+    pub(crate) async fn run(self, mesh: &Mesh, cluster: &ClusterName) -> Result<()> {
+        let client = mesh.api(cluster)?;
         match self {
             Undo::Delete(objects) => delete(client, &objects, &Note::silent()).await,
             Undo::Restore(before) => restore(client, *before).await,
             Undo::Apply(object) => apply(client, &[object], &Note::silent()).await,
+            Undo::Merge(object, patch) => {
+                merge_patch(client, &object, &patch, &Note::silent()).await.map(drop)
+            }
+            Undo::MergeStatus(object, patch) => {
+                merge_patch_status(client, &object, &patch, &Note::silent()).await.map(drop)
+            }
+            Undo::OnNode(line) => mesh.on_node(cluster, &line).await.map(drop),
             Undo::Restart(namespace, name, workload) => restart(client, &namespace, &name, workload).await,
             Undo::Entry(id) => gone_from_spire(client, &["entry", "delete", "-entryID", &id]).await,
             Undo::Agent(alias) => evict(client, &alias).await,
@@ -59,7 +76,9 @@ impl std::fmt::Display for Undo {
                 let kind = before.types.as_ref().map(|types| types.kind.as_str()).unwrap_or_default();
                 write!(f, "{kind} {}", before.name_any())
             }
-            Undo::Apply(one) => f.write_str(&object(one)),
+            Undo::Apply(one) | Undo::Merge(one, _) => f.write_str(&object(one)),
+            Undo::MergeStatus(one, _) => write!(f, "the status of {}", object(one)),
+            Undo::OnNode(line) => write!(f, "what `{line}` takes back in the node"),
             Undo::Restart(namespace, name, _) => write!(f, "{namespace}/{name}, which had to start again"),
             Undo::Entry(id) => write!(f, "the registration entry {id}"),
             Undo::Agent(id) => write!(f, "the agent that is called {id}"),

@@ -8,10 +8,10 @@ mod handshake;
 mod identities;
 mod ingress;
 mod manual_bundle;
+mod motion;
 mod observability;
 mod plain_text;
 mod registration;
-mod rotation;
 mod single_cluster;
 mod templates;
 
@@ -40,9 +40,9 @@ const MODULES: [Module; 14] = [
     of_clusters("guide", 2, |world| scenarios(guide::SCENARIOS, world)),
     of_clusters("ingress", 1, |world| scenarios(ingress::SCENARIOS, world)),
     of_clusters("manual_bundle", 2, |world| scenarios(&[manual_bundle::SCENARIOS], world)),
+    of_clusters("motion", 2, |world| scenarios(motion::SCENARIOS, world)),
     of_clusters("observability", 2, |world| scenarios(observability::SCENARIOS, world)),
     of_clusters("registration", 1, |world| scenarios(registration::SCENARIOS, world)),
-    of_clusters("rotation", 2, |world| scenarios(rotation::SCENARIOS, world)),
     of_clusters("single_cluster", 1, |world| scenarios(&[single_cluster::SCENARIOS], world)),
     of_clusters("templates", 1, |world| scenarios(templates::SCENARIOS, world)),
 ];

@@ -101,7 +101,7 @@ pub struct Window {
     pub from: Timestamp,
     /// Not after.
     pub to: Timestamp,
-    /// Each of these words is in what whoever refused says.
+    /// One of these words is in what whoever refused says; any will do where there are none.
     pub cause: Vec<String>,
     /// Why then, for a person.
     pub because: String,

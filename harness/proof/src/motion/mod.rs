@@ -6,7 +6,9 @@
 mod bound;
 mod flow;
 mod timers;
+mod upstream;
 
 pub use bound::{Bound, Took};
 pub use flow::{Answers, Connection, Flow, Request, Stretch, Window};
 pub use timers::{Timers, polled_every};
+pub use upstream::{envoy_asks_again, informer_asks_again, istiod_tells, kubelet_starts_again};

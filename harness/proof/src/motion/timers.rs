@@ -20,6 +20,13 @@ const OF_AN_AUTHORITYS_LIFE: u32 = 10;
 /// `pkg/agent/manager/config.go`, `pkg/server/endpoints/endpoints.go`, `pkg/server/endpoints/bundle`.
 const SYNC: Duration = Duration::from_secs(5);
 const HINT: Duration = Duration::from_secs(300);
+/// A server prepares the next authority when half of a life is left, and signs with it when a sixth is, at most so much, and
+/// looks whether it is time so often (`pkg/server/ca/manager`, `pkg/server/ca/rotator`).
+const PREPARES: Duration = Duration::from_secs(30 * 24 * 3600);
+const SIGNS: Duration = Duration::from_secs(7 * 24 * 3600);
+const ROTATOR: Duration = Duration::from_secs(10);
+/// A server looks for changed relationships so often (`pkg/server/bundle/client/manager.go`).
+const RELATIONSHIPS: Duration = Duration::from_secs(10);
 /// The agent hands what is new to its workloads so often (`pkg/agent/manager/cache/lru_cache.go`).
 const HANDED_ON: Duration = Duration::from_millis(500);
 /// An agent whose server is silent waits half as long again each time, at most 48 intervals, with a tenth of jitter
@@ -99,6 +106,36 @@ impl Timers {
     pub fn in_proxies(&self) -> Bound {
         let what = format!("until the agent of {} asks its server", self.cluster);
         Bound::of(self.agent_sync.mul_f64(1.1), what) + self.handed_on()
+    }
+
+    /// What its server leaves between preparing an authority and signing with it, by itself and at least.
+    pub fn between_preparing_and_signing(&self) -> Bound {
+        let [prepares, signs] =
+            [(self.authority_life / 2).min(PREPARES), (self.authority_life / 6).min(SIGNS)];
+        let what = format!(
+            "between an authority's half life and five sixths of its life of {} s, less the {} s between two looks",
+            self.authority_life.as_secs(),
+            ROTATOR.as_secs()
+        );
+        Bound::of(prepares.saturating_sub(signs).saturating_sub(ROTATOR), what)
+    }
+
+    /// Until this cluster's server goes by a relationship that was changed.
+    pub fn relationship_noticed(&self) -> Bound {
+        Bound::of(RELATIONSHIPS, format!("until the server of {} reads its relationships anew", self.cluster))
+    }
+
+    /// How long an SVID of that life lives on at least, whenever its server falls silent: it is renewed before less is left.
+    pub fn left_at_least(&self, life: Duration) -> Duration {
+        life.saturating_sub(self.renewed(life).length())
+    }
+
+    /// Until an SVID of that life is over that nobody renews.
+    pub fn over(life: Duration) -> Bound {
+        Bound::of(
+            life,
+            format!("until an SVID that nobody renews is over (its life of {} s)", life.as_secs()),
+        )
     }
 
     /// Until a changed entry is in the proxies.
@@ -190,6 +227,26 @@ mod tests {
             failed.to_string().starts_with("2160.0 s = 2160.0 s until cluster2 polls (no hint"),
             "{failed}"
         );
+    }
+
+    /// By hand: 60 s, less 33 s until it is renewed, less 1.65 s and 0.5 s until its agent knows and hands on.
+    #[test]
+    fn an_svid_outlives_its_server_by_what_is_left_when_it_would_be_renewed() {
+        let life = Duration::from_secs(60);
+        assert_eq!(timers().left_at_least(life), Duration::from_millis(24_850));
+        assert_eq!(timers().left_at_least(Duration::from_secs(1)), Duration::ZERO);
+        assert_eq!(Timers::over(life).length(), life);
+    }
+
+    /// By hand: 24 h ÷ 2 − 24 h ÷ 6 − 10 s; 4 min: 120 s − 40 s − 10 s; a year: 30 days − 7 days − 10 s.
+    #[test]
+    fn an_authority_is_prepared_a_third_of_its_life_before_it_signs() {
+        let left = |seconds| {
+            let life = Duration::from_secs(seconds);
+            Timers { authority_life: life, ..timers() }.between_preparing_and_signing().length().as_secs()
+        };
+        assert_eq!([left(86_400), left(240), left(365 * 86_400)], [28_790, 70, 23 * 86_400 - 10]);
+        assert_eq!(left(20), 0, "less than a look apart");
     }
 
     #[test]

@@ -48,7 +48,8 @@ fn only_in(flow: &Flow, window: &Window) -> bool {
 }
 
 fn is_in(stretch: &Stretch, window: &Window) -> bool {
-    let said = window.cause.iter().all(|words| stretch.cause.contains(words.as_str()));
+    let said =
+        window.cause.is_empty() || window.cause.iter().any(|words| stretch.cause.contains(words.as_str()));
     said && stretch.from >= window.from && stretch.to <= window.to
 }
 
@@ -56,7 +57,7 @@ fn told(what: &str, window: &Window) -> String {
     let Window { from, to, cause, because } = window;
     let cause = match cause.as_slice() {
         [] => String::new(),
-        words => format!(" because of `{}`", words.join("` and `")),
+        words => format!(" because of `{}`", words.join("` or `")),
     };
     format!("{what}{cause}, from {from:.1} to {to:.1} ({because}), and no others")
 }
@@ -153,6 +154,16 @@ mod tests {
         let mut cut = flow(1_000, &[INSIDE]);
         cut.failed += 1;
         assert!(!holds(&must, &cut), "a failure that nobody knows the time of");
+    }
+
+    #[test]
+    fn a_cause_has_one_of_the_words_and_without_words_any_will_do() {
+        let hung = (22, 30, 5, "0 no answer in 15 s");
+        let among = |cause: &[&str]| {
+            let cause = cause.iter().map(|&words| words.to_owned()).collect();
+            holds(&Answers::AllBut(Window { cause, ..window() }), &flow(1_000, &[INSIDE, hung]))
+        };
+        assert_eq!([among(&["503"]), among(&["503", "no answer"]), among(&[])], [false, true, true]);
     }
 
     #[test]

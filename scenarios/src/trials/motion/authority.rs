@@ -8,10 +8,10 @@ use kube::ResourceExt as _;
 use kube::api::LogParams;
 use proof::envoy::Record;
 use proof::evidence::Must;
-use proof::motion::{Answers, Connection};
+use proof::motion::Answers;
 
 use super::steps::{Closed, Rotation, believed, other};
-use super::{SVID_LIFE, window};
+use super::{SVID_LIFE, failed_only, window};
 use crate::traffic::{CLIENT, Traffic};
 use crate::{CLUSTER1, CLUSTER2, Fixture, Nth, scenarios};
 
@@ -100,10 +100,7 @@ async fn an_authority_that_signs_before_its_peer_knows_it_cuts_new_connections(
     fixture.answered(&flows, [CUT_AND_HEALED, KEPT_AT_MOST], |flow| {
         // Neither client is told more than that; the reason is in its sidecar's log.
         let window = window(activated, (opened, &healed_within), &["503"], because);
-        match flow.connection {
-            Connection::New => Answers::AllBut(window),
-            Connection::Kept => Answers::AllMaybeBut(window),
-        }
+        failed_only(flow, window)
     })
 }
 

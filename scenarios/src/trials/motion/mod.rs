@@ -2,7 +2,14 @@
 //! takes, against a bound that was computed before from the timers that this mesh was told.
 
 mod authority;
+mod cut;
+mod identity;
+mod network;
+mod node;
 mod outages;
+mod parts;
+mod peer;
+mod server;
 mod silence;
 mod steps;
 
@@ -16,11 +23,20 @@ use serde_json::json;
 
 use crate::fixture::Fixture;
 use crate::pods::{CURL, GATEWAY, HELLOWORLD, Pods};
-use crate::shows::{Shown, Shows};
+use crate::shows::{Each, Shown, Shows};
 use crate::traffic::{CLIENT, SERVER};
 use crate::trial::Scenario;
 
-pub(super) const SCENARIOS: &[&[Scenario]] = &[authority::SCENARIOS, outages::SCENARIOS, silence::SCENARIOS];
+pub(super) const SCENARIOS: &[&[Scenario]] = &[
+    authority::SCENARIOS,
+    identity::SCENARIOS,
+    network::SCENARIOS,
+    node::SCENARIOS,
+    outages::SCENARIOS,
+    peer::SCENARIOS,
+    server::SCENARIOS,
+    silence::SCENARIOS,
+];
 
 /// How long an SVID of the traffic's own pods lives; those of the others live an hour.
 const SVID_LIFE: u64 = 60;
@@ -42,14 +58,15 @@ impl Fixture<'_> {
         Ok(())
     }
 
-    /// What came of the requests of each way, on new connections and on kept ones.
+    /// What came of the requests of each way, or of the only way that was asked, on new connections and on kept ones.
     fn answered(&mut self, flows: &[Flow], facts: [Shows; 2], must: impl Fn(&Flow) -> Answers) -> Result<()> {
         for flow in flows {
             self.notes(&json!({ "flow": flow }))?;
             let [new, kept] = facts;
             let fact = if flow.connection == Connection::New { new } else { kept };
             let seen = serde_json::to_string(flow).map_err(|e| Error::internal("a flow").because(e))?;
-            self.shows(fact.on(&flow.way), Must::Answer(must(flow)), seen);
+            let shown = if fact.each == Each::Way { fact.on(&flow.way) } else { fact.into() };
+            self.shows(shown, Must::Answer(must(flow)), seen);
         }
         Ok(())
     }
@@ -71,4 +88,12 @@ fn window(from: Timestamp, (over, bound): (Timestamp, &Bound), cause: &[&str], b
     let to = over.checked_add(bound.length()).unwrap_or(Timestamp::MAX);
     let cause = cause.iter().map(|&words| words.to_owned()).collect();
     Window { from, to, cause, because: format!("{because} {over:.1}, and no later than {bound}") }
+}
+
+/// Every new connection needs what is away, so some fail; those that stay may outlive it.
+fn failed_only(flow: &Flow, window: Window) -> Answers {
+    match flow.connection {
+        Connection::New => Answers::AllBut(window),
+        Connection::Kept => Answers::AllMaybeBut(window),
+    }
 }

@@ -3,22 +3,21 @@
 use std::time::{Duration, Instant};
 
 use harness::Result;
-use harness::kube::object::merge_patch;
 use harness::kube::rollout::Workload;
-use harness::progress::Note;
 use harness::wait;
-use jiff::{SignedDuration, Timestamp};
+use jiff::Timestamp;
 use proof::envoy::Held;
-use proof::motion::{Answers, Bound, Connection};
+use proof::motion::{Answers, Connection, envoy_asks_again};
 use serde_json::{Value, json};
 
+use super::parts::{back, identity, made_since, merge, scale, spire_server};
 use super::steps::{Rotation, other};
-use super::{EVERYONE, SVID_LIFE, window};
+use super::{EVERYONE, SVID_LIFE, failed_only, window};
 use crate::authorities::noticed;
 use crate::objects::deployment;
 use crate::traffic::Traffic;
 use crate::watched::Watched;
-use crate::{CLUSTER1, CLUSTER2, Fixture, GATEWAY, Nth, Pods, scenarios};
+use crate::{CLUSTER1, CLUSTER2, Fixture, GATEWAY, Pods, scenarios};
 
 scenarios! {
     "server-down" => a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_request {
@@ -53,9 +52,6 @@ scenarios! {
 
 /// Less than what is left of an SVID's life when it is about to be renewed.
 const AWAY: Duration = Duration::from_secs(20);
-/// Envoy asks its agent again by an exponential back-off with this end (`envoy.config.core.v3.BackoffStrategy`, the default
-/// for gRPC streams).
-const ENVOYS_BACK_OFF: Duration = Duration::from_secs(30);
 
 /// If this fails, a restart of a SPIRE server is an outage.
 async fn a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_request(
@@ -63,7 +59,7 @@ async fn a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_requ
 ) -> Result<()> {
     let away = CLUSTER2;
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
-    let server = workload("StatefulSet", "spire", "spire-server");
+    let server = spire_server();
     let began = Instant::now();
     scale(fixture, away, &server, 0).await?;
     wait::pause_for(AWAY).await;
@@ -71,10 +67,9 @@ async fn a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_requ
     fixture.rolled_out(away, Workload::StatefulSet, "spire", "spire-server").await?;
     let bound = fixture.timers(away).await?.after_silence(began.elapsed()) + noticed();
     let what = "until every proxy of its cluster holds what it then prepared";
-    fixture.announces(what, &bound)?;
     let mut rotation = Rotation::prepare(fixture, away).await?;
-    let took = rotation.at_home(fixture, (what, &bound)).await?;
-    fixture.took(SERVED_AGAIN, bound, &took)?;
+    let step = rotation.at_home(fixture, (what, bound)).await?;
+    fixture.took(SERVED_AGAIN, step.bound.clone(), &step.took)?;
     rotation.believed(fixture, rotation.prepared).await?.done()?;
     rotation.activate(fixture).await?.done()?;
     rotation.finish(fixture).await?;
@@ -86,20 +81,14 @@ async fn a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_requ
 async fn an_agent_that_starts_anew_is_noticed_by_no_request(fixture: &mut Fixture<'_>) -> Result<()> {
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
     let what = "until every proxy has an SVID from the new agent";
-    let bound =
-        Bound::of(ENVOYS_BACK_OFF, "until each proxy asks again (the end of Envoy's back-off)") + noticed();
+    let bound = envoy_asks_again() + noticed();
     fixture.announces(what, &bound)?;
     let killed = Timestamp::now();
     fixture.renew(CLUSTER2, Pods("spire", "app=spire-agent")).await?;
     fixture.rolled_out(CLUSTER2, Workload::DaemonSet, "spire", "spire-agent").await?;
     let since = Timestamp::now();
     let mut watched = Watched::of(fixture)?;
-    // Each SVID is dated ten seconds back.
-    let first = killed - SignedDuration::from_secs(10);
-    let fresh = |held: &Held| {
-        let chain = held.certificate("default").and_then(|pem| pem.chain().ok());
-        chain.is_some_and(|chain| chain.leaf.not_before >= first)
-    };
+    let fresh = |held: &Held| made_since(held, killed);
     let took = watched.all(fixture, (&[CLUSTER2], &EVERYONE), (what, since, &bound), fresh).await?;
     fixture.took(FRESH_FROM_AGENT, bound, &took)?;
     traffic.flows().await?;
@@ -172,18 +161,14 @@ async fn an_identity_that_is_taken_is_refused_at_once_and_until_it_is_back(
     // With the identity the agent takes the peers' bundles away from its proxy, which then verifies nobody (seen).
     let refused = own.entry_noticed() + noticed();
     fixture.announces("until the first request is refused", &refused)?;
-    let answered = own.entry_noticed()
-        + Bound::of(ENVOYS_BACK_OFF, "until its proxy asks again (the end of Envoy's back-off)")
-        + noticed();
+    let answered = own.entry_noticed() + envoy_asks_again() + noticed();
     fixture.announces("until requests are answered again, once the entry is back", &answered)?;
     let taken = Timestamp::now();
-    let identity = json!({
-        "apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterSPIFFEID", "metadata": { "name": "motion" }
-    });
-    select(fixture, near, &identity, &json!({ "matchLabels": { "app": "server" } })).await?;
+    let pods = |pods: Value| json!({ "spec": { "podSelector": pods } });
+    merge(fixture, near, &identity(), &pods(json!({ "matchLabels": { "app": "server" } }))).await?;
     let took = traffic.first_failure(&fixture.mesh.way(near, far)?, Connection::New, (taken, &refused)).await;
     fixture.took(REFUSED_IN_TIME, refused, &took)?;
-    select(fixture, near, &identity, &Value::Null).await?;
+    merge(fixture, near, &identity(), &pods(Value::Null)).await?;
     let back = Timestamp::now();
     traffic.flows().await?;
     let from = fixture.cluster(near)?.name.clone();
@@ -195,30 +180,6 @@ async fn an_identity_that_is_taken_is_refused_at_once_and_until_it_is_back(
             &["503"],
             "its entry is deleted from the first of these on, and back at",
         );
-        match flow.connection {
-            _ if flow.way.from != from => Answers::All,
-            Connection::New => Answers::AllBut(window),
-            Connection::Kept => Answers::AllMaybeBut(window),
-        }
+        if flow.way.from == from { failed_only(flow, window) } else { Answers::All }
     })
-}
-
-fn workload(kind: &str, namespace: &str, name: &str) -> Value {
-    json!({ "apiVersion": "apps/v1", "kind": kind, "metadata": { "name": name, "namespace": namespace } })
-}
-
-/// Until it is scaled back, or the scenario ends.
-async fn scale(fixture: &mut Fixture<'_>, cluster: Nth, workload: &Value, replicas: u32) -> Result<()> {
-    fixture.change(cluster, workload, &json!({ "spec": { "replicas": replicas } })).await
-}
-
-async fn back(fixture: &Fixture<'_>, cluster: Nth, workload: &Value) -> Result<()> {
-    let patch = json!({ "spec": { "replicas": 1 } });
-    merge_patch(fixture.api(cluster)?, workload, &patch, &Note::silent()).await.map(drop)
-}
-
-/// Which pods an identity of this scenario's own is for.
-async fn select(fixture: &Fixture<'_>, cluster: Nth, identity: &Value, pods: &Value) -> Result<()> {
-    let patch = json!({ "spec": { "podSelector": pods } });
-    merge_patch(fixture.api(cluster)?, identity, &patch, &Note::silent()).await.map(drop)
 }

@@ -10,6 +10,7 @@ use proof::motion::Answers;
 use serde_json::{Value, json};
 
 use super::SVID_LIFE;
+use super::parts::said;
 use super::steps::{Closed, Rotation, fetched, other};
 use crate::authorities::Step;
 use crate::traffic::Traffic;
@@ -122,8 +123,8 @@ async fn give(fixture: &mut Fixture<'_>, near: Nth, far: Nth, bundle: &str) -> R
 }
 
 async fn failed_fetches(fixture: &Fixture<'_>, cluster: Nth) -> Result<usize> {
-    let log = fixture.log(cluster, Pods("spire", "app=spire-server"), "spire-server").await?;
-    Ok(log.matches("Error updating bundle").count())
+    let server = (Pods("spire", "app=spire-server"), "spire-server");
+    said(fixture, cluster, server, "Error updating bundle").await
 }
 
 fn with_hint(bundle: &str, hint: Duration) -> Result<String> {

@@ -4,6 +4,7 @@ use harness::kube::object::merge_patch;
 use harness::progress::Note;
 use harness::{Code, Error, Result};
 use jiff::Timestamp;
+use proof::envoy::Held;
 use proof::identity::Authority;
 use proof::motion::{Bound, Took};
 use serde_json::{Value, json};
@@ -12,6 +13,7 @@ use super::{EVERYONE, SHORT_LIVED, SVID_LIFE};
 use crate::authorities::{Step, noticed};
 use crate::fixture::Fixture;
 use crate::objects::service;
+use crate::pods::Pods;
 use crate::watched::{Watched, believes, seen_within, shows};
 use crate::{CLUSTER1, CLUSTER2, Nth};
 
@@ -19,6 +21,15 @@ use crate::{CLUSTER1, CLUSTER2, Nth};
 pub struct Waited {
     pub bound: Bound,
     pub took: Took,
+}
+
+/// What is waited for: of which proxies, since when, and for how long at most.
+struct Waits<'a> {
+    clusters: &'a [Nth],
+    of: &'a [Pods<'a>],
+    what: &'a str,
+    since: Timestamp,
+    bound: Bound,
 }
 
 /// A rotation of one cluster's authority, as its steps went.
@@ -60,19 +71,17 @@ impl Rotation {
     /// Every proxy of both clusters believes it: only then may it sign.
     pub async fn believed(&mut self, fixture: &Fixture<'_>, since: Timestamp) -> Result<Waited> {
         let bound = believed(fixture, self.cluster).await?;
-        let (new, domain, clusters) = (&self.new, &self.domain, [self.cluster, self.peer]);
-        let what = "until it is believed";
-        fixture.announces(what, &bound)?;
-        let so = |held: &_| believes(held, domain, new);
-        let took = self.watched.all(fixture, (&clusters, &EVERYONE), (what, since, &bound), so).await?;
-        Ok(Waited { bound, took })
+        let (new, domain) = (self.new.clone(), self.domain.clone());
+        let clusters = [self.cluster, self.peer];
+        let waits = Waits { clusters: &clusters, of: &EVERYONE, what: "until it is believed", since, bound };
+        self.wait(fixture, waits, move |held| believes(held, &domain, &new)).await
     }
 
     /// Every proxy of its own cluster believes it.
-    pub async fn at_home(&mut self, fixture: &Fixture<'_>, (what, bound): (&str, &Bound)) -> Result<Took> {
-        let (new, domain, since) = (&self.new, &self.domain, self.prepared);
-        let so = |held: &_| believes(held, domain, new);
-        self.watched.all(fixture, (&[self.cluster], &EVERYONE), (what, since, bound), so).await
+    pub async fn at_home(&mut self, fixture: &Fixture<'_>, (what, bound): (&str, Bound)) -> Result<Waited> {
+        let (new, domain, clusters) = (self.new.clone(), self.domain.clone(), [self.cluster]);
+        let waits = Waits { clusters: &clusters, of: &EVERYONE, what, since: self.prepared, bound };
+        self.wait(fixture, waits, move |held| believes(held, &domain, &new)).await
     }
 
     /// It signs, and what lives for a minute is renewed by it.
@@ -80,40 +89,52 @@ impl Rotation {
         let own = fixture.timers(self.cluster).await?;
         let bound = own.renewed(std::time::Duration::from_secs(SVID_LIFE)) + noticed();
         let what = "until it has signed every SVID that lives for a minute";
-        fixture.announces(what, &bound)?;
-        let since = Timestamp::now();
-        fixture.step(self.cluster, Step::Activate, &self.new).await?;
-        let new = &self.new;
-        let so = |held: &_| shows(held, new);
-        let took =
-            self.watched.all(fixture, (&[self.cluster], &SHORT_LIVED), (what, since, &bound), so).await?;
-        Ok(Waited { bound, took })
+        self.go_on(fixture, Step::Activate, (&SHORT_LIVED, what, bound)).await
     }
 
     /// What the old one signed is renewed at once, whatever its life.
     pub async fn taint(&mut self, fixture: &Fixture<'_>) -> Result<Waited> {
         let bound = fixture.timers(self.cluster).await?.in_proxies() + noticed();
         let what = "until nobody shows a certificate of the old authority";
-        fixture.announces(what, &bound)?;
-        let since = Timestamp::now();
-        fixture.step(self.cluster, Step::Taint, &self.old).await?;
-        let new = &self.new;
-        let so = |held: &_| shows(held, new);
-        let took = self.watched.all(fixture, (&[self.cluster], &EVERYONE), (what, since, &bound), so).await?;
-        Ok(Waited { bound, took })
+        self.go_on(fixture, Step::Taint, (&EVERYONE, what, bound)).await
     }
 
     /// Nobody believes the old one any more.
     pub async fn revoke(&mut self, fixture: &Fixture<'_>) -> Result<Waited> {
         let bound = believed(fixture, self.cluster).await?;
-        let what = "until nobody believes the old authority";
-        fixture.announces(what, &bound)?;
-        let since = Timestamp::now();
+        let (old, domain) = (self.old.clone(), self.domain.clone());
+        let (clusters, since) = ([self.cluster, self.peer], Timestamp::now());
         fixture.step(self.cluster, Step::Revoke, &self.old).await?;
-        let (old, domain, clusters) = (&self.old, &self.domain, [self.cluster, self.peer]);
-        let so = |held: &_| !believes(held, domain, old);
-        let took = self.watched.all(fixture, (&clusters, &EVERYONE), (what, since, &bound), so).await?;
+        let what = "until nobody believes the old authority";
+        let waits = Waits { clusters: &clusters, of: &EVERYONE, what, since, bound };
+        let waited = self.wait(fixture, waits, move |held| !believes(held, &domain, &old)).await?;
         fixture.carry_what_is_published(self.cluster).await?;
+        Ok(waited)
+    }
+
+    /// A step after which the new one has signed what these proxies of its cluster show.
+    async fn go_on(
+        &mut self,
+        fixture: &Fixture<'_>,
+        step: Step,
+        (of, what, bound): (&[Pods<'_>], &str, Bound),
+    ) -> Result<Waited> {
+        let (new, clusters, since) = (self.new.clone(), [self.cluster], Timestamp::now());
+        let authority = if matches!(step, Step::Activate) { &self.new } else { &self.old };
+        fixture.step(self.cluster, step, authority).await?;
+        let waits = Waits { clusters: &clusters, of, what, since, bound };
+        self.wait(fixture, waits, move |held| shows(held, &new)).await
+    }
+
+    /// Says what is waited for and how long that may take, and waits.
+    async fn wait(
+        &mut self,
+        fixture: &Fixture<'_>,
+        Waits { clusters, of, what, since, bound }: Waits<'_>,
+        so: impl Fn(&Held) -> bool,
+    ) -> Result<Waited> {
+        fixture.announces(what, &bound)?;
+        let took = self.watched.all(fixture, (clusters, of), (what, since, &bound), so).await?;
         Ok(Waited { bound, took })
     }
 
@@ -130,7 +151,8 @@ impl Waited {
         match self.took.ms {
             Some(_) => Ok(()),
             None => Err(Error::new(Code::Evidence, "a rotation was not gone on with: its step was not done")
-                .seen(format!("{}; bound: {}", self.took, self.bound))),
+                .seen(format!("{}; bound: {}", self.took, self.bound))
+                .next("cargo xtask down before the next one: what was prepared stays, and SPIRE takes nothing back")),
         }
     }
 }
