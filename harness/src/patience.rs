@@ -93,6 +93,11 @@ pub const RIVAL: Limit = Limit::seconds(1200);
 pub const NOTICED: Limit = Limit::seconds(3);
 /// How much longer than its bound something is waited for, so that a failure says how late it was.
 pub const BEYOND: Limit = Limit::seconds(30);
+/// From a change of a live object until everybody acts by it: a SPIRE agent asks each second here, an istiod gathers changes for
+/// a tenth of one, and whoever is late on a busy machine.
+pub const TAKEN_IN: Duration = Duration::from_secs(8);
+/// A new pod of the mesh that has all it needs being ready (4 to 8 s measured), before it is said that it lacks something.
+pub const START: Limit = Limit::seconds(15);
 /// Requests that are on their way when a traffic client is told to end: each has 15 s.
 pub const LAST_REQUESTS: Limit = Limit::seconds(20);
 /// The time that collecting evidence may take, all of it.

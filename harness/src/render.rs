@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 /// A value, and where in its file it stands.
 pub use serde_saphyr::Spanned;
@@ -94,6 +94,24 @@ pub fn fill(text: &str, values: &Values, name: &str) -> Result<String> {
     }
     out.push_str(rest);
     Ok(out)
+}
+
+/// [`fill`] of every text in it.
+///
+/// # Errors
+/// As [`fill`].
+pub fn fill_all(value: &Value, values: &Values, name: &str) -> Result<Value> {
+    Ok(match value {
+        Value::String(text) => Value::String(fill(text, values, name)?),
+        Value::Array(items) => {
+            Value::Array(items.iter().map(|item| fill_all(item, values, name)).collect::<Result<_>>()?)
+        }
+        Value::Object(fields) => {
+            let filled = fields.iter().map(|(key, value)| Ok((key.clone(), fill_all(value, values, name)?)));
+            Value::Object(filled.collect::<Result<Map<_, _>>>()?)
+        }
+        other => other.clone(),
+    })
 }
 
 /// [`fill`], then [`documents`], of one manifest file.

@@ -12,15 +12,21 @@ use proof::identity::entries_of;
 use crate::Mesh;
 
 /// One cluster at one moment.
-pub(crate) struct Baseline {
+pub struct Baseline {
     objects: Inventory,
     /// Identities, bundles and agents of its SPIRE server.
     known: BTreeMap<String, String>,
 }
 
 impl Baseline {
+    /// What [`Baseline::left_over`] says of a cluster without any difference.
+    pub const SAME: &str = "as before";
+
     /// Now.
-    pub(crate) async fn of(client: &Client) -> Result<Self> {
+    ///
+    /// # Errors
+    /// What Kubernetes or SPIRE refuses.
+    pub async fn of(client: &Client) -> Result<Self> {
         let (objects, known) = tokio::try_join!(Inventory::of(client), known_to_spire(client))?;
         // SPIRE's own, which it writes anew whenever an authority comes or goes.
         Ok(Self { objects: objects.without("ConfigMap spire/spire-bundle"), known })
@@ -32,13 +38,16 @@ impl Baseline {
     }
 
     /// What is different from this moment once the controllers have caught up, in words.
-    pub(crate) async fn left_over(&self, client: &Client) -> Result<String> {
+    ///
+    /// # Errors
+    /// As [`Baseline::of`].
+    pub async fn left_over(&self, client: &Client) -> Result<String> {
         let look = || async { Ok(self.until(&Self::of(client).await?)) };
         let missing = |different: &String| (!different.is_empty()).then(|| different.clone());
         let silent = Note::silent();
         let left =
             wait::last_look("the cluster as before", patience::CAUGHT_UP, &silent, look, missing).await?;
-        Ok(if left.is_empty() { "as before".to_owned() } else { left })
+        Ok(if left.is_empty() { Self::SAME.to_owned() } else { left })
     }
 
     fn until(&self, now: &Self) -> String {

@@ -38,6 +38,7 @@ use harness::world::World;
 use harness::{Error, Result};
 use proof::topology::Topology;
 
+pub use baseline::Baseline;
 pub use disturbance::{at_rest, left_by, put_back};
 use fixture::Fixture;
 pub use judging::{Failure, Outcome};

@@ -184,7 +184,7 @@ async fn run_and_undo(scenario: &'static Scenario, owes: Vec<Owed>) -> Outcome {
             let subject = Subject::After { scenario: name.to_owned(), cluster: cluster.name.clone() };
             let id = Claim::of(Kind::ClusterAsBefore, subject);
             let left = before.left_over(mesh.api(&cluster.name)?).await?;
-            Ok::<_, Error>(Fact { claim: id.sentence(), id, must: Must::be("as before"), seen: left })
+            Ok::<_, Error>(Fact { claim: id.sentence(), id, must: Must::be(Baseline::SAME), seen: left })
         });
         seen.facts.extend(try_join_all(left).await?);
         mesh.published(seen).await?;

@@ -4,11 +4,13 @@
 //! `harness::Code`, one for each kind of failure.
 #![warn(clippy::print_stdout, reason = "it panics where the reader has gone away: `show::say` does not")]
 
+mod ablate;
 mod again;
 mod args;
 mod audit;
 mod bench;
 mod called;
+mod cells;
 mod checklist;
 mod completions;
 mod diagnose;
@@ -46,6 +48,9 @@ use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use harness::layout::Layout;
 use harness::log::{self, Filter};
 use harness::{Code, Error, Result};
+
+/// The stack of a command, in bytes.
+const STACK: usize = 32 << 20;
 
 /// Real clusters, real SPIRE, real Istio, and proof of who issued each certificate.
 ///
@@ -93,6 +98,8 @@ enum Command {
     Schema(schema::Args),
     /// Many worlds, one after the other, each with what is expected of it; a table of what came.
     Matrix(matrix::Args),
+    /// One setting after the other taken away from a world: which do something, and which are only copied; a table of them.
+    Ablate(ablate::Args),
     /// Whether this machine is fit for a run; touches nothing.
     Doctor(doctor::Args),
     /// Measures `up` against a serial script that makes the same world by hand, alternately.
@@ -134,20 +141,23 @@ fn main() -> ExitCode {
     );
     // One provider for kube and reqwest; with two in the tree rustls would refuse to choose.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(e) => {
-            eprintln!("error[internal]: cannot start: {e}");
-            return ExitCode::from(1);
-        }
-    };
-    let outcome = match interrupt::listen() {
-        Ok(()) => runtime.block_on(run(cli.command)),
-        Err(e) => Err(e),
-    };
+    // A thread of its own: without optimisation the frames of a command's futures do not fit into the first one's stack.
+    let thread = std::thread::Builder::new().name("command".to_owned()).stack_size(STACK);
+    let ran = thread.spawn(move || at_work(cli.command)).map(std::thread::JoinHandle::join);
+    match ran {
+        Ok(Ok(outcome)) => ended(outcome),
+        Ok(Err(_)) => ended(Err(Error::internal("the command panicked; its words are above"))),
+        Err(e) => ended(Err(Error::internal("cannot start a thread").because(e))),
+    }
+}
+
+fn at_work(command: Command) -> Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime = runtime.map_err(|e| Error::internal("cannot start").because(e))?;
+    let outcome = interrupt::listen().and_then(|()| runtime.block_on(run(command)));
     // Steps that were stopped may still wait in a blocking call for a process that is already being killed.
     runtime.shutdown_background();
-    ended(outcome)
+    outcome
 }
 
 /// Tells how it ended, and with which status.
@@ -169,11 +179,11 @@ fn ended(outcome: Result<()>) -> ExitCode {
 impl Command {
     /// Whether it builds from the checkout, or reads or writes files of it.
     fn needs_checkout(&self) -> bool {
-        use Command::{Bench, Checklist, E2e, Images, Lock, Plan, Test, Up, Verify};
-        matches!(
-            self,
-            E2e(_) | Up(_) | Verify(_) | Checklist(_) | Plan(_) | Bench(_) | Images(_) | Lock(_) | Test(_)
-        )
+        use Command::{Ablate, Bench, Checklist, E2e, Images, Lock, Matrix, Plan, Test, Up, Verify};
+        match self {
+            Ablate(_) | Bench(_) | Checklist(_) | E2e(_) | Images(_) | Lock(_) | Matrix(_) => true,
+            _ => matches!(self, Plan(_) | Test(_) | Up(_) | Verify(_)),
+        }
     }
 }
 
@@ -196,6 +206,7 @@ async fn run(command: Command) -> Result<()> {
         Command::Up(args) => up::run(&args).await,
         Command::Verify(args) => verify::run(&args).await,
         Command::Matrix(args) => matrix::run(&args).await,
+        Command::Ablate(args) => ablate::run(&args).await,
         Command::Down(args) => down::run(&args).await,
         Command::Status(args) => status::run(&args).await,
         Command::Audit(args) => audit::run(&args).await,
@@ -236,6 +247,8 @@ mod tests {
             &["x", "plan"],
             &["x", "test"],
             &["x", "lock", "check"],
+            &["x", "matrix", "f"],
+            &["x", "ablate"],
         ] {
             assert!(needs(line), "{line:?}");
         }

@@ -15,7 +15,7 @@ use harness::world::{self, World};
 use harness::{Code, Result, lifecycle};
 
 use self::file::Cell;
-use self::table::{Row, Table};
+use crate::cells::Table;
 use crate::e2e::one_world;
 use crate::report::Report;
 use crate::runner::Runner;
@@ -30,6 +30,9 @@ pub struct Args {
     /// Only these cells; commas between several.
     #[arg(long, value_delimiter = ',', value_name = "NAME")]
     only: Vec<String>,
+    /// Write the lines of the cells that came as expected into the table beside the file, as Markdown.
+    #[arg(long)]
+    write: bool,
     #[command(flatten)]
     means: args::Means,
     /// One JSON object a line on stdout, for each cell, instead of the table.
@@ -47,13 +50,14 @@ pub use file::schema;
 pub async fn run(args: &Args) -> Result<()> {
     let layout = Layout::find()?;
     let cells = file::read(&layout, &args.file, &args.only)?;
+    let order = file::names(&args.file)?;
     let worlds = by_world(cells, args, &layout)?;
     let claimed = world::claim(&layout)?;
     // It is somebody's. What a killed run left is taken down before the first world is made.
     if world::is_kept(&layout) {
         lifecycle::nothing_is_up(&layout)?;
     }
-    let mut table = Table::begin(args.file.display().to_string());
+    let mut table = Table::begin("matrix", &args.file);
     let mut ended = Ok(());
     for cells in worlds {
         ended = one(cells, args, &layout, &mut table).await;
@@ -62,12 +66,17 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     }
     drop(claimed);
-    let dir = table.write(&layout)?;
+    let page: String =
+        std::iter::once(table::HEAD.to_owned()).chain(table.rows.iter().map(table::line)).collect();
+    let dir = table.write(&page, &layout)?;
     match args.json {
         true => table.rows.iter().try_for_each(show::json)?,
-        false => say!("{}", table.markdown()),
+        false => say!("{page}"),
     }
     eprintln!("table: {}", dir.display());
+    if args.write {
+        table.publish(table::HEAD, &order, table::line)?;
+    }
     ended.and_then(|()| table.verdict())
 }
 
@@ -91,7 +100,7 @@ fn by_world(cells: Vec<Cell>, args: &Args, layout: &Layout) -> Result<Vec<Vec<Ce
 ///
 /// # Errors
 /// What leaves no ground for another world: a signal, or something that could not be taken away.
-async fn one(cells: Vec<Cell>, args: &Args, layout: &Layout, table: &mut Table) -> Result<()> {
+async fn one(cells: Vec<Cell>, args: &Args, layout: &Layout, all: &mut Table) -> Result<()> {
     let last = cells.len() - 1;
     let mut is_up = false;
     for (i, cell) in cells.into_iter().enumerate() {
@@ -116,9 +125,9 @@ async fn one(cells: Vec<Cell>, args: &Args, layout: &Layout, table: &mut Table) 
         let left = if over { down::unless(false, &judged, layout, &note).await } else { Ok(()) };
         drop(note);
         show.end().await;
-        let row = Row::of(&cell, &judged, &report.of_world(&cell.setup.world)?, &report.dir);
+        let row = table::row(&cell, &judged, &report.of_world(&cell.setup.world)?, &report.dir);
         report.close(&judged, over.then(|| began.elapsed()), false, false)?;
-        table.rows.push(row);
+        all.rows.push(row);
         left?;
         if judged.as_ref().is_err_and(|e| e.code() == Code::Interrupted) {
             return judged;

@@ -4,8 +4,8 @@
 use harness::{Error, Result, setup};
 use proof::schema;
 
-use crate::matrix;
 use crate::show::say;
+use crate::{ablate, matrix};
 
 /// Flags of `schema`.
 #[derive(clap::Args)]
@@ -21,6 +21,8 @@ enum Of {
     Setup,
     /// A file of `matrix`.
     Matrix,
+    /// A file of `ablate`.
+    Ablations,
     /// A document below `evidence/`.
     Evidence,
     /// A line of `verdicts.jsonl`.
@@ -37,6 +39,7 @@ pub fn run(args: &Args) -> Result<()> {
     let schema = match args.of {
         Of::Setup => setup::schema(),
         Of::Matrix => matrix::schema(),
+        Of::Ablations => ablate::schema(),
         Of::Evidence => schema::evidence(),
         Of::Verdict => schema::verdict(),
         Of::Manifest => schema::manifest(),

@@ -104,7 +104,10 @@ pub async fn whole(layout: &Layout, world: &World, note: &Note) -> Result<()> {
 }
 
 /// Refuses a world that has other versions than those that were asked for.
-fn has_versions(layout: &Layout, world: &World, asked: &args::Versions) -> Result<()> {
+///
+/// # Errors
+/// [`Code::Busy`] with the versions that it has.
+pub fn has_versions(layout: &Layout, world: &World, asked: &args::Versions) -> Result<()> {
     let mut wanted = world.versions.clone();
     versions::choose(&mut wanted, &Lock::read(&layout.manifests())?, &asked.with)?;
     if wanted == world.versions {

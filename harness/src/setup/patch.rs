@@ -71,8 +71,12 @@ impl Patch {
         for object in objects.iter_mut().filter(selected) {
             let before = object.clone();
             match &self.change {
-                Change::Merge(with) => merge(object, &self.filled(with, values)?, is_of_kubernetes(&before)),
-                Change::Json(operations) => self.operate(object, self.filled(operations, values)?)?,
+                Change::Merge(with) => {
+                    merge(object, &render::fill_all(with, values, &self.at)?, is_of_kubernetes(&before))
+                }
+                Change::Json(operations) => {
+                    self.operate(object, render::fill_all(operations, values, &self.at)?)?
+                }
             }
             met.selected += 1;
             met.changed += usize::from(*object != before);
@@ -86,21 +90,6 @@ impl Patch {
         let operations: json_patch::Patch =
             serde_json::from_value(operations).or_fail(Code::Usage, || fail.clone())?;
         json_patch::patch(object, &operations).or_fail(Code::Usage, || fail)
-    }
-
-    /// Every text in it with its values.
-    fn filled(&self, value: &Value, values: &Values) -> Result<Value> {
-        Ok(match value {
-            Value::String(text) => Value::String(render::fill(text, values, &self.at)?),
-            Value::Array(items) => {
-                Value::Array(items.iter().map(|item| self.filled(item, values)).collect::<Result<_>>()?)
-            }
-            Value::Object(fields) => {
-                let filled = fields.iter().map(|(key, value)| Ok((key.clone(), self.filled(value, values)?)));
-                Value::Object(filled.collect::<Result<Map<_, _>>>()?)
-            }
-            other => other.clone(),
-        })
     }
 
     /// What it changes, for a person: `Deployment helloworld of workloads/mesh.yaml in cluster1`.

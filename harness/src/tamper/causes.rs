@@ -2,7 +2,7 @@
 
 use kube::Client;
 
-use super::change::{Place, Undo};
+use super::change::{Change, Place, Undo};
 use super::client;
 use super::faults::FAULTS;
 use crate::cluster::nodes;
@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::progress::Note;
 use crate::world::World;
 use crate::{Code, Error, Result};
+use proof::topology::Cluster;
 
 /// Every cause that can be provoked.
 pub fn names() -> impl Iterator<Item = &'static str> {
@@ -36,28 +37,41 @@ pub async fn provoke(world: &World, name: &str, note: &Note) -> Result<Provoked>
     let [near, far, ..] = world.topology.clusters.as_slice() else {
         return Err(Error::new(Code::Usage, "tampering needs a world of two clusters"));
     };
-    let mut provoked = Provoked {
-        near: client(world, &near.name).await?,
-        far: client(world, &far.name).await?,
-        domains: (near.trust_domain.clone(), far.trust_domain.clone()),
-        engine: Engine::attach(&world.engine).await?,
-        node: nodes::name(&near.name),
-        undo: Vec::new(),
-    };
-    for change in fault(far) {
-        // Boxed: without optimisation the frames of a change fill a thread's stack.
-        match Box::pin(change.make(&provoked.place(), note)).await {
-            Ok(undo) => provoked.undo.push(undo),
-            Err(e) => {
-                provoked.put_back(note).await?;
-                return Err(e);
-            }
-        }
-    }
-    Ok(provoked)
+    Provoked::by(world, (near, far), fault(far), note).await
 }
 
 impl Provoked {
+    /// Makes these changes in the first of these two clusters.
+    ///
+    /// # Errors
+    /// What Kubernetes or SPIRE refuses; what was changed before is put back.
+    pub(super) async fn by(
+        world: &World,
+        (near, far): (&Cluster, &Cluster),
+        changes: Vec<Change>,
+        note: &Note,
+    ) -> Result<Self> {
+        let mut provoked = Self {
+            near: client(world, &near.name).await?,
+            far: client(world, &far.name).await?,
+            domains: (near.trust_domain.clone(), far.trust_domain.clone()),
+            engine: Engine::attach(&world.engine).await?,
+            node: nodes::name(&near.name),
+            undo: Vec::new(),
+        };
+        for change in changes {
+            // Boxed: without optimisation the frames of a change fill a thread's stack.
+            match Box::pin(change.make(&provoked.place(), note)).await {
+                Ok(undo) => provoked.undo.push(undo),
+                Err(e) => {
+                    provoked.put_back(note).await?;
+                    return Err(e);
+                }
+            }
+        }
+        Ok(provoked)
+    }
+
     /// Puts everything back in the order in which it was changed, for a workload that was restarted after its configuration
     /// was changed must be so again; and waits for the workloads.
     ///

@@ -6,8 +6,10 @@ use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
 use kube::api::PostParams;
 use kube::{Api, Client};
-use serde_json::{Map, Value, json};
+use regex::Regex;
+use serde_json::{Value, json};
 
+use super::merges::{leading, reverse};
 use crate::cluster::nodes;
 use crate::engine::Engine;
 use crate::error::Context as _;
@@ -16,8 +18,9 @@ use crate::kube::delete::delete;
 use crate::kube::object::{dynamic, merge_patch, merge_patch_status};
 use crate::kube::stands::stands;
 use crate::progress::Note;
+use crate::render::Values;
 use crate::wait::{self, Look};
-use crate::{Code, Error, Result, patience, spire};
+use crate::{Code, Error, Result, patience, setup, spire};
 
 /// A change in the first cluster.
 #[derive(Clone, Debug)]
@@ -28,6 +31,10 @@ pub enum Change {
     Status(Value, Value),
     /// Another text under a key of a ConfigMap.
     Text(Value, &'static str, fn(&str) -> String),
+    /// The same, as a file says it: wherever the expression is found in the text of that key, this instead.
+    Replace(Value, String, Regex, String),
+    /// Patches an object as a file says it.
+    Patch(Value, setup::Patch),
     /// An object that was not there.
     Make(Value),
     /// An object that was there.
@@ -125,14 +132,21 @@ impl Change {
                 merge_patch_status(client, &object, &patch, note).await?;
                 Ok(Undo::Status(object, back))
             }
-            Self::Text(object, key, edit) => {
+            Self::Text(object, key, edit) => edited(client, object, key, edit, note).await,
+            Self::Replace(object, key, found, with) => {
+                let edit = |text: &str| found.replace_all(text, with.as_str()).into_owned();
+                edited(client, object, &key, edit, note).await
+            }
+            Self::Patch(object, patch) => {
                 let before = read(client, &object).await?;
-                let text = before["data"][key].as_str().unwrap_or_default();
-                let edited = edit(text);
-                if edited == text {
-                    return Err(Error::internal(format!("nothing was to be changed in {key}")));
+                let mut after = [before.clone()];
+                patch.apply(&Values::new(), &mut after)?;
+                let there = leading(&before, &after[0]);
+                if there == json!({}) {
+                    return Err(patch.meets_nothing(format!("{} is so already", named(&object))));
                 }
-                merge(client, object, json!({ "data": { key: edited } }), note).await
+                merge_patch(client, &object, &there, note).await?;
+                Ok(Undo::Merge(object, leading(&after[0], &before)))
             }
             Self::Make(object) => {
                 apply(client, std::slice::from_ref(&object), note).await?;
@@ -251,25 +265,34 @@ async fn on_node(place: &Place<'_>, line: &str) -> Result<()> {
     nodes::exec(place.node.0, place.node.1, &["sh", "-c", line]).await.map(drop)
 }
 
+/// Another text under a key of a ConfigMap, which must be another one.
+async fn edited(
+    client: &Client,
+    object: Value,
+    key: &str,
+    edit: impl FnOnce(&str) -> String,
+    note: &Note,
+) -> Result<Undo> {
+    let before = read(client, &object).await?;
+    let text = before["data"][key].as_str().unwrap_or_default();
+    let edited = edit(text);
+    if edited == text {
+        let what = format!("nothing was to be changed in {key} of {}", named(&object));
+        return Err(Error::new(Code::Usage, what));
+    }
+    merge(client, object, json!({ "data": { key: edited } }), note).await
+}
+
+fn named(object: &Value) -> String {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    format!("{} {}", text(&object["kind"]), text(&object["metadata"]["name"]))
+}
+
 async fn merge(client: &Client, object: Value, patch: Value, note: &Note) -> Result<Undo> {
     let before = read(client, &object).await?;
     let back = reverse(&patch, &before);
     merge_patch(client, &object, &patch, note).await?;
     Ok(Undo::Merge(object, back))
-}
-
-/// The merge that undoes `patch` in what was `before`.
-fn reverse(patch: &Value, before: &Value) -> Value {
-    let Some(fields) = patch.as_object() else { return before.clone() };
-    let none = Map::new();
-    let there = before.as_object().unwrap_or(&none);
-    let back = fields.iter().map(|(key, value)| {
-        let before = there.get(key).unwrap_or(&Value::Null);
-        let back =
-            if value.is_object() && before.is_object() { reverse(value, before) } else { before.clone() };
-        (key.clone(), back)
-    });
-    Value::Object(back.collect())
 }
 
 /// The object, with only what one would apply.
@@ -318,18 +341,4 @@ async fn token_without_rights(client: &Client) -> Result<String> {
     let answer = accounts.create_token_request("default", &PostParams::default(), &request).await;
     let answer = answer.or_fail(Code::KubeFailed, || "cannot get a token".to_owned())?;
     Ok(answer.status.map(|status| status.token).unwrap_or_default())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_merge_is_undone_by_another() {
-        let before = json!({"spec": {"a": 1, "list": [1, 2], "deep": {"x": "y"}}});
-        let patch =
-            json!({"spec": {"a": null, "list": [3], "deep": {"x": "z", "new": 1}, "added": {"b": 1}}});
-        let back = json!({"spec": {"a": 1, "list": [1, 2], "deep": {"x": "y", "new": null}, "added": null}});
-        assert_eq!(reverse(&patch, &before), back);
-    }
 }

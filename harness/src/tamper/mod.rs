@@ -1,11 +1,14 @@
 //! Breaking a world that is up, in one named way, so that anyone can see the named claim go red.
 //!
 //! A harness that has never been seen red proves nothing. Each of these is a fault that still answers `200`: peers
-//! that stop at "curl answered" would call the world healthy. [`causes`] has faults by the causes that a diagnosis names.
+//! that stop at "curl answered" would call the world healthy. [`causes`] has faults by the causes that a diagnosis names, and
+//! [`written`] changes as a file says them.
 
 pub mod causes;
 mod change;
 mod faults;
+mod merges;
+pub mod written;
 
 use k8s_openapi::api::core::v1::Pod;
 use kube::{Api, Client, ResourceExt as _};

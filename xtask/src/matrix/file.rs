@@ -92,10 +92,7 @@ pub fn schema() -> serde_json::Value {
 /// # Errors
 /// [`Code::Usage`] with line and column.
 pub fn read(layout: &Layout, path: &Path, only: &[String]) -> Result<Vec<Cell>> {
-    let name = path.display().to_string();
-    let text = std::fs::read_to_string(path)
-        .map_err(|e| Error::new(Code::Usage, format!("cannot read {name}")).because(e))?;
-    let form: Form = render::parse_spanned(&text, Code::Usage, &name)?;
+    let (name, form) = (path.display().to_string(), form(path)?);
     let mut cells: Vec<Cell> = Vec::new();
     for one in &form.cells {
         let at = format!("{name}:{}:{}", one.referenced.line(), one.referenced.column());
@@ -114,6 +111,21 @@ pub fn read(layout: &Layout, path: &Path, only: &[String]) -> Result<Vec<Cell>> 
     }
     cells.retain(|cell| only.is_empty() || only.contains(&cell.name));
     if cells.is_empty() { Err(refused(format!("{name} has no cell"))) } else { Ok(cells) }
+}
+
+/// The names of all cells, in the order of the file.
+///
+/// # Errors
+/// As [`read`].
+pub fn names(path: &Path) -> Result<Vec<String>> {
+    Ok(form(path)?.cells.into_iter().map(|cell| cell.value.name).collect())
+}
+
+fn form(path: &Path) -> Result<Form> {
+    let name = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|e| Error::new(Code::Usage, format!("cannot read {name}")).because(e))?;
+    render::parse_spanned(&text, Code::Usage, &name)
 }
 
 fn cell(layout: &Layout, dir: &Path, at: &str, form: &CellForm) -> Result<Cell> {

@@ -1,65 +1,41 @@
-//! What came of the cells, as a table: Markdown for a person, JSON lines and JUnit for machines.
+//! What came of the cells, and their page.
 
 use std::collections::BTreeSet;
-use std::fmt::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use harness::layout::Layout;
-use harness::{Code, Error, Result, kept};
+use harness::{Code, Result};
 use proof::verdict::{Came, Line};
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
-use serde::Serialize;
 
 use super::file::Cell;
+use crate::cells::{Outcome, Row};
 use crate::diagnose;
 use crate::report::Tally;
 
-/// What came of a cell.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Outcome {
-    /// Every claim that is due held.
-    Held,
-    /// What was expected to break broke, for the cause that was named; all else held.
-    Broke,
-    /// Something came otherwise than was written beforehand.
-    Surprise,
-    /// It could not be made, or not be judged.
-    Unjudged,
-}
-
-/// A cell, and what came of it.
-#[derive(Debug, Serialize)]
-pub struct Row {
-    /// Its name.
-    pub cell: String,
-    /// Its set-up and versions.
-    pub about: String,
-    /// What came of it.
-    pub outcome: Outcome,
-    /// Why, where it is not all held.
-    pub why: Vec<String>,
-    /// How many claims held.
-    pub held: usize,
-    /// Where all of it is told.
-    pub report: PathBuf,
-}
-
-impl Row {
-    /// What came of a cell that ended so, with these verdicts.
-    pub fn of(cell: &Cell, judged: &Result<()>, lines: &[Line], report: &Path) -> Self {
-        let (outcome, why) = came(cell, judged, lines);
-        let told = outcome == Outcome::Surprise || cell.fails.is_some();
-        let causes = if told { diagnose::brief(report) } else { Vec::new() };
-        Self {
-            cell: cell.name.clone(),
-            about: cell.about(),
-            outcome,
-            why: why.into_iter().chain(causes.into_iter().map(|cause| format!("cause: {cause}"))).collect(),
-            held: Tally::of(lines).held,
-            report: report.to_owned(),
-        }
+/// What came of a cell that ended so, with these verdicts.
+pub fn row(cell: &Cell, judged: &Result<()>, lines: &[Line], report: &Path) -> Row {
+    let (outcome, why) = came(cell, judged, lines);
+    let told = outcome == Outcome::Surprise || cell.fails.is_some();
+    let causes = if told { diagnose::brief(report) } else { Vec::new() };
+    Row {
+        cell: cell.name.clone(),
+        about: cell.about(),
+        outcome,
+        why: why.into_iter().chain(causes.into_iter().map(|cause| format!("cause: {cause}"))).collect(),
+        held: Tally::of(lines).held,
+        report: report.to_owned(),
     }
+}
+
+/// What stands above the lines of the page.
+pub const HEAD: &str = "# Which versions and settings go together\n\n\
+    Each line is a world that was made and judged by itself. What had to come of it was written down before, in the file \
+    beside this page. `cargo xtask matrix FILE --write` makes the page; with `--only NAME` it repeats one line of it.\n\n\
+    | cell | what it is | what came | why |\n| --- | --- | --- | --- |\n";
+
+/// A cell's line of the page.
+pub fn line(row: &Row) -> String {
+    let why = row.why.join("<br>").replace('|', "\\|");
+    format!("| `{}` | {} | {} | {why} |\n", row.cell, row.about, row.outcome)
 }
 
 fn came(cell: &Cell, judged: &Result<()>, lines: &[Line]) -> (Outcome, Vec<String>) {
@@ -85,107 +61,20 @@ fn came(cell: &Cell, judged: &Result<()>, lines: &[Line]) -> (Outcome, Vec<Strin
     }
 }
 
-/// All cells.
-pub struct Table {
-    /// The file that they are written in.
-    of: String,
-    /// One for each.
-    pub rows: Vec<Row>,
-}
-
-impl Table {
-    /// None yet.
-    pub fn begin(of: String) -> Self {
-        Self { of, rows: Vec::new() }
-    }
-
-    /// As Markdown.
-    pub fn markdown(&self) -> String {
-        let mut out = "| cell | what it is | what came | why |\n| --- | --- | --- | --- |\n".to_owned();
-        for row in &self.rows {
-            let why = row.why.join("<br>").replace('|', "\\|");
-            let came = match row.outcome {
-                Outcome::Held => format!("held as expected, {} claims", row.held),
-                Outcome::Broke => format!("broken as expected, {} claims held", row.held),
-                Outcome::Surprise => "**surprise**".to_owned(),
-                Outcome::Unjudged => "**not judged**".to_owned(),
-            };
-            let _ = writeln!(out, "| `{}` | {} | {came} | {why} |", row.cell, row.about);
-        }
-        out
-    }
-
-    /// Writes all three forms into a folder of their own.
-    ///
-    /// # Errors
-    /// [`Code::Internal`].
-    pub fn write(&self, layout: &Layout) -> Result<PathBuf> {
-        let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        let dir = layout.repo.join("target/matrix").join(stamp);
-        let lines = self.rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n"));
-        let lines: String = lines
-            .collect::<Result<_, _>>()
-            .map_err(|e| Error::internal("a row cannot be written").because(e))?;
-        for (name, text) in
-            [("matrix.md", self.markdown()), ("matrix.jsonl", lines), ("junit.xml", self.junit()?)]
-        {
-            let path = dir.join(name);
-            kept::write(&path, &text)
-                .map_err(|e| Error::internal(format!("cannot write {}", path.display())).because(e))?;
-        }
-        Ok(dir)
-    }
-
-    fn junit(&self) -> Result<String> {
-        let mut suite = TestSuite::new(format!("matrix {}", self.of));
-        suite.add_test_cases(self.rows.iter().map(|row| {
-            let mut status = match row.outcome {
-                Outcome::Held | Outcome::Broke => TestCaseStatus::success(),
-                Outcome::Surprise => TestCaseStatus::non_success(NonSuccessKind::Failure),
-                Outcome::Unjudged => TestCaseStatus::non_success(NonSuccessKind::Error),
-            };
-            if matches!(row.outcome, Outcome::Surprise | Outcome::Unjudged) {
-                status.set_message(row.about.clone()).set_description(row.why.join("\n"));
-            }
-            TestCase::new(row.cell.clone(), status)
-        }));
-        let mut report = Report::new("vouchsafe");
-        report.add_test_suite(suite);
-        report.to_string().map_err(|e| Error::internal("cannot write JUnit").because(e))
-    }
-
-    /// Whether all came as expected.
-    ///
-    /// # Errors
-    /// [`Code::ClaimBroken`] naming the surprises, [`Code::Evidence`] what could not be judged.
-    pub fn verdict(&self) -> Result<()> {
-        let of = |outcome| {
-            let rows = self.rows.iter().filter(|row| row.outcome == outcome);
-            rows.map(|row| row.cell.as_str()).collect::<Vec<_>>()
-        };
-        let (surprises, unjudged, all) = (of(Outcome::Surprise), of(Outcome::Unjudged), self.rows.len());
-        let (code, what, cells) = match (surprises.len(), unjudged.len()) {
-            (0, 0) => return Ok(()),
-            (0, some) => (Code::Evidence, format!("{some} of {all} cells could not be judged"), unjudged),
-            (some, _) => {
-                (Code::ClaimBroken, format!("{some} of {all} cells came otherwise than expected"), surprises)
-            }
-        };
-        Err(Error::new(code, what).seen(cells.join(", ")).next("read why above, and the report of each"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use proof::claim::Expectation;
     use proof::verdict::Outcome as Seen;
 
+    use harness::Error;
+
+    use super::super::file::{Failure, tests::cells};
     use super::*;
+    use crate::cells::Table;
     use crate::due::tests::{all_held, main_set_up};
-    use crate::matrix::file::{Failure, tests::cells};
 
     fn row(cell: &Cell, judged: &Result<()>, lines: &[Line]) -> Row {
-        Row::of(cell, judged, lines, Path::new("report"))
+        super::row(cell, judged, lines, Path::new("report"))
     }
 
     fn cell() -> Cell {
@@ -241,7 +130,7 @@ mod tests {
     #[test]
     fn a_surprise_weighs_more_and_is_named() {
         let lines = all_held(&main_set_up());
-        let mut table = Table::begin("m.yaml".into());
+        let mut table = Table::begin("matrix", Path::new("m.yaml"));
         table.rows.push(row(&cell(), &Ok(()), &lines));
         table.verdict().unwrap();
         table.rows.push(row(&cell(), &Err(Error::new(Code::Evidence, "x | y")), &lines));
@@ -249,11 +138,14 @@ mod tests {
         table.rows.push(row(&failing("answers", "."), &Ok(()), &lines));
         let e = table.verdict().unwrap_err();
         assert_eq!((e.code(), e.what()), (Code::ClaimBroken, "1 of 3 cells came otherwise than expected"));
-        let text = table.markdown();
-        assert_eq!(text.lines().count(), 5);
-        let held = format!("| held as expected, {} claims |", lines.len());
-        assert!(text.contains(&held) && text.contains("x \\| y |"), "{text}");
-        let junit = Report::deserialize_from_str(&table.junit().unwrap()).unwrap();
+        let text: String = table.rows.iter().map(line).collect();
+        let lines: Vec<_> = text.lines().rev().take(3).collect();
+        assert!(
+            lines[2].ends_with("| held as expected |  |")
+                && lines[1].ends_with("| **not judged** | x \\| y |"),
+            "{text}"
+        );
+        let junit = quick_junit::Report::deserialize_from_str(&table.junit().unwrap()).unwrap();
         assert_eq!((junit.tests, junit.failures, junit.errors), (3, 1, 1));
     }
 }

@@ -6,6 +6,8 @@ mod audit;
 #[cfg(test)]
 mod builds;
 #[cfg(test)]
+mod cells;
+#[cfg(test)]
 mod ci;
 #[cfg(test)]
 mod cli;
