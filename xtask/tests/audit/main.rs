@@ -10,6 +10,7 @@
 
 #[path = "../common/mod.rs"]
 mod common;
+mod many;
 mod theirs;
 
 use std::path::Path;
