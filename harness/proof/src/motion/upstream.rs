@@ -13,6 +13,10 @@ const INFORMERS_FIRST: Duration = Duration::from_millis(800);
 const INFORMERS_BACK_OFF: Duration = Duration::from_secs(30);
 /// A kubelet starts a container that ended after 10 s, and after twice as long each time that it ends again soon.
 const KUBELET_SECOND: Duration = Duration::from_secs(20);
+/// A kubelet that starts takes each pod for not ready until it has asked it, at a moment by chance within the period of the
+/// pod's probe (`pkg/kubelet/prober/worker.go`); that of Istio's proxies is 15 s. It runs within so much.
+const KUBELET_STARTS: Duration = Duration::from_secs(10);
+const ASKS_PROXIES: Duration = Duration::from_secs(15);
 /// istiod gathers what changes for so long at most before it tells its proxies (`PILOT_DEBOUNCE_MAX`).
 const ISTIOD_GATHERS: Duration = Duration::from_secs(10);
 
@@ -39,6 +43,15 @@ pub fn kubelet_starts_again() -> Bound {
         KUBELET_SECOND,
         "until the kubelet starts the agent anew that ended (its back-off, the second time)",
     )
+}
+
+/// Until a kubelet that starts anew takes the proxies of its node for ready again.
+pub fn kubelet_takes_for_ready() -> Bound {
+    Bound::of(KUBELET_STARTS, "until the kubelet runs again")
+        + Bound::of(
+            ASKS_PROXIES,
+            "until it has asked each proxy whether it is ready (within the period of its probe)",
+        )
 }
 
 /// Until an istiod that knows something has told its proxies.

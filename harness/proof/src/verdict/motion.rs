@@ -70,7 +70,7 @@ fn read<T: DeserializeOwned>(seen: &str, what: &str) -> Result<T> {
 mod tests {
     use std::time::Duration;
 
-    use crate::motion::Connection;
+    use crate::motion::{Connection, Timers, informer_asks_again};
     use crate::topology::Way;
 
     use super::*;
@@ -98,6 +98,44 @@ mod tests {
         );
         assert!(!judged(&Took::never("2 of 3 hold it")).held);
         assert_eq!(within(&bound(), "").unwrap_err().code(), Code::Evidence);
+    }
+
+    /// What a mesh takes whose timers are ten times those that it was told, judged by what it was told.
+    #[test]
+    fn a_timer_that_is_not_what_was_told_is_red_and_named() {
+        const LIFE: Duration = Duration::from_secs(60);
+        let conf = |seconds: u64| {
+            let server = format!(
+                r#"refresh_hint = "{}s" cache_reload_interval = "{seconds}s" ca_ttl = "{}h""#,
+                seconds * 60,
+                seconds
+            );
+            Timers::read("c", &server, &format!(r#"sync_interval = "{seconds}s""#)).unwrap()
+        };
+        let (told, runs) = (conf(1), conf(10));
+        type Of = fn(&Timers, u32) -> Bound;
+        let bounds: [(&str, Of); 9] = [
+            ("until c polls (a quarter of the refresh hint", |timers, _| timers.fetched_by(timers)),
+            ("no hint is stored", |timers, _| timers.fetched_after_a_failed_first_fetch(timers)),
+            ("until the agent of c asks its server", |timers, _| timers.in_proxies()),
+            ("reads its entries anew", |timers, _| timers.entry_noticed()),
+            ("is renewed (half of its life", |timers, wrong| timers.renewed(LIFE * wrong)),
+            ("is over (its life of", |_, wrong| Timers::over(LIFE * wrong)),
+            ("whose server was silent for", |timers, wrong| timers.after_silence(LIFE * wrong)),
+            ("five sixths of its life", |timers, _| timers.between_preparing_and_signing()),
+            ("until its peer's istiod asks again", |_, wrong| {
+                informer_asks_again(Duration::from_secs(2) * wrong)
+            }),
+        ];
+        for (term, bound) in bounds {
+            let judged = |took: &Bound| {
+                let took = Took::in_time(took.length(), "until it was so");
+                within(&bound(&told, 1), &serde_json::to_string(&took).unwrap()).unwrap()
+            };
+            assert!(judged(&bound(&told, 1)).held, "{term}");
+            let wrong = judged(&bound(&runs, 10));
+            assert!(!wrong.held && wrong.expected.contains(term), "{term}: {}", wrong.expected);
+        }
     }
 
     fn flow(requests: u64, stretches: &[(i64, i64, u64, &str)]) -> Flow {

@@ -6,10 +6,10 @@ use harness::kube::rollout::Workload;
 use harness::{Code, Error, Result};
 use jiff::Timestamp;
 use proof::evidence::Must;
-use proof::motion::Answers;
+use proof::motion::{Answers, kubelet_takes_for_ready};
 
-use super::SVID_LIFE;
 use super::parts::renewed;
+use super::{SVID_LIFE, window};
 use crate::authorities::noticed;
 use crate::traffic::Traffic;
 use crate::{CLUSTER1, CLUSTER2, CURL, Fixture, Nth, Pods, scenarios};
@@ -22,12 +22,13 @@ scenarios! {
         NEW_DESPITE_DRIVER each way: "meanwhile every request from {from} to {to} on a connection of its own is answered",
         KEPT_DESPITE_DRIVER each way: "meanwhile every request from {from} to {to} on connections that stay is answered",
     },
-    "kubelet-restarted" => a_kubelet_that_starts_anew_is_noticed_by_no_request {
+    "kubelet-restarted" => a_kubelet_that_starts_anew_is_noticed_until_it_has_asked_the_pods_of_its_node {
         MOUNTED_OVER: "a kubelet that starts anew has SPIRE's socket mounted over itself: this CSI driver does not ask whether it \
             is mounted (spiffe-csi#331)",
         RENEWED_DESPITE_KUBELET: "every socket lives all the same: each proxy whose SVID lives for a minute has a new one by it",
-        NEW_DESPITE_KUBELET: "meanwhile every request to that node on a connection of its own is answered",
-        KEPT_DESPITE_KUBELET: "meanwhile every request to that node on connections that stay is answered",
+        NEW_DESPITE_KUBELET: "of the requests to that node on connections of their own those may fail that are sent while the \
+            kubelet takes pods that run for not ready, and no others",
+        KEPT_DESPITE_KUBELET: "of those on connections that stay no others fail either",
     },
 }
 
@@ -65,10 +66,15 @@ const UNMOUNT: &str = "for at in $(awk '/kubernetes.io~csi/ { print $5 }' /proc/
      while [ $(grep -c \" $at \" /proc/self/mountinfo) -gt 1 ]; do umount $at || exit 1; done; done";
 
 /// If this fails, an upgrade of Kubernetes takes identities from pods that run, or the driver's known mistake is mended.
-async fn a_kubelet_that_starts_anew_is_noticed_by_no_request(fixture: &mut Fixture<'_>) -> Result<()> {
+async fn a_kubelet_that_starts_anew_is_noticed_until_it_has_asked_the_pods_of_its_node(
+    fixture: &mut Fixture<'_>,
+) -> Result<()> {
     let of = CLUSTER2;
     let traffic = Traffic::begin_on(fixture, &format!("{SVID_LIFE}s"), &[(CLUSTER1, of)]).await?;
     let before = mounts(fixture, of).await?;
+    let ready = kubelet_takes_for_ready() + noticed();
+    fixture.announces("until the node's proxies are taken for ready again", &ready)?;
+    let ended = Timestamp::now();
     fixture.change_node(of, "systemctl restart kubelet", UNMOUNT).await?;
     let since = Timestamp::now();
     let look = async || {
@@ -84,7 +90,10 @@ async fn a_kubelet_that_starts_anew_is_noticed_by_no_request(fixture: &mut Fixtu
     let took = renewed(fixture, of, (what, since, &bound)).await?;
     fixture.took(RENEWED_DESPITE_KUBELET, bound, &took)?;
     let flows = traffic.end().await?;
-    fixture.answered(&flows, [NEW_DESPITE_KUBELET, KEPT_DESPITE_KUBELET], |_| Answers::All)
+    fixture.answered(&flows, [NEW_DESPITE_KUBELET, KEPT_DESPITE_KUBELET], |_| {
+        let because = "the kubelet ends at the first of these, and starts at";
+        Answers::AllMaybeBut(window(ended, (since, &ready), &["503"], because))
+    })
 }
 
 const MORE: &str = "more than before";
