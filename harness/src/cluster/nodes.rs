@@ -1,12 +1,16 @@
 //! The inside of a node: its address, its programs, its log.
 
 use std::net::IpAddr;
+use std::path::Path;
 
 use bollard::container::LogOutput;
 use bollard::exec::{CreateExecOptions, StartExecResults};
 use bollard::models::ContainerInspectResponse;
-use bollard::query_parameters::{InspectContainerOptions, LogsOptionsBuilder};
-use futures::StreamExt as _;
+use bollard::query_parameters::{
+    DownloadFromContainerOptionsBuilder, InspectContainerOptions, LogsOptionsBuilder,
+    UploadToContainerOptionsBuilder,
+};
+use futures::{StreamExt as _, TryStreamExt as _};
 
 use crate::engine::Engine;
 use crate::error::Context as _;
@@ -113,6 +117,21 @@ async fn run(engine: &Engine, node: &str, command: &[&str], reached: &Reached) -
                 .seen(crate::cmd::tail(&said)))
         }
     }
+}
+
+/// Copies a file from one node to another, into the folder of that name.
+///
+/// # Errors
+/// [`Code::ClusterFailed`] with the engine's words.
+pub async fn copy(engine: &Engine, from: &str, to: &str, file: &Path) -> Result<()> {
+    let fail = || format!("cannot copy {} from {from} to {to}", file.display());
+    let folder = file.parent().unwrap_or(file).display().to_string();
+    let options = DownloadFromContainerOptionsBuilder::default().path(&file.display().to_string()).build();
+    let archive = engine.docker().download_from_container(from, Some(options));
+    let body = bollard::body_try_stream(archive.map_err(std::io::Error::other));
+    let options = UploadToContainerOptionsBuilder::default().path(&folder).build();
+    let copied = engine.docker().upload_to_container(to, Some(options), body);
+    wait::within(&fail(), patience::CLUSTER, async { copied.await.or_fail(Code::ClusterFailed, fail) }).await
 }
 
 /// The last lines that the node's own init wrote.

@@ -12,6 +12,7 @@ mod peer;
 mod server;
 mod silence;
 mod steps;
+mod upgrade;
 
 use std::path::Path;
 
@@ -36,6 +37,7 @@ pub(super) const SCENARIOS: &[&[Scenario]] = &[
     peer::SCENARIOS,
     server::SCENARIOS,
     silence::SCENARIOS,
+    upgrade::SCENARIOS,
 ];
 
 /// How long an SVID of the traffic's own pods lives; those of the others live an hour.

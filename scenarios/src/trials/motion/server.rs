@@ -77,7 +77,7 @@ async fn a_server_that_is_away_for_longer_than_an_svid_lives_is_noticed_when_tha
 
 /// Where the server's data lie in its node, and where they are kept meanwhile.
 const LOSE: &str = "mv /var/lib/spire /var/lib/spire-kept && mkdir /var/lib/spire";
-const RESTORE: &str =
+pub const RESTORE: &str =
     "if [ -d /var/lib/spire-kept ]; then rm -rf /var/lib/spire && mv /var/lib/spire-kept /var/lib/spire; fi";
 
 /// If this fails, a backup of a SPIRE server's data is no backup, or a loss is less than an outage at once.
