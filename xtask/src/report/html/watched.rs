@@ -27,7 +27,7 @@ pub fn of(page: &Page<'_>, shown: &Shown) -> Markup {
                 Some((begin, end)) => {
                     p {
                         "Every proxy from its start on, from " (begin.strftime("%T")) " to " (end.strftime("%T UTC"))
-                        ". A bar changes its shade with what the proxy held, and is red while that was istiod's or lacked a trust domain that it had believed. "
+                        ". A bar changes its shade with what the proxy held, and is red while that was istiod's or lacked a trust domain that it had believed; so it is, too, while a control takes trust away on purpose, at the end. "
                         code { "held-" (shown.name) ".jsonl" } " has all of it."
                     }
                     div.wide tabindex="0" role="group" aria-label={ "What the proxies of " (shown.name) " held over time" } {
@@ -74,7 +74,7 @@ impl Row {
                         }
                     }
                 }
-                td {
+                td.changes {
                     @for state in self.states.iter().take(TOLD) {
                         div.broken[state.is_wrong] {
                             (state.at.strftime("%T")) " " @if state.is_wrong { "✗ " } (state.words)
