@@ -1,6 +1,6 @@
 //! Two clusters laid out as somebody else would: what we brought is taken away, and the manifests beside this are applied.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use harness::cmd::Cmd;
 use harness::kube::rollout::{Workload, rolled_out};
@@ -208,8 +208,7 @@ async fn istio(world: &World, values: &Values) -> Vec<Value> {
     let dir = tempfile::tempdir().unwrap();
     let operator = dir.path().join("operator.yaml");
     std::fs::write(&operator, render::fill(OPERATOR, &values, "operator").unwrap()).unwrap();
-    let built = std::fs::read_dir(layout.artifacts()).unwrap();
-    let istioctl = built.map(|one| one.unwrap().path().join("istioctl")).find(|path| path.is_file()).unwrap();
+    let istioctl = istioctl(&layout, &values["ISTIO_TAG"]).await;
     let mut render =
         Cmd::new(istioctl).args(["manifest", "generate", "-f"]).arg(operator).env("KUBECONFIG", "/dev/null");
     if world.source.starts_with("packages") {
@@ -220,6 +219,18 @@ async fn istio(world: &World, values: &Values) -> Vec<Value> {
     let labels = json!({ "topology.istio.io/network": network });
     objects.insert(0, json!({ "apiVersion": "v1", "kind": "Namespace", "metadata": { "name": "istio-system", "labels": labels } }));
     objects
+}
+
+/// That of the version: a cache that has served other ones has theirs, too.
+async fn istioctl(layout: &Layout, version: &str) -> PathBuf {
+    let built = std::fs::read_dir(layout.artifacts()).unwrap();
+    for program in built.map(|one| one.unwrap().path().join("istioctl")).filter(|path| path.is_file()) {
+        let said = Cmd::new(&program).args(["version", "--remote=false"]).run().await.unwrap().stdout;
+        if said.split_whitespace().any(|word| word == version) {
+            return program;
+        }
+    }
+    panic!("no istioctl {version} in {}", layout.artifacts().display());
 }
 
 /// As `istioctl create-remote-secret` writes it.
