@@ -25,7 +25,7 @@ use crate::cells::{Row, Table};
 use crate::due::Due;
 use crate::report::Report;
 use crate::runner::Runner;
-use crate::show::{self, Show, say};
+use crate::show::Show;
 use crate::{args, diagnose, down, interrupt, verify};
 
 /// The set-up whose settings these are.
@@ -88,17 +88,8 @@ pub async fn run(args: &Args) -> Result<()> {
         let cell = cells.iter().find(|cell| cell.name == row.cell);
         cell.map(|cell| table::line(cell, Some(row))).unwrap_or_default()
     };
-    let page: String = std::iter::once(table::HEAD.to_owned()).chain(rows.rows.iter().map(line)).collect();
-    let dir = rows.write(&page, &layout)?;
-    match args.json {
-        true => rows.rows.iter().try_for_each(show::json)?,
-        false => say!("{page}"),
-    }
-    eprintln!("table: {}", dir.display());
-    if args.write {
-        let order: Vec<_> = all.iter().map(|cell| cell.name.clone()).collect();
-        rows.publish(table::HEAD, &order, line)?;
-    }
+    let order: Vec<_> = all.iter().map(|cell| cell.name.clone()).collect();
+    rows.tell((table::HEAD, line), &layout, args.json, args.write.then_some(order.as_slice()))?;
     judged.and(left).and_then(|()| rows.verdict())
 }
 
@@ -140,11 +131,8 @@ impl At<'_> {
             let (seen, put_back) = Box::pin(self.one(cell, world, runner, &report)).await;
             let stopped = seen.as_ref().is_err_and(|e| e.code() == Code::Interrupted);
             let row = compare::row(cell, &seen, &report.dir);
-            self.note.tell(format!(
-                "{}: {}",
-                cell.name,
-                [vec![row.outcome.to_string()], row.why.clone()].concat().join("; ")
-            ));
+            let why: String = row.why.iter().map(|why| format!("; {why}")).collect();
+            self.note.tell(format!("{}: {}{why}", cell.name, row.outcome));
             table.rows.push(row);
             let ended = seen.and_then(|seen| seen.ended);
             report.close(&ended, None, false, true)?;
@@ -187,7 +175,7 @@ impl At<'_> {
             wait::pause_for(patience::TAKEN_IN).await;
             let due = Due::of(&world.name, &world.scenarios, &world.topology)?;
             report.world(world)?;
-            let _watching = report.watch(self.layout, &world.name, &world.topology);
+            let _watching = report.watch(self.layout, &world.name, &world.topology)?;
             let run = verify::Run { layout: self.layout, report, filter: None, json: false };
             seen.ended = verify::judge(runner, world, &due, &run, self.note).await;
             seen.lines = report.of_world(&world.name)?;

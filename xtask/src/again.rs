@@ -56,7 +56,7 @@ pub async fn judge(mut world: World, due: Due, run: &verify::Run<'_>, note: &Not
     let whole = verify::whole(run.layout, &world, note);
     let (runner, ()) = tokio::try_join!(Runner::prepare(run.layout, note), whole)?;
     // What is put back before is no gap in what a proxy believes.
-    let _watching = run.report.watch(run.layout, &world.name, &world.topology);
+    let _watching = run.report.watch(run.layout, &world.name, &world.topology)?;
     // A filter asks for what it names.
     let (due, left_out) = match run.filter {
         Some(filter) => {

@@ -8,6 +8,8 @@ use harness::{Code, Error, Result, kept};
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use serde::Serialize;
 
+use crate::show::{self, say};
+
 /// What came of a cell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -73,11 +75,33 @@ impl Table {
         Self { command, of: of.to_owned(), rows: Vec::new() }
     }
 
+    /// Tells what came: the page, a `line` for each row below `head`, or the rows as JSON lines; and keeps all forms. Those
+    /// that came as expected are written into the repository, too, where their file's `order` is given.
+    ///
+    /// # Errors
+    /// [`Code::Internal`]; [`Code::Usage`] where the page of the repository cannot be written.
+    pub fn tell(
+        &self,
+        (head, line): (&str, impl Fn(&Row) -> String),
+        layout: &Layout,
+        json: bool,
+        order: Option<&[String]>,
+    ) -> Result<()> {
+        let page: String = std::iter::once(head.to_owned()).chain(self.rows.iter().map(&line)).collect();
+        let dir = self.write(&page, layout)?;
+        match json {
+            true => self.rows.iter().try_for_each(show::json)?,
+            false => say!("{page}"),
+        }
+        eprintln!("table: {}", dir.display());
+        order.map_or(Ok(()), |order| self.publish(head, order, line))
+    }
+
     /// Writes all three forms into a folder of their own.
     ///
     /// # Errors
     /// [`Code::Internal`].
-    pub fn write(&self, page: &str, layout: &Layout) -> Result<PathBuf> {
+    fn write(&self, page: &str, layout: &Layout) -> Result<PathBuf> {
         let stamp = jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
         let dir = layout.repo.join("target").join(self.command).join(stamp);
         let lines = self.rows.iter().map(|row| serde_json::to_string(row).map(|line| line + "\n"));
@@ -97,7 +121,7 @@ impl Table {
     ///
     /// # Errors
     /// [`Code::Usage`] where it cannot be written.
-    pub fn publish(&self, head: &str, order: &[String], line: impl Fn(&Row) -> String) -> Result<()> {
+    fn publish(&self, head: &str, order: &[String], line: impl Fn(&Row) -> String) -> Result<()> {
         let path = self.of.with_extension("md");
         let before = std::fs::read_to_string(&path).unwrap_or_default();
         let page = renewed(head, order, &before, &self.rows, line);

@@ -19,7 +19,7 @@ use crate::cells::Table;
 use crate::e2e::one_world;
 use crate::report::Report;
 use crate::runner::Runner;
-use crate::show::{self, Show, say};
+use crate::show::Show;
 use crate::{args, down, interrupt, verify};
 
 /// Flags of `matrix`.
@@ -66,17 +66,8 @@ pub async fn run(args: &Args) -> Result<()> {
         }
     }
     drop(claimed);
-    let page: String =
-        std::iter::once(table::HEAD.to_owned()).chain(table.rows.iter().map(table::line)).collect();
-    let dir = table.write(&page, &layout)?;
-    match args.json {
-        true => table.rows.iter().try_for_each(show::json)?,
-        false => say!("{page}"),
-    }
-    eprintln!("table: {}", dir.display());
-    if args.write {
-        table.publish(table::HEAD, &order, table::line)?;
-    }
+    let order = args.write.then_some(order.as_slice());
+    table.tell((table::HEAD, table::line), &layout, args.json, order)?;
     ended.and_then(|()| table.verdict())
 }
 
@@ -144,7 +135,7 @@ async fn again(cell: &Cell, run: &verify::Run<'_>, note: &Note) -> Result<()> {
     world.setup.clone_from(&cell.setup.name);
     world.scenarios.clone_from(&cell.setup.scenarios);
     world.write(run.layout)?;
-    let _watching = run.report.watch(run.layout, &world.name, &world.topology);
+    let _watching = run.report.watch(run.layout, &world.name, &world.topology)?;
     let runner = Runner::prepare(run.layout, note).await?;
     run.report.world(&world)?;
     verify::judge(&runner, &world, &cell.due, run, note).await

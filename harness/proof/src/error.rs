@@ -70,6 +70,11 @@ impl Error {
         &self.0.what
     }
 
+    /// All of it in one line, for a table.
+    pub fn one_line(&self) -> String {
+        self.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
+    }
+
     /// The advice, if there is any.
     pub fn advice(&self) -> Option<&str> {
         self.0.next.as_deref()

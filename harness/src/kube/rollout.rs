@@ -18,6 +18,7 @@ use super::pod::{self, Trouble};
 use super::watch::{self, Seen, Watched};
 use super::why;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::patience::Limit;
 use crate::progress::Note;
@@ -33,6 +34,18 @@ pub enum Workload {
     DaemonSet,
     /// `apps/v1` StatefulSet.
     StatefulSet,
+}
+
+impl Workload {
+    /// What an object is, by its kind; nothing for one that is no workload.
+    pub fn of(object: &Value) -> Option<Self> {
+        match object["kind"].as_str()? {
+            "Deployment" => Some(Self::Deployment),
+            "DaemonSet" => Some(Self::DaemonSet),
+            "StatefulSet" => Some(Self::StatefulSet),
+            _ => None,
+        }
+    }
 }
 
 /// Waits until the workload exists and its present generation is rolled out.

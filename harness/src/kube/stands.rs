@@ -19,15 +19,13 @@ pub(crate) const KINDS: [&str; 4] = ["Deployment", "DaemonSet", "StatefulSet", "
 /// [`Code::TimedOut`] as [`rolled_out`]; [`Code::KubeFailed`] for a job that failed, with its controller's words.
 pub(crate) async fn stands(client: &Client, object: &Value, note: &Note) -> Result<()> {
     let text = |field: &str| object["metadata"][field].as_str().unwrap_or("default");
-    let workload = match object["kind"].as_str() {
-        Some("Deployment") => Workload::Deployment,
-        Some("DaemonSet") => Workload::DaemonSet,
-        Some("StatefulSet") => Workload::StatefulSet,
-        Some("Job") => return Box::pin(completed(client, text("namespace"), text("name"), note)).await,
-        _ => return Ok(()),
-    };
+    let (namespace, name) = (text("namespace"), text("name"));
     // Boxed: without optimisation the frames of both do not fit into a thread's stack below those of who calls.
-    Box::pin(rolled_out(client, workload, text("namespace"), text("name"), patience::STEP, note)).await
+    match Workload::of(object) {
+        Some(workload) => Box::pin(rolled_out(client, workload, namespace, name, patience::STEP, note)).await,
+        None if object["kind"] == "Job" => Box::pin(completed(client, namespace, name, note)).await,
+        None => Ok(()),
+    }
 }
 
 async fn completed(client: &Client, namespace: &str, name: &str, note: &Note) -> Result<()> {

@@ -163,17 +163,13 @@ pub async fn make(world: &World, changes: &[Written], note: &Note) -> Result<Mad
 pub async fn unready(world: &World, of: &str, note: &Note) -> Result<Vec<Option<String>>> {
     let named = object(of).map_err(|what| Error::new(Code::Usage, what))?;
     let text = |field: &str| named["metadata"][field].as_str().unwrap_or_default();
-    let workload = match named["kind"].as_str() {
-        Some("Deployment") => Workload::Deployment,
-        Some("DaemonSet") => Workload::DaemonSet,
-        Some("StatefulSet") => Workload::StatefulSet,
-        _ => return Err(Error::new(Code::Usage, format!("{of} is no workload"))),
-    };
+    let workload =
+        Workload::of(&named).ok_or_else(|| Error::new(Code::Usage, format!("{of} is no workload")))?;
     let in_each = world.topology.clusters.iter().map(async |cluster| {
         let client = client(world, &cluster.name).await?;
         let rolled =
             rolled_out(&client, workload, text("namespace"), text("name"), patience::START, note).await;
-        Ok(rolled.err().map(|e| e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")))
+        Ok(rolled.err().map(|e| e.one_line()))
     });
     join_all(in_each).await.into_iter().collect()
 }

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use harness::{Code, Error, Result};
+use harness::{Code, Result};
 use proof::verdict::{Came, Line, Outcome as Judged};
 use regex::Regex;
 
@@ -32,7 +32,7 @@ impl Seen {
 pub fn row(cell: &Cell, seen: &Result<Seen>, report: &Path) -> Row {
     let (outcome, why) = match seen {
         Ok(seen) => came(cell, seen),
-        Err(e) => (Outcome::Unjudged, vec![one_line(e)]),
+        Err(e) => (Outcome::Unjudged, vec![e.one_line()]),
     };
     let held = |seen: &Seen| seen.lines.iter().filter(|line| line.verdict.held()).count();
     Row {
@@ -53,7 +53,7 @@ fn came(cell: &Cell, seen: &Seen) -> (Outcome, Vec<String>) {
             if let Err(e) = &seen.ended
                 && !matches!(e.code(), Code::ClaimBroken | Code::Evidence)
             {
-                return (Outcome::Unjudged, vec![one_line(e)]);
+                return (Outcome::Unjudged, vec![e.one_line()]);
             }
             claims(predicted, &seen.lines)
         }
@@ -115,10 +115,6 @@ fn ready(because: &str, unready: &[Option<String>]) -> Vec<String> {
         Some(why) => Some(format!("new pods were not to become ready because of `{because}`: {why}")),
     });
     wrong.collect()
-}
-
-fn one_line(e: &Error) -> String {
-    e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ")
 }
 
 #[cfg(test)]

@@ -55,8 +55,7 @@ fn came(cell: &Cell, judged: &Result<()>, lines: &[Line]) -> (Outcome, Vec<Strin
         }
         (_, Err(e)) => {
             let known = matches!(e.code(), Code::ClaimBroken | Code::SetupFailed | Code::TimedOut);
-            let told = e.to_string().lines().map(str::trim).collect::<Vec<_>>().join(" ");
-            (if known { Outcome::Surprise } else { Outcome::Unjudged }, vec![told])
+            (if known { Outcome::Surprise } else { Outcome::Unjudged }, vec![e.one_line()])
         }
     }
 }
