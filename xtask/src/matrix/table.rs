@@ -66,8 +66,9 @@ mod tests {
     use proof::verdict::Outcome as Seen;
 
     use harness::Error;
+    use harness::layout::Layout;
 
-    use super::super::file::{Failure, tests::cells};
+    use super::super::file::{self, Failure, tests::cells};
     use super::*;
     use crate::cells::Table;
     use crate::due::tests::{all_held, main_set_up};
@@ -146,5 +147,24 @@ mod tests {
         );
         let junit = quick_junit::Report::deserialize_from_str(&table.junit().unwrap()).unwrap();
         assert_eq!((junit.tests, junit.failures, junit.errors), (3, 1, 1));
+    }
+
+    /// Each line of the table in the repository is of a cell as it is now, in the order of the file, and none is a surprise.
+    #[test]
+    fn no_line_of_the_published_table_is_stale() {
+        let path = Path::new("../scenarios/matrix.yaml");
+        let layout = Layout { cache: "/nowhere".into(), repo: "..".into() };
+        let cells = file::read(&layout, path, &[]).unwrap();
+        let now: Vec<_> = cells.iter().map(|cell| format!("| `{}` | {} |", cell.name, cell.about())).collect();
+        let page = std::fs::read_to_string(path.with_extension("md")).unwrap();
+        let places: Vec<_> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .map(|line| now.iter().position(|one| line.starts_with(one.as_str())).ok_or(line))
+            .collect();
+        let stale: Vec<_> = places.iter().filter_map(|place| place.as_ref().err()).collect();
+        assert!(stale.is_empty(), "made of other versions: cargo xtask matrix scenarios/matrix.yaml --write\n{stale:?}");
+        assert!(!places.is_empty() && places.is_sorted(), "{places:?}");
+        assert!(!page.contains("**surprise**") && !page.contains("**not judged**"), "{page}");
     }
 }
