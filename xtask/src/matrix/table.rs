@@ -155,7 +155,8 @@ mod tests {
         let path = Path::new("../scenarios/matrix.yaml");
         let layout = Layout { cache: "/nowhere".into(), repo: "..".into() };
         let cells = file::read(&layout, path, &[]).unwrap();
-        let now: Vec<_> = cells.iter().map(|cell| format!("| `{}` | {} |", cell.name, cell.about())).collect();
+        let now: Vec<_> =
+            cells.iter().map(|cell| format!("| `{}` | {} |", cell.name, cell.about())).collect();
         let page = std::fs::read_to_string(path.with_extension("md")).unwrap();
         let places: Vec<_> = page
             .lines()
@@ -163,7 +164,10 @@ mod tests {
             .map(|line| now.iter().position(|one| line.starts_with(one.as_str())).ok_or(line))
             .collect();
         let stale: Vec<_> = places.iter().filter_map(|place| place.as_ref().err()).collect();
-        assert!(stale.is_empty(), "made of other versions: cargo xtask matrix scenarios/matrix.yaml --write\n{stale:?}");
+        assert!(
+            stale.is_empty(),
+            "made of other versions: cargo xtask matrix scenarios/matrix.yaml --write\n{stale:?}"
+        );
         assert!(!places.is_empty() && places.is_sorted(), "{places:?}");
         assert!(!page.contains("**surprise**") && !page.contains("**not judged**"), "{page}");
     }

@@ -104,12 +104,11 @@ fn kernel(m: &Measured) -> Vec<Finding> {
 }
 
 fn cgroup(machine: &Machine) -> Option<Finding> {
-    let check =
-        Check::new("cgroup", format!("version {}", machine.cgroup?), "version 2 for newer Kubernetes");
+    let check = Check::new("cgroup", format!("version {}", machine.cgroup?), "version 2");
     Some(match machine.cgroup {
         Some(2) => check.ok("control groups of version 2"),
         _ => check.warn(
-            "the pinned Kubernetes runs on version 1, newer ones refuse it",
+            "kubelets bear version 1 only because they are told to here (`failCgroupV1: false`), which upstream will end",
             "boot with systemd.unified_cgroup_hierarchy=1, some day",
         ),
     })
