@@ -18,6 +18,12 @@ pub fn describe() -> String {
     phrase(cores, &read("/proc/cpuinfo"), &read("/proc/meminfo"), &read("/proc/sys/kernel/osrelease"))
 }
 
+/// Bytes of memory that a new program could have.
+pub fn available() -> f64 {
+    let meminfo = std::fs::read_to_string("/proc/meminfo").unwrap_or_default();
+    kib(&meminfo, "MemAvailable").unwrap_or_default() * 1024.0
+}
+
 /// Which share of the machine others use: it is in every figure, and on a busy machine most of the CPU-seconds.
 ///
 /// # Errors
@@ -43,16 +49,21 @@ pub async fn commit(repo: &Path) -> String {
 }
 
 fn phrase(cores: usize, cpuinfo: &str, meminfo: &str, release: &str) -> String {
-    let value = |text: &str, name| {
-        let line = text.lines().find(|line| line.starts_with(name))?;
-        Some(line.split_once(':')?.1.trim().to_owned())
-    };
-    let model = value(cpuinfo, "model name").unwrap_or_else(|| "an unnamed processor".into());
-    let kib = value(meminfo, "MemTotal").and_then(|v| v.trim_end_matches(" kB").parse::<f64>().ok());
-    let gib = kib.map_or("memory unknown".into(), |kib| format!("{:.0} GiB", kib / f64::from(1 << 20)));
+    let model = value(cpuinfo, "model name").unwrap_or("an unnamed processor");
+    let gib = |kib| format!("{:.0} GiB", kib / f64::from(1 << 20));
+    let gib = kib(meminfo, "MemTotal").map_or("memory unknown".into(), gib);
     // Two numbers say which kernel it is; the rest is its distributor's.
     let kernel: Vec<_> = release.trim().split(['.', '-']).take(2).collect();
     format!("{cores} cores ({model}), {gib}, Linux {}", kernel.join("."))
+}
+
+fn value<'a>(text: &'a str, name: &str) -> Option<&'a str> {
+    let line = text.lines().find(|line| line.starts_with(name))?;
+    Some(line.split_once(':')?.1.trim())
+}
+
+fn kib(meminfo: &str, name: &str) -> Option<f64> {
+    value(meminfo, name)?.trim_end_matches(" kB").parse().ok()
 }
 
 #[cfg(test)]

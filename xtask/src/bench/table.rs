@@ -9,8 +9,23 @@ use harness::{Code, Error, Result};
 use super::rival::Stages;
 use harness::clock::Span;
 
-const BEGIN: &str = "<!-- bench -->";
-const END: &str = "<!-- /bench -->";
+/// Between which marks a table stands in the README.
+#[derive(Clone, Copy, Debug)]
+pub enum Block {
+    /// `<!-- bench -->`
+    Bench,
+    /// `<!-- growth -->`
+    Growth,
+}
+
+impl Block {
+    fn marks(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Bench => ("<!-- bench -->", "<!-- /bench -->"),
+            Self::Growth => ("<!-- growth -->", "<!-- /growth -->"),
+        }
+    }
+}
 
 /// What holds for all runs.
 #[derive(Debug)]
@@ -27,6 +42,16 @@ pub struct Conditions {
     pub engine: &'static str,
     /// Whether our nodes were prepared ones.
     pub prepared_nodes: bool,
+}
+
+impl fmt::Display for Conditions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { machine, busy_without_us, commit, source, engine, .. } = self;
+        writeln!(f, "at {commit} on {machine};")?;
+        writeln!(f, "{engine} engine, {source} source, everything in the cache.")?;
+        let busy = busy_without_us * 100.0;
+        writeln!(f, "Other work took {busy:.0} % of the machine just before; whatever it takes counts, too.")
+    }
 }
 
 /// Everything that was measured.
@@ -79,17 +104,12 @@ impl Table {
 
 impl fmt::Display for Table {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Conditions { machine, busy_without_us, commit, source, engine, prepared_nodes } =
-            &self.conditions;
         let runs = self.rival.len().max(self.ours.len());
-        writeln!(f, "From nothing to an answer of each other cluster, by `cargo xtask bench` at {commit}:")?;
-        writeln!(f, "medians (and spread) of {runs} runs each, taking turns on {machine};")?;
-        writeln!(f, "{engine} engine, {source} source, everything in the cache.")?;
-        let busy = busy_without_us * 100.0;
         writeln!(
             f,
-            "Other work took {busy:.0} % of the machine just before; whatever it takes counts for both.\n"
+            "From nothing to an answer of each other cluster, by `cargo xtask bench`: medians (and spread)"
         )?;
+        writeln!(f, "of {runs} runs each, taking turns, {}", self.conditions)?;
         writeln!(f, "| | seconds | CPU-seconds of the machine |\n| --- | --- | --- |")?;
         let mut row = |what: &str, runs: &[Span]| match runs {
             [] => Ok(()),
@@ -107,7 +127,7 @@ impl fmt::Display for Table {
         if !self.stages.is_empty() {
             writeln!(f, "\nThe script's seconds: {}.", self.stage_medians().join(", "))?;
         }
-        if *prepared_nodes && !self.ours.is_empty() {
+        if self.conditions.prepared_nodes && !self.ours.is_empty() {
             let once = "Ours starts nodes that kind prepared once, before and outside of these times";
             writeln!(f, "{once}; `--fresh-nodes` makes them in the run.")?;
         }
@@ -141,12 +161,13 @@ fn median(all: &[f64]) -> f64 {
 ///
 /// # Errors
 /// [`Code::Usage`] when there is none, or the file cannot be read or written.
-pub fn write_readme(layout: &Layout, table: Option<&str>) -> Result<()> {
+pub fn write_readme(layout: &Layout, block: Block, table: Option<&str>) -> Result<()> {
     let path = layout.repo.join("README.md");
     let fail = || format!("cannot rewrite {}", path.display());
     let text = std::fs::read_to_string(&path).or_fail(Code::Usage, fail)?;
-    let new = replaced(&text, table.unwrap_or_default()).ok_or_else(|| {
-        Error::new(Code::Usage, format!("README.md has no block between `{BEGIN}` and `{END}`"))
+    let (begin, end) = block.marks();
+    let new = replaced(&text, (begin, end), table.unwrap_or_default()).ok_or_else(|| {
+        Error::new(Code::Usage, format!("README.md has no block between `{begin}` and `{end}`"))
             .next("put the two lines where the table belongs, or run without --write; nothing was touched")
     })?;
     match table {
@@ -156,29 +177,33 @@ pub fn write_readme(layout: &Layout, table: Option<&str>) -> Result<()> {
 }
 
 /// The text with `block` between the two marks.
-fn replaced(text: &str, block: &str) -> Option<String> {
-    let (before, rest) = text.split_once(BEGIN)?;
-    let (_, after) = rest.split_once(END)?;
-    Some(format!("{before}{BEGIN}\n{}\n{END}{after}", block.trim_end()))
+fn replaced(text: &str, (begin, end): (&str, &str), block: &str) -> Option<String> {
+    let (before, rest) = text.split_once(begin)?;
+    let (_, after) = rest.split_once(end)?;
+    Some(format!("{before}{begin}\n{}\n{end}{after}", block.trim_end()))
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
     fn span(seconds: f64, cpu_seconds: f64) -> Span {
         Span { seconds, cpu_seconds }
     }
 
-    fn table() -> Table {
-        Table::new(Conditions {
+    pub fn conditions() -> Conditions {
+        Conditions {
             machine: "2 cores".into(),
             busy_without_us: 0.031,
             commit: "commit abc".into(),
             source: "packages",
             engine: "private",
             prepared_nodes: true,
-        })
+        }
+    }
+
+    fn table() -> Table {
+        Table::new(conditions())
     }
 
     #[test]
@@ -215,9 +240,10 @@ mod tests {
     #[test]
     fn only_what_stands_between_the_marks_is_replaced() {
         let text = "before\n<!-- bench -->\nold\n\nolder\n<!-- /bench -->\nafter\n";
-        let new = replaced(text, "new\n\n").unwrap();
+        let marks = Block::Bench.marks();
+        let new = replaced(text, marks, "new\n\n").unwrap();
         assert_eq!(new, "before\n<!-- bench -->\nnew\n<!-- /bench -->\nafter\n");
-        assert_eq!(replaced(&new, "new").unwrap(), new);
-        assert_eq!(replaced("nothing\n<!-- /bench -->\n<!-- bench -->\n", "new"), None);
+        assert_eq!(replaced(&new, marks, "new").unwrap(), new);
+        assert_eq!(replaced("nothing\n<!-- /bench -->\n<!-- bench -->\n", marks, "new"), None);
     }
 }

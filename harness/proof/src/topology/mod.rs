@@ -74,6 +74,29 @@ impl fmt::Display for Way {
 }
 
 impl Topology {
+    /// So many clusters, with names, trust domains, networks and addresses in order.
+    ///
+    /// # Errors
+    /// [`Code::Topology`] for none, and for more than there are subnets of this form.
+    pub fn of_size(clusters: u8) -> Result<Self> {
+        let net = |second: Option<u8>| second.and_then(|n| Ipv4Net::new([10, n, 0, 0].into(), 16).ok());
+        let cluster = |i: u8| {
+            let tens = i.checked_mul(10);
+            let (pods, services) = (net(tens), net(tens.and_then(|n| n.checked_add(1))));
+            let enough = || refuse(format!("there are no subnets for {clusters} clusters"));
+            Ok(Cluster {
+                name: ClusterName(format!("cluster{i}")),
+                trust_domain: format!("cluster{i}.local"),
+                network: format!("network{i}"),
+                pods: pods.ok_or_else(enough)?,
+                services: services.ok_or_else(enough)?,
+                version: format!("v{i}"),
+            })
+        };
+        let topology = Self { clusters: (1..=clusters).map(cluster).collect::<Result<_>>()? };
+        topology.validate().map(|()| topology)
+    }
+
     /// Refuses what could not work, before anything is touched.
     ///
     /// # Errors
@@ -154,19 +177,11 @@ pub(crate) mod tests {
 
     /// So many clusters, with names in order.
     pub(crate) fn of_size(clusters: usize) -> Topology {
-        let numbers = 1..=u8::try_from(clusters).unwrap();
-        Topology { clusters: numbers.map(cluster).collect() }
+        Topology::of_size(u8::try_from(clusters).unwrap()).unwrap()
     }
 
     pub(crate) fn cluster(i: u8) -> Cluster {
-        Cluster {
-            name: ClusterName(format!("cluster{i}")),
-            trust_domain: format!("cluster{i}.local"),
-            network: format!("network{i}"),
-            pods: format!("10.{i}0.0.0/16").parse().unwrap(),
-            services: format!("10.{i}1.0.0/16").parse().unwrap(),
-            version: format!("v{i}"),
-        }
+        of_size(i.into()).clusters.pop().unwrap()
     }
 
     fn broken(change: impl FnOnce(&mut Vec<Cluster>)) -> String {
@@ -181,6 +196,17 @@ pub(crate) mod tests {
         topology.validate().unwrap();
         let ways: Vec<_> = topology.ways().iter().map(Way::to_string).collect();
         assert_eq!(ways, ["cluster1→cluster2", "cluster2→cluster1"]);
+    }
+
+    #[test]
+    fn there_are_as_many_as_there_are_subnets() {
+        for size in 1..=25 {
+            assert_eq!(Topology::of_size(size).unwrap().clusters.len(), usize::from(size));
+        }
+        let refused = |size| Topology::of_size(size).unwrap_err().to_string();
+        assert!(
+            refused(0).contains("names no cluster") && refused(26).contains("no subnets for 26 clusters")
+        );
     }
 
     #[test]
