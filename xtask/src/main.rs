@@ -20,6 +20,7 @@ mod due;
 mod e2e;
 mod existing;
 mod explain;
+mod figures;
 mod files;
 mod held;
 mod images;

@@ -11,12 +11,11 @@ use jiff::Timestamp;
 use proof::verdict::{Line, Outcome};
 use serde::Serialize;
 
+use crate::figures::{flake_rate, median, range};
 use crate::report::Tally;
 
 /// More, and a mistyped number takes a month.
 const AT_MOST: u32 = 1000;
-/// Of a hundred series like this one, so many have a true rate below the bound.
-const CONFIDENCE: f64 = 0.95;
 /// How many names a table shows; the lines have all.
 const TOLD: usize = 8;
 
@@ -156,18 +155,16 @@ impl Series {
             let _ = writeln!(out, "  {times:4} × {name}");
         }
         let seconds: Vec<_> = self.ran.iter().filter(|ran| ran.is_green()).map(|ran| ran.seconds).collect();
-        let _ = writeln!(out, "green runs: {}", spread(seconds));
+        let _ = writeln!(out, "green runs: {}", spread(&seconds));
         let mut steps: BTreeMap<&str, Vec<f64>> = BTreeMap::new();
         for (name, took) in self.ran.iter().flat_map(|ran| &ran.steps) {
             steps.entry(name).or_default().push(*took);
         }
         let mut steps: Vec<_> = steps.into_iter().collect();
-        let widest = |all: &[f64]| {
-            all.iter().copied().fold(0.0, f64::max) - all.iter().copied().fold(f64::MAX, f64::min)
-        };
+        let widest = |all: &[f64]| range(all).map_or(0.0, |(least, most)| most - least);
         steps.sort_by(|(_, a), (_, b)| widest(b).total_cmp(&widest(a)));
         for (name, all) in steps.into_iter().take(TOLD) {
-            let _ = writeln!(out, "  {name}: {}", spread(all));
+            let _ = writeln!(out, "  {name}: {}", spread(&all));
         }
         if let Some(first) = failed.first() {
             let report = first.report.as_deref().unwrap_or("no report");
@@ -188,50 +185,10 @@ impl Series {
     }
 }
 
-/// The bound on how often a run fails, from so many failures of so many runs, and what it is called.
-fn flake_rate(n: usize, k: usize) -> String {
-    let percent = 100.0 * upper(n, k);
-    let name = match k {
-        0 => "exact for no failure; the rule of three says about three in the number of runs",
-        _ => "Clopper and Pearson's, one-sided",
-    };
-    format!(
-        "with {:.0} % confidence, a run is not green at most {percent:.1} % of the time ({name})",
-        100.0 * CONFIDENCE
-    )
-}
-
-/// Clopper and Pearson's upper bound: the rate at which so few failures, or fewer, are as rare as the confidence leaves
-/// room for.
-fn upper(n: usize, k: usize) -> f64 {
-    if k >= n {
-        return 1.0;
-    }
-    let (mut low, mut high) = (0.0, 1.0);
-    for _ in 0..60 {
-        let middle = f64::midpoint(low, high);
-        if at_most(n, k, middle) > 1.0 - CONFIDENCE { low = middle } else { high = middle }
-    }
-    high
-}
-
-/// How likely so few failures, or fewer, are at that rate.
-fn at_most(n: usize, k: usize, rate: f64) -> f64 {
-    let number = |count: usize| f64::from(u32::try_from(count).unwrap_or(u32::MAX));
-    // Logarithms, for a thousand factors below one are none.
-    let (mut log, mut sum) = (number(n) * (1.0 - rate).ln(), 0.0);
-    for i in 0..=k {
-        sum += log.exp();
-        log += (number(n - i) / number(i + 1)).ln() + rate.ln() - (1.0 - rate).ln();
-    }
-    sum
-}
-
-fn spread(mut seconds: Vec<f64>) -> String {
-    seconds.sort_by(f64::total_cmp);
-    match (seconds.first(), seconds.get(seconds.len() / 2), seconds.last()) {
-        (Some(least), Some(median), Some(most)) => format!("median {median:.1} s ({least:.1} to {most:.1})"),
-        _ => "none".to_owned(),
+fn spread(seconds: &[f64]) -> String {
+    match range(seconds) {
+        Some((least, most)) => format!("median {:.1} s ({least:.1} to {most:.1})", median(seconds)),
+        None => "none".to_owned(),
     }
 }
 
@@ -276,18 +233,6 @@ mod tests {
         Repeats { repeat, length: None, until_broken }
     }
 
-    /// Tables: 3/n for none; 1 of 20 is 21.6 %, 5 of 100 is 10.2 % (one-sided 95 %).
-    #[test]
-    fn the_bound_is_that_of_the_tables() {
-        assert!((upper(100, 0) - 0.0295).abs() < 0.0002, "{}", upper(100, 0));
-        assert!((upper(20, 1) - 0.2161).abs() < 0.0002, "{}", upper(20, 1));
-        assert!((upper(100, 5) - 0.1023).abs() < 0.0002, "{}", upper(100, 5));
-        assert!((upper(1_000, 0) - 0.002_99).abs() < 0.0001, "{}", upper(1_000, 0));
-        assert!(upper(3, 3) >= 1.0);
-        assert!(flake_rate(100, 0).contains("at most 3.0 %") && flake_rate(100, 0).contains("rule of three"));
-        assert!(flake_rate(20, 1).contains("at most 21.6 %") && flake_rate(20, 1).contains("Clopper"));
-    }
-
     #[test]
     fn a_series_has_an_end() {
         assert!(of(None, false).series().unwrap().is_none());
@@ -323,7 +268,7 @@ mod tests {
         );
         assert_eq!(&lines[2..4], ["     1 × ended by claim-broken", "     1 × broken server-svid/a→b"]);
         assert_eq!(lines[4], "green runs: median 52.0 s (50.0 to 58.0)");
-        assert_eq!(lines[5], "  federated cluster1/istiod: median 5.8 s (5.0 to 7.0)");
+        assert_eq!(lines[5], "  federated cluster1/istiod: median 5.5 s (5.0 to 7.0)");
         assert_eq!(lines[6], "the first that was not green: run 2, report-2");
         let e = series.outcome(broken.err()).unwrap_err();
         assert_eq!((e.code(), e.what()), (Code::ClaimBroken, "1 of 4 runs were not green"));

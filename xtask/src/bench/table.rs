@@ -7,6 +7,7 @@ use harness::layout::Layout;
 use harness::{Code, Error, Result};
 
 use super::rival::Stages;
+use crate::figures::{median, range};
 use harness::clock::Span;
 
 /// Between which marks a table stands in the README.
@@ -137,24 +138,13 @@ impl fmt::Display for Table {
 
 fn figures(runs: &[Span], of: fn(&Span) -> f64, digits: usize) -> String {
     let all: Vec<f64> = runs.iter().map(of).collect();
-    let (least, most) = all.iter().fold((f64::INFINITY, 0.0_f64), |(a, b), v| (a.min(*v), b.max(*v)));
+    let (least, most) = range(&all).unwrap_or_default();
     format!("{:.digits$} ({least:.digits$} to {most:.digits$})", median(&all))
 }
 
 fn ratio(all: &[f64]) -> String {
     let each: Vec<_> = all.iter().map(|ratio| format!("{ratio:.1}")).collect();
     format!("**{:.1}** ({})", median(all), each.join(", "))
-}
-
-/// The middle one, or the mean of the two in the middle; zero of nothing.
-fn median(all: &[f64]) -> f64 {
-    let mut sorted = all.to_vec();
-    sorted.sort_by(f64::total_cmp);
-    match (sorted.len() / 2, sorted.len() % 2) {
-        (0, 0) => 0.0,
-        (middle, 1) => sorted[middle],
-        (middle, _) => f64::midpoint(sorted[middle - 1], sorted[middle]),
-    }
 }
 
 /// Puts the table into the README; without one, only sees that there is a place for it.
@@ -204,13 +194,6 @@ pub(super) mod tests {
 
     fn table() -> Table {
         Table::new(conditions())
-    }
-
-    #[test]
-    fn the_median_is_the_middle_whatever_the_order() {
-        assert!((median(&[9.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
-        assert!((median(&[4.0, 1.0, 2.0, 100.0]) - 3.0).abs() < f64::EPSILON);
-        assert!(median(&[]).abs() < f64::EPSILON);
     }
 
     #[test]
