@@ -41,11 +41,15 @@ pub async fn apply(client: &Client, objects: &[Value], note: &Note) -> Result<()
 pub async fn would_apply(client: &Client, object: &Value, note: &Note) -> Result<()> {
     let target = Target::of(client, object)?;
     let params = PatchParams::apply(FIELD_MANAGER).dry_run();
-    persist(&format!("asking for {}", target.shown), note, || async {
-        target.api.patch(&target.name, &params, &Patch::Apply(object)).await
-    })
-    .await
-    .map(drop)
+    let (what, limit) = (format!("asking for {}", target.shown), patience::WEBHOOK.stretched());
+    let asked = wait::eventually(&what, patience::STEP, note, || async {
+        let patch = Patch::Apply(object);
+        match wait::glance(limit, target.api.patch(&target.name, &params, &patch)).await {
+            Some(answer) => fault::look(&what, answer),
+            None => Look::NotYet(format!("no answer within {} s", limit.as_secs())),
+        }
+    });
+    asked.await.map(drop)
 }
 
 async fn one(target: &Target, object: &Value, note: &Note) -> Result<DynamicObject> {

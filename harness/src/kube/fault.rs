@@ -77,15 +77,18 @@ where
 {
     wait::eventually(what, patience::STEP, note, || {
         let answer = ask();
-        async {
-            match answer.await {
-                Ok(value) => Look::Ready(value),
-                Err(fault) if passes(&fault) => Look::NotYet(words(&fault)),
-                Err(fault) => Look::Never(failed(format!("{what} was refused"), &fault)),
-            }
-        }
+        async { look(what, answer.await) }
     })
     .await
+}
+
+/// What one answer comes to: whether to ask again.
+pub(super) fn look<T>(what: &str, answer: Result<T, Fault>) -> Look<T> {
+    match answer {
+        Ok(value) => Look::Ready(value),
+        Err(fault) if passes(&fault) => Look::NotYet(words(&fault)),
+        Err(fault) => Look::Never(failed(format!("{what} was refused"), &fault)),
+    }
 }
 
 fn no_answer(cause: &(dyn StdError + 'static)) -> String {

@@ -2,7 +2,7 @@
 
 use tokio::sync::mpsc::unbounded_channel;
 
-use super::super::apply::apply;
+use super::super::apply::{apply, would_apply};
 use super::super::delete::delete;
 use super::*;
 use crate::progress::{Event, Note};
@@ -101,6 +101,22 @@ async fn what_passes_is_asked_again_and_told() {
             "applying ClusterSPIFFEID curl: the object has been modified".to_owned(),
         ]
     );
+}
+
+/// The server waits for its webhook longer than another request would take.
+#[tokio::test(start_paused = true)]
+async fn who_waits_for_a_webhook_is_asked_anew() {
+    let mut answers = vec![Answer::ok(json!({"metadata": {"name": "asks"}})), Answer::Watch(Vec::new())];
+    let (client, log) = server(move |_| answers.pop().unwrap());
+    let (to, mut events) = unbounded_channel();
+    let began = tokio::time::Instant::now();
+    let pod = thing("v1", "Pod", Some("istio-system"), "asks");
+    would_apply(&client, &pod, &Note::new("istiod", to)).await.unwrap();
+
+    assert!(began.elapsed().as_secs() < 2, "{:?}", began.elapsed());
+    assert!(lines(&log).iter().all(|line| line.contains("dryRun=All")) && lines(&log).len() == 2, "{log:?}");
+    let Some(Event::Note { text, .. }) = events.recv().await else { panic!("nothing was told") };
+    assert_eq!(text, "asking for Pod istio-system/asks: no answer within 1 s");
 }
 
 #[tokio::test(start_paused = true)]
