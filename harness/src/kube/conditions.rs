@@ -5,10 +5,11 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{Node, Service};
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta;
 use kube::api::DynamicObject;
 use serde_json::Value;
+
+use super::definition::Definition;
 
 /// Whether an object stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,8 +78,8 @@ pub fn stateful_set(object: &StatefulSet) -> Standing {
 }
 
 /// The definition is accepted and served. Objects of it can be made a moment later, not at once.
-pub fn crd(object: &CustomResourceDefinition) -> Standing {
-    let conditions = object.status.iter().flat_map(|s| s.conditions.iter().flatten());
+pub(super) fn crd(object: &Definition) -> Standing {
+    let conditions = object.status.iter().flat_map(|s| &s.conditions);
     let states: Vec<_> = conditions
         .map(|c| Condition {
             kind: c.type_.as_str(),

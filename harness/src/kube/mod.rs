@@ -18,6 +18,7 @@ use asked::Asked;
 pub mod apply;
 mod asked;
 pub mod conditions;
+mod definition;
 pub mod delete;
 pub mod exec;
 pub mod fault;

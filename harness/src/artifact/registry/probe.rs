@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use futures::future::join_all;
 use reqwest::StatusCode;
 
-use super::reference::{is_loopback, parse};
+use super::reference::{is_loopback, registry};
 use super::{Mirrors, Registry};
 use crate::artifact::download;
 use crate::{Code, Error, Result, patience, wait};
@@ -16,28 +16,27 @@ impl Registry<'_> {
     /// or nothing when all of them answer.
     ///
     /// # Errors
-    /// Only what has nothing to do with them: a lock file with a reference that is none.
+    /// Only what has nothing to do with them: no client for HTTP can be made.
     pub async fn silence(&self) -> Result<Option<String>> {
         let client = download::client()?;
         let mut places = BTreeSet::new();
         for pin in self.lock.images.values() {
-            places.insert(base(&pin.reference, self.mirrors)?);
+            places.insert(base(&pin.reference, self.mirrors));
         }
         let answers = join_all(places.iter().map(|place| ask(&client, place))).await;
         Ok(answers.into_iter().find_map(Result::err))
     }
 }
 
-fn base(reference: &str, mirrors: &Mirrors) -> Result<String> {
+fn base(reference: &str, mirrors: &Mirrors) -> String {
     let (plain, host) = match &mirrors.images {
         Some(mirror) => (mirror.is_plain(), mirror.host().to_owned()),
         None => {
-            let reference = parse(reference)?;
-            let host = reference.resolve_registry().to_owned();
+            let host = registry(reference);
             (is_loopback(&host), host)
         }
     };
-    Ok(format!("{}://{host}/v2/", if plain { "http" } else { "https" }))
+    format!("{}://{host}/v2/", if plain { "http" } else { "https" })
 }
 
 /// A registry answers its base address with 200, or with 401 when it wants a token first. Whatever else answers

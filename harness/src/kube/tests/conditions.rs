@@ -1,11 +1,11 @@
 //! Objects as controllers leave them half-way, and the one line that a person should read.
 
 use k8s_openapi::api::core::v1::Node;
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::DynamicObject;
 use serde::de::DeserializeOwned;
 
 use super::super::conditions::*;
+use super::super::definition::Definition;
 use super::*;
 
 fn object<K: DeserializeOwned>(generation: i64, replicas: i32, status: Value) -> K {
@@ -89,7 +89,7 @@ fn a_gateway_is_judged_in_its_present_generation() {
 
 #[test]
 fn conditions_bring_their_message() {
-    let crd_of = |conditions: Value| -> CustomResourceDefinition {
+    let crd_of = |conditions: Value| -> Definition {
         serde_json::from_value(
             json!({"metadata": {}, "spec": {"group": "g", "names": {"kind": "K", "plural": "ks"},
             "scope": "Cluster", "versions": []}, "status": {"conditions": conditions}}),
