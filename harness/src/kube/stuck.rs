@@ -5,7 +5,7 @@
 
 use k8s_openapi::api::apps::v1::{DaemonSet, Deployment, StatefulSet};
 use k8s_openapi::api::core::v1::{ContainerStatus, Event, Pod};
-use kube::api::{Api, DynamicObject, ListParams};
+use kube::api::{Api, DynamicObject, ListParams, LogParams};
 use kube::{Client, ResourceExt as _};
 use proof::diagnosis::lacks_its_image;
 use serde_json::Value;
@@ -13,7 +13,7 @@ use serde_json::Value;
 use super::conditions::said;
 use super::object::dynamic;
 use super::pod;
-use super::{fault, why};
+use super::{fault, logs, why};
 use crate::Result;
 
 /// A container that ended so often is in no race any more with what it needs: the third time is half a minute after the
@@ -75,7 +75,13 @@ pub async fn signs(client: &Client) -> Result<Vec<Sign>> {
     }
     let gateways = dynamic(client, "gateway.networking.k8s.io/v1", "Gateway", None)?;
     // A cluster that does not serve the kind has none.
-    signs.extend(gateways.list(&all).await.iter().flat_map(|all| all.iter().filter_map(of_gateway)));
+    let gateways = gateways.list(&all).await.map(|all| all.items).unwrap_or_default();
+    signs.extend(gateways.iter().filter_map(of_gateway));
+    let waiting: Vec<_> = gateways.iter().filter(|gateway| is_unserved(gateway)).collect();
+    if !waiting.is_empty() {
+        let log = log_of_istiod(client, &pods).await;
+        signs.extend(waiting.into_iter().filter_map(|gateway| given_up(gateway, &log)));
+    }
     Ok(signs)
 }
 
@@ -155,6 +161,42 @@ fn of_gateway(object: &DynamicObject) -> Option<Sign> {
     })
 }
 
+/// Whether a Gateway was accepted, and still has nothing that serves it.
+fn is_unserved(object: &DynamicObject) -> bool {
+    let conditions = object.data.pointer("/status/conditions").and_then(Value::as_array);
+    let is =
+        |kind, status| conditions.into_iter().flatten().any(|c| c["type"] == kind && c["status"] == status);
+    is("Accepted", "True") && is("Programmed", "False")
+}
+
+/// What istiod said last.
+async fn log_of_istiod(client: &Client, pods: &[Pod]) -> String {
+    let mut all = String::new();
+    for pod in pods.iter().filter(|pod| pod.labels().get("app").is_some_and(|app| app == "istiod")) {
+        let params = LogParams { tail_lines: Some(200), ..LogParams::default() };
+        let namespace = pod.namespace().unwrap_or_default();
+        // One that does not start yet has none.
+        all.push_str(&logs::logs(client, &namespace, &pod.name_any(), &params).await.unwrap_or_default());
+    }
+    all
+}
+
+/// The Deployment and the Service of a Gateway are made by istiod. What it could not make it says in its log alone: the
+/// Gateway's own condition only knows that there is no Service (seen with Istio 1.30 and 1.31).
+fn given_up(object: &DynamicObject, log: &str) -> Option<Sign> {
+    let gateway = format!("{}/{}", object.namespace().unwrap_or_default(), object.name_any());
+    let words = format!("error handling {gateway}, and retry budget exceeded: ");
+    let (_, why) = log.lines().rev().find_map(|line| line.split_once(&words))?;
+    let why = why.split('\t').next().unwrap_or(why);
+    Some(Sign {
+        about: format!("Gateway {gateway}"),
+        why: format!("istiod gave up making what serves it: {why}"),
+        next: "change what the Gateway, its annotations or its class put into that Deployment",
+        is_final: false,
+        more: Vec::new(),
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use serde_json::{from_value, json};
@@ -197,6 +239,26 @@ mod tests {
                 "it has no address, for Accepted is Unknown (class other): Waiting for controller"
             )
         );
+    }
+
+    #[test]
+    fn what_istiod_could_not_make_is_said_of_the_gateway_that_waits_for_it() {
+        let gateway = |programmed: &str| -> DynamicObject {
+            let conditions =
+                json!([{"type": "Accepted", "status": "True"}, {"type": "Programmed", "status": programmed}]);
+            from_value(
+                json!({"metadata": {"name": "g", "namespace": "n"}, "status": {"conditions": conditions}}),
+            )
+            .unwrap()
+        };
+        assert!(is_unserved(&gateway("False")) && !is_unserved(&gateway("True")));
+        let log = "t\terror\tcontrollers\terror handling n/g, retrying (retry count: 4): apply failed: early\tcontroller=x\n\
+                   t\terror\tcontrollers\terror handling n/g, and retry budget exceeded: apply failed: may not\tcontroller=x\n\
+                   t\terror\tcontrollers\terror handling n/other, and retry budget exceeded: apply failed: other\tcontroller=x";
+        let sign = given_up(&gateway("False"), log).unwrap();
+        let why = "istiod gave up making what serves it: apply failed: may not";
+        assert_eq!((sign.about.as_str(), sign.why.as_str()), ("Gateway n/g", why));
+        assert_eq!(given_up(&gateway("False"), log.lines().next().unwrap()), None);
     }
 
     #[test]

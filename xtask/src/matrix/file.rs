@@ -24,17 +24,19 @@ pub struct Cell {
     pub setup: Setup,
     /// What is due in it.
     pub due: Due,
-    /// The step at which its set-up must fail, and why.
+    /// How its set-up must fail, and why.
     pub fails: Option<Failure>,
 }
 
-/// A step that must fail, and a regular expression over what it says.
+/// How a set-up must fail, and a regular expression over what it says.
 #[derive(Clone, Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Failure {
-    /// As `cargo xtask plan` has it: of one cluster (`cluster1/answers`), or of whichever comes first (`answers`).
-    pub step: String,
-    /// A regular expression that is found in what the step says.
+    /// The step at which, as `cargo xtask plan` has it: of one cluster (`cluster1/answers`), or of whichever comes first
+    /// (`answers`). Left out, wherever it ends: also before a step's limit, when it is known that waiting cures nothing.
+    #[serde(default)]
+    pub step: Option<String>,
+    /// A regular expression that is found in what is said then.
     pub because: String,
 }
 
@@ -63,7 +65,7 @@ struct CellForm {
     /// Claims that must break, besides those that the set-up's own file names.
     #[serde(default)]
     expect: Vec<ExpectForm>,
-    /// The step at which the set-up itself must fail.
+    /// How the set-up itself must fail.
     #[serde(default)]
     fails: Option<Failure>,
 }
@@ -166,29 +168,39 @@ fn check(fails: &Failure, setup: &Setup) -> Result<()> {
     if !setup.expect.is_empty() {
         return Err(refused("a set-up that fails judges no claim, so none can be expected to break".into()));
     }
+    let Some(wanted) = &fails.step else { return Ok(()) };
     let steps = component::plan(setup)?.graph()?.steps;
-    match steps.iter().any(|step| fails.is_of(&step.id)) {
+    match steps.iter().any(|step| is_of(wanted, &step.id)) {
         true => Ok(()),
-        false => Err(refused(format!("there is no step `{}`; cargo xtask plan tells them", fails.step))),
+        false => Err(refused(format!("there is no step `{wanted}`; cargo xtask plan tells them"))),
     }
 }
 
 impl Failure {
-    /// Whether that step is meant.
-    pub fn is_of(&self, step: &str) -> bool {
-        step == self.step || step.split_once('/').is_some_and(|(_, of_each)| of_each == self.step)
+    /// What must fail.
+    pub fn what(&self) -> String {
+        self.step.as_ref().map_or_else(|| "the set-up".to_owned(), |step| format!("step {step}"))
     }
 
     fn expectation(&self) -> Expectation {
-        Expectation { at: String::new(), claim: self.step.clone(), because: self.because.clone() }
+        Expectation { at: String::new(), claim: self.what(), because: self.because.clone() }
     }
 
     /// Whether the failure of a set-up is this one.
     pub fn is(&self, e: &Error) -> bool {
         let step = e.what().strip_prefix("step ").and_then(|rest| rest.strip_suffix(" failed"));
         let came = self.expectation().compare(Outcome::Broken, &e.to_string());
-        step.is_some_and(|step| self.is_of(step)) && came == Some(Came::AsExpected)
+        let there = match &self.step {
+            Some(wanted) => step.is_some_and(|step| is_of(wanted, step)),
+            None => matches!(e.code(), Code::SetupFailed | Code::TimedOut),
+        };
+        there && came == Some(Came::AsExpected)
     }
+}
+
+/// Whether that step is meant.
+fn is_of(wanted: &str, step: &str) -> bool {
+    step == wanted || step.split_once('/').is_some_and(|(_, of_each)| of_each == wanted)
 }
 
 impl Cell {
@@ -251,7 +263,7 @@ pub mod tests {
 
     #[test]
     fn a_failure_is_of_its_step_and_its_cause() {
-        let fails = Failure { step: "answers".into(), because: "503".into() };
+        let fails = Failure { step: Some("answers".into()), because: "503".into() };
         let failed = |step: &str, why: &str| {
             Error::new(Code::SetupFailed, format!("step {step} failed")).because(Error::internal(why))
         };
@@ -259,8 +271,15 @@ pub mod tests {
         assert!(!fails.is(&failed("cluster2/answers", "curl: (6)")));
         assert!(!fails.is(&failed("cluster2/workloads", "503")));
         assert!(!fails.is(&Error::new(Code::ClaimBroken, "503")));
-        let one = Failure { step: "cluster1/answers".into(), ..fails };
+        let one = Failure { step: Some("cluster1/answers".into()), ..fails.clone() };
         assert!(one.is(&failed("cluster1/answers", "503")) && !one.is(&failed("cluster2/answers", "503")));
+        let any = Failure { step: None, ..fails };
+        let stuck =
+            |why: &str| Error::new(Code::SetupFailed, "Gateway n/g will not get better by waiting").seen(why);
+        assert!(
+            any.is(&failed("cluster2/workloads", "503")) && any.is(&stuck("503")) && !any.is(&stuck("404"))
+        );
+        assert!(!any.is(&Error::new(Code::ClaimBroken, "503")));
     }
 
     #[test]

@@ -41,7 +41,7 @@ pub fn line(row: &Row) -> String {
 fn came(cell: &Cell, judged: &Result<()>, lines: &[Line]) -> (Outcome, Vec<String>) {
     match (&cell.fails, judged) {
         (Some(fails), Ok(())) => {
-            let was = format!("step {} was to fail because of `{}`, and did not", fails.step, fails.because);
+            let was = format!("{} was to fail because of `{}`, and did not", fails.what(), fails.because);
             (Outcome::Surprise, vec![was])
         }
         (Some(fails), Err(e)) if fails.is(e) => {
@@ -82,7 +82,7 @@ mod tests {
     }
 
     fn failing(step: &str, because: &str) -> Cell {
-        Cell { fails: Some(Failure { step: step.into(), because: because.into() }), ..cell() }
+        Cell { fails: Some(Failure { step: Some(step.into()), because: because.into() }), ..cell() }
     }
 
     fn failed(step: &str) -> Result<()> {
