@@ -10,8 +10,8 @@ use proof::envoy::Record;
 use proof::evidence::Must;
 use proof::motion::Answers;
 
-use super::steps::{Closed, Rotation, believed, other};
-use super::{SVID_LIFE, failed_only, window};
+use super::steps::{Closed, Rotation, other};
+use super::{SVID_LIFE, bounds, failed_only, window};
 use crate::traffic::{CLIENT, Traffic};
 use crate::{CLUSTER1, CLUSTER2, Fixture, Nth, scenarios};
 
@@ -78,7 +78,7 @@ async fn an_authority_that_signs_before_its_peer_knows_it_cuts_new_connections(
 ) -> Result<()> {
     let (hasty, peer) = (CLUSTER2, other(CLUSTER2));
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
-    let healed_within = believed(fixture, hasty).await?;
+    let healed_within = bounds::believed(&fixture.told(hasty).await?);
     fixture.announces("until the breakage is over, once the peer can fetch the bundle", &healed_within)?;
     let closed = Closed::endpoint(fixture, hasty).await?;
     let mut rotation = Rotation::prepare(fixture, hasty).await?;

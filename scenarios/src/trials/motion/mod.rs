@@ -2,6 +2,7 @@
 //! takes, against a bound that was computed before from the timers that this mesh was told.
 
 mod authority;
+mod bounds;
 mod cut;
 mod identity;
 mod network;

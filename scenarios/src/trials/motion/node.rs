@@ -1,16 +1,13 @@
 //! What is below the mesh in a node starts anew: the CSI driver that mounts SPIRE's socket, and the kubelet.
 
-use std::time::Duration;
-
 use harness::kube::rollout::Workload;
 use harness::{Code, Error, Result};
 use jiff::Timestamp;
 use proof::evidence::Must;
-use proof::motion::{Answers, kubelet_takes_for_ready};
+use proof::motion::Answers;
 
 use super::parts::renewed;
-use super::{SVID_LIFE, window};
-use crate::authorities::noticed;
+use super::{SVID_LIFE, bounds, window};
 use crate::traffic::Traffic;
 use crate::{CLUSTER1, CLUSTER2, CURL, Fixture, Nth, Pods, scenarios};
 
@@ -48,7 +45,7 @@ async fn a_csi_driver_that_starts_anew_is_noticed_by_no_request(fixture: &mut Fi
     let since = Timestamp::now();
     fixture.shows(MOUNTS_CONSTANT, Must::be(told(before)), told(mounts(fixture, of).await?));
 
-    let bound = fixture.timers(of).await?.renewed(Duration::from_secs(SVID_LIFE)) + noticed();
+    let bound = bounds::renewed(&fixture.told(of).await?);
     let what = "until every SVID that lives for a minute is a new one";
     fixture.announces(what, &bound)?;
     let took = renewed(fixture, of, (what, since, &bound)).await?;
@@ -72,7 +69,7 @@ async fn a_kubelet_that_starts_anew_is_noticed_until_it_has_asked_the_pods_of_it
     let of = CLUSTER2;
     let traffic = Traffic::begin_on(fixture, &format!("{SVID_LIFE}s"), &[(CLUSTER1, of)]).await?;
     let before = mounts(fixture, of).await?;
-    let ready = kubelet_takes_for_ready() + noticed();
+    let ready = bounds::taken_for_ready();
     fixture.announces("until the node's proxies are taken for ready again", &ready)?;
     let ended = Timestamp::now();
     fixture.change_node(of, "systemctl restart kubelet", UNMOUNT).await?;
@@ -84,7 +81,7 @@ async fn a_kubelet_that_starts_anew_is_noticed_until_it_has_asked_the_pods_of_it
     let seen = fixture.until("more mounts", MORE, look).await?;
     fixture.shows(MOUNTED_OVER, Must::have([MORE]), seen);
 
-    let bound = fixture.timers(of).await?.renewed(Duration::from_secs(SVID_LIFE)) + noticed();
+    let bound = bounds::renewed(&fixture.told(of).await?);
     let what = "until every SVID that lives for a minute is a new one";
     fixture.announces(what, &bound)?;
     let took = renewed(fixture, of, (what, since, &bound)).await?;

@@ -7,12 +7,12 @@ use harness::kube::rollout::Workload;
 use harness::wait;
 use jiff::Timestamp;
 use proof::envoy::Held;
-use proof::motion::{Answers, Connection, envoy_asks_again};
+use proof::motion::Answers;
 use serde_json::{Value, json};
 
-use super::parts::{back, identity, made_since, merge, scale, spire_server};
-use super::steps::{Rotation, other};
-use super::{EVERYONE, SVID_LIFE, failed_only, window};
+use super::parts::{Mistake, back, made_since, scale, spire_server};
+use super::steps::Rotation;
+use super::{EVERYONE, SVID_LIFE, bounds, failed_only, window};
 use crate::authorities::noticed;
 use crate::objects::deployment;
 use crate::traffic::Traffic;
@@ -65,7 +65,7 @@ async fn a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_requ
     wait::pause_for(AWAY).await;
     back(fixture, away, &server).await?;
     fixture.rolled_out(away, Workload::StatefulSet, "spire", "spire-server").await?;
-    let bound = fixture.timers(away).await?.after_silence(began.elapsed()) + noticed();
+    let bound = bounds::after_silence(&fixture.told(away).await?, began.elapsed());
     let what = "until every proxy of its cluster holds what it then prepared";
     let mut rotation = Rotation::prepare(fixture, away).await?;
     let step = rotation.at_home(fixture, (what, bound)).await?;
@@ -81,7 +81,7 @@ async fn a_server_that_is_away_for_less_than_an_svids_life_is_noticed_by_no_requ
 async fn an_agent_that_starts_anew_is_noticed_by_no_request(fixture: &mut Fixture<'_>) -> Result<()> {
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
     let what = "until every proxy has an SVID from the new agent";
-    let bound = envoy_asks_again() + noticed();
+    let bound = bounds::new_agent();
     fixture.announces(what, &bound)?;
     let killed = Timestamp::now();
     fixture.renew(CLUSTER2, Pods("spire", "app=spire-agent")).await?;
@@ -155,31 +155,16 @@ async fn a_gateway_that_is_away_is_noticed_by_those_who_need_it_and_no_longer(
 async fn an_identity_that_is_taken_is_refused_at_once_and_until_it_is_back(
     fixture: &mut Fixture<'_>,
 ) -> Result<()> {
-    let (near, far) = (CLUSTER1, other(CLUSTER1));
+    let of = CLUSTER1;
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
-    let own = fixture.timers(near).await?;
-    // With the identity the agent takes the peers' bundles away from its proxy, which then verifies nobody (seen).
-    let refused = own.entry_noticed() + noticed();
-    fixture.announces("until the first request is refused", &refused)?;
-    let answered = own.entry_noticed() + envoy_asks_again() + noticed();
-    fixture.announces("until requests are answered again, once the entry is back", &answered)?;
-    let taken = Timestamp::now();
     let pods = |pods: Value| json!({ "spec": { "podSelector": pods } });
-    merge(fixture, near, &identity(), &pods(json!({ "matchLabels": { "app": "server" } }))).await?;
-    let took = traffic.first_failure(&fixture.mesh.way(near, far)?, Connection::New, (taken, &refused)).await;
-    fixture.took(REFUSED_IN_TIME, refused, &took)?;
-    merge(fixture, near, &identity(), &pods(Value::Null)).await?;
-    let back = Timestamp::now();
-    traffic.flows().await?;
-    let from = fixture.cluster(near)?.name.clone();
-    let flows = traffic.end().await?;
-    fixture.answered(&flows, [NEW_WITHOUT_ENTRY, KEPT_WITHOUT_ENTRY], |flow| {
-        let window = window(
-            taken,
-            (back, &answered),
-            &["503"],
-            "its entry is deleted from the first of these on, and back at",
-        );
+    // With the identity the agent takes the peers' bundles away from its proxy, which then verifies nobody (seen).
+    let only_servers = pods(json!({ "matchLabels": { "app": "server" } }));
+    let mistake =
+        Mistake::make(fixture, (traffic, of), (only_servers, pods(Value::Null)), REFUSED_IN_TIME).await?;
+    let from = fixture.cluster(of)?.name.clone();
+    fixture.answered(&mistake.flows, [NEW_WITHOUT_ENTRY, KEPT_WITHOUT_ENTRY], |flow| {
+        let window = mistake.window("its entry is deleted from the first of these on, and back at");
         if flow.way.from == from { failed_only(flow, window) } else { Answers::All }
     })
 }

@@ -5,19 +5,64 @@ use harness::kube::object::merge_patch;
 use harness::progress::Note;
 use jiff::{SignedDuration, Timestamp};
 use proof::envoy::Held;
-use proof::motion::{Bound, Took};
+use proof::identity::Authority;
+use proof::motion::{Bound, Connection, Flow, Took, Window};
 use serde_json::{Value, json};
 
-use super::SHORT_LIVED;
-use crate::Nth;
+use super::steps::Waited;
+use super::{EVERYONE, SHORT_LIVED, bounds, window};
 use crate::fixture::Fixture;
 use crate::pods::Pods;
-use crate::watched::Watched;
+use crate::shows::Shows;
+use crate::traffic::Traffic;
+use crate::watched::{Watched, shows};
+use crate::{CLUSTER1, CLUSTER2, Nth};
 
 /// The SPIRE server's StatefulSet.
 pub fn spire_server() -> Value {
     json!({ "apiVersion": "apps/v1", "kind": "StatefulSet",
         "metadata": { "name": "spire-server", "namespace": "spire" } })
+}
+
+/// A mistake in whom this scenario's own pods get their identities by, and what came of it.
+pub struct Mistake {
+    /// Of all requests.
+    pub flows: Vec<Flow>,
+    made: Timestamp,
+    mended: Timestamp,
+    answered: Bound,
+}
+
+impl Mistake {
+    /// Makes it in that cluster, by what is merged into its ClusterSPIFFEID, until a request to it or from it is refused, and
+    /// mends it. `fact` is that the first one is refused in time.
+    pub async fn make(
+        fixture: &mut Fixture<'_>,
+        (traffic, cluster): (Traffic, Nth),
+        (wrong, right): (Value, Value),
+        fact: Shows,
+    ) -> Result<Self> {
+        let told = fixture.told(cluster).await?;
+        let refused = bounds::refused(&told);
+        fixture.announces("until the first request is refused", &refused)?;
+        // The controller manager makes one entry and deletes the other: in between there may be none.
+        let answered = bounds::entry_back(&told);
+        fixture.announces("until requests are answered again, once the entry is right", &answered)?;
+        let way = fixture.mesh.way(CLUSTER1, CLUSTER2)?;
+        let made = Timestamp::now();
+        merge(fixture, cluster, &identity(), &wrong).await?;
+        let took = traffic.first_failure(&way, Connection::New, (made, &refused)).await;
+        fixture.took(fact, refused, &took)?;
+        merge(fixture, cluster, &identity(), &right).await?;
+        let mended = Timestamp::now();
+        traffic.flows().await?;
+        Ok(Self { flows: traffic.end().await?, made, mended, answered })
+    }
+
+    /// When requests fail because of it.
+    pub fn window(&self, because: &str) -> Window {
+        window(self.made, (self.mended, &self.answered), &["503"], because)
+    }
 }
 
 /// Whom this scenario's own pods get their identities by.
@@ -65,4 +110,23 @@ pub async fn renewed(
 pub fn made_since(held: &Held, since: Timestamp) -> bool {
     let chain = held.certificate("default").and_then(|pem| pem.chain().ok());
     chain.is_some_and(|chain| chain.leaf.not_before >= since - SignedDuration::from_secs(10))
+}
+
+/// Waits until every proxy of that cluster shows a certificate of one of these.
+pub async fn shown(
+    fixture: &Fixture<'_>,
+    cluster: Nth,
+    (what, since, bound): (&str, Timestamp, Bound),
+    by: &[Authority],
+) -> Result<Waited> {
+    fixture.announces(what, &bound)?;
+    let so = |held: &Held| by.iter().any(|authority| shows(held, authority));
+    let took = Watched::of(fixture)?.all(fixture, (&[cluster], &EVERYONE), (what, since, &bound), so).await?;
+    Ok(Waited { bound, took })
+}
+
+/// What a cluster was made with.
+pub fn image(fixture: &Fixture<'_>, cluster: Nth, name: &str) -> String {
+    let values = fixture.mesh.access(cluster).ok().map(|access| &access.values);
+    values.and_then(|values| values.get(name)).cloned().unwrap_or_default()
 }

@@ -6,14 +6,13 @@ use std::time::{Duration, Instant};
 use harness::{Code, Error, Result, wait};
 use jiff::Timestamp;
 use proof::evidence::Must;
-use proof::motion::{Answers, informer_asks_again, istiod_tells};
+use proof::motion::Answers;
 use serde_json::json;
 
 use super::cut::Cut;
 use super::parts::{merge, said};
-use super::steps::{fetched, other};
-use super::{SVID_LIFE, window};
-use crate::authorities::noticed;
+use super::steps::other;
+use super::{SVID_LIFE, bounds, window};
 use crate::objects::service;
 use crate::traffic::{CLIENT, Traffic};
 use crate::watched::seen_within;
@@ -57,7 +56,7 @@ async fn an_api_server_that_its_peer_does_not_reach_is_noticed_by_no_request(
     wait::pause_for(Duration::from_secs(10)).await;
     let not = unknown(fixture, near).await?;
     fixture.shows(NOT_TOLD, Must::have([UNKNOWN]), not.unwrap_or_else(|| "an endpoint of it".to_owned()));
-    let bound = informer_asks_again(began.elapsed()) + istiod_tells() + noticed();
+    let bound = bounds::known_again(began.elapsed());
     let what = "until the first cluster's client knows it";
     fixture.announces(what, &bound)?;
     let mended = spoilt.mend(fixture).await?;
@@ -82,8 +81,7 @@ async fn a_bundle_endpoint_of_another_identity_is_refused_and_noticed_by_no_requ
 ) -> Result<()> {
     let (far, near) = (CLUSTER2, other(CLUSTER2));
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
-    let own = fixture.timers(near).await?;
-    let bound = own.relationship_noticed() + fetched(fixture, far).await? + noticed();
+    let bound = bounds::related(&fixture.told(near).await?);
     let object = json!({ "apiVersion": "spire.spiffe.io/v1alpha1", "kind": "ClusterFederatedTrustDomain",
         "metadata": { "name": fixture.cluster(far)?.name } });
     let right =
@@ -128,7 +126,7 @@ async fn a_gateway_that_moves_is_found_at_its_new_address(fixture: &mut Fixture<
     let line = format!("ip address add {new}/32 dev eth0");
     let back = format!("ip address del {new}/32 dev eth0; ! ip address show dev eth0 | grep -qF ' {new}/'");
     fixture.change_node(far, &line, &back).await?;
-    let bound = istiod_tells() + noticed();
+    let bound = bounds::told_by_istiod();
     let what = "until the first cluster's client knows the new address alone";
     fixture.announces(what, &bound)?;
     let at = |address: &str| json!({ "status": { "loadBalancer": { "ingress": [{ "ip": address }] } } });

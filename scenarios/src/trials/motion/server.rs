@@ -5,18 +5,14 @@ use std::time::{Duration, Instant};
 use harness::Result;
 use harness::kube::rollout::Workload;
 use jiff::{SignedDuration, Timestamp};
-use proof::envoy::Held;
 use proof::evidence::Must;
 use proof::identity::Authority;
-use proof::motion::{Bound, Connection, Timers, envoy_asks_again, kubelet_starts_again};
+use proof::motion::Connection;
 
-use super::parts::{back, scale, spire_server};
-use super::steps::Waited;
-use super::{EVERYONE, SVID_LIFE, failed_only, window};
-use crate::authorities::noticed;
+use super::parts::{back, scale, shown, spire_server};
+use super::{SVID_LIFE, bounds, failed_only, window};
 use crate::traffic::Traffic;
 use crate::undo::Undo;
-use crate::watched::{Watched, shows};
 use crate::{CLUSTER1, CLUSTER2, Fixture, Nth, Pods, scenarios};
 
 scenarios! {
@@ -50,8 +46,8 @@ async fn a_server_that_is_away_for_longer_than_an_svid_lives_is_noticed_when_tha
     let (near, away) = (CLUSTER1, CLUSTER2);
     let life = Duration::from_secs(SHORT_LIFE);
     let traffic = Traffic::begin(fixture, &format!("{SHORT_LIFE}s")).await?;
-    let own = fixture.timers(away).await?;
-    let over = Timers::over(life) + noticed();
+    let told = fixture.told(away).await?;
+    let over = bounds::over(life);
     fixture.announces("until new connections are refused", &over)?;
     let began = Instant::now();
     let down = Timestamp::now();
@@ -64,11 +60,11 @@ async fn a_server_that_is_away_for_longer_than_an_svid_lives_is_noticed_when_tha
     back(fixture, away, &spire_server()).await?;
     fixture.rolled_out(away, Workload::StatefulSet, "spire", "spire-server").await?;
     let served = Timestamp::now();
-    let bound = own.after_silence(began.elapsed()) + noticed();
+    let bound = bounds::after_silence(&told, began.elapsed());
     fixture.announces("until requests are answered again, once the server is back", &bound)?;
     traffic.flows().await?;
     let flows = traffic.end().await?;
-    let first = down + SignedDuration::try_from(own.left_at_least(life)).unwrap_or_default();
+    let first = down + SignedDuration::try_from(told.own.left_at_least(life)).unwrap_or_default();
     fixture.answered(&flows, [NEW_WITHOUT_SVID, KEPT_WITHOUT_SVID], |flow| {
         let because = "no SVID is over before the first of these, and the server is back at";
         failed_only(flow, window(first, (served, &bound), &["503"], because))
@@ -97,10 +93,10 @@ async fn a_server_that_loses_its_data_takes_its_trust_domain_along_until_they_ar
     back(fixture, of, &spire_server()).await?;
     fixture.rolled_out(of, Workload::StatefulSet, "spire", "spire-server").await?;
     let made = authorities(fixture, of).await?;
-    let own = fixture.timers(of).await?;
+    let told = fixture.told(of).await?;
     let taken = |began: Timestamp| {
         let silent = Duration::try_from(Timestamp::now().duration_since(began)).unwrap_or_default();
-        own.after_silence(silent) + kubelet_starts_again() + envoy_asks_again() + noticed()
+        bounds::after_loss(&told, silent)
     };
     let waits = ("until every proxy shows an SVID of the new authority", Timestamp::now(), taken(lost));
     let step = shown(fixture, of, waits, &made).await?;
@@ -147,17 +143,4 @@ async fn authorities(fixture: &Fixture<'_>, cluster: Nth) -> Result<Vec<Authorit
 
 fn ids(authorities: &[Authority]) -> String {
     authorities.iter().map(Authority::key_id).collect::<Vec<_>>().join(", ")
-}
-
-/// Waits until every proxy of that cluster shows a certificate of one of these.
-async fn shown(
-    fixture: &Fixture<'_>,
-    cluster: Nth,
-    (what, since, bound): (&str, Timestamp, Bound),
-    by: &[Authority],
-) -> Result<Waited> {
-    fixture.announces(what, &bound)?;
-    let so = |held: &Held| by.iter().any(|authority| shows(held, authority));
-    let took = Watched::of(fixture)?.all(fixture, (&[cluster], &EVERYONE), (what, since, &bound), so).await?;
-    Ok(Waited { bound, took })
 }

@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::SVID_LIFE;
 use super::parts::said;
-use super::steps::{Closed, Rotation, fetched, other};
+use super::steps::{Closed, Rotation, other};
 use crate::authorities::Step;
 use crate::traffic::Traffic;
 use crate::{CLUSTER2, Fixture, Nth, Pods, scenarios};
@@ -35,7 +35,8 @@ scenarios! {
 async fn a_silent_bundle_endpoint_is_noticed_by_no_request(fixture: &mut Fixture<'_>) -> Result<()> {
     let (silent, peer) = (CLUSTER2, other(CLUSTER2));
     let traffic = Traffic::begin(fixture, &format!("{SVID_LIFE}s")).await?;
-    let poll = fetched(fixture, silent).await?.length();
+    let told = fixture.told(silent).await?;
+    let poll = told.own.fetched_by(&told.peer).length();
     let closed = Closed::endpoint(fixture, silent).await?;
     let mut rotation = Rotation::prepare(fixture, silent).await?;
     // Whoever polls was refused at least once.

@@ -9,8 +9,9 @@ use proof::identity::Authority;
 use proof::motion::{Bound, Took};
 use serde_json::{Value, json};
 
-use super::{EVERYONE, SHORT_LIVED, SVID_LIFE};
-use crate::authorities::{Step, noticed};
+use super::bounds::Told;
+use super::{EVERYONE, SHORT_LIVED, bounds};
+use crate::authorities::Step;
 use crate::fixture::Fixture;
 use crate::objects::service;
 use crate::pods::Pods;
@@ -60,7 +61,7 @@ impl Rotation {
 
     /// The peer's server holds it. Its peer could fetch it from `since` on.
     pub async fn held_by_peer(&self, fixture: &Fixture<'_>, since: Timestamp) -> Result<Waited> {
-        let bound = fetched(fixture, self.cluster).await? + noticed();
+        let bound = bounds::held_by_peer(&fixture.told(self.cluster).await?);
         let what = format!("until the server of {} holds it", fixture.cluster(self.peer)?.name);
         fixture.announces(&what, &bound)?;
         let look = || fixture.lacks(self.peer, self.cluster, &self.new);
@@ -70,7 +71,7 @@ impl Rotation {
 
     /// Every proxy of both clusters believes it: only then may it sign.
     pub async fn believed(&mut self, fixture: &Fixture<'_>, since: Timestamp) -> Result<Waited> {
-        let bound = believed(fixture, self.cluster).await?;
+        let bound = bounds::believed(&fixture.told(self.cluster).await?);
         let (new, domain) = (self.new.clone(), self.domain.clone());
         let clusters = [self.cluster, self.peer];
         let waits = Waits { clusters: &clusters, of: &EVERYONE, what: "until it is believed", since, bound };
@@ -86,22 +87,21 @@ impl Rotation {
 
     /// It signs, and what lives for a minute is renewed by it.
     pub async fn activate(&mut self, fixture: &Fixture<'_>) -> Result<Waited> {
-        let own = fixture.timers(self.cluster).await?;
-        let bound = own.renewed(std::time::Duration::from_secs(SVID_LIFE)) + noticed();
+        let bound = bounds::renewed(&fixture.told(self.cluster).await?);
         let what = "until it has signed every SVID that lives for a minute";
         self.go_on(fixture, Step::Activate, (&SHORT_LIVED, what, bound)).await
     }
 
     /// What the old one signed is renewed at once, whatever its life.
     pub async fn taint(&mut self, fixture: &Fixture<'_>) -> Result<Waited> {
-        let bound = fixture.timers(self.cluster).await?.in_proxies() + noticed();
+        let bound = bounds::in_proxies(&fixture.told(self.cluster).await?);
         let what = "until nobody shows a certificate of the old authority";
         self.go_on(fixture, Step::Taint, (&EVERYONE, what, bound)).await
     }
 
     /// Nobody believes the old one any more.
     pub async fn revoke(&mut self, fixture: &Fixture<'_>) -> Result<Waited> {
-        let bound = believed(fixture, self.cluster).await?;
+        let bound = bounds::believed(&fixture.told(self.cluster).await?);
         let (old, domain) = (self.old.clone(), self.domain.clone());
         let (clusters, since) = ([self.cluster, self.peer], Timestamp::now());
         fixture.step(self.cluster, Step::Revoke, &self.old).await?;
@@ -157,16 +157,11 @@ impl Waited {
     }
 }
 
-/// Until the peer has fetched what a cluster publishes.
-pub async fn fetched(fixture: &Fixture<'_>, cluster: Nth) -> Result<Bound> {
-    let (own, peers) = (fixture.timers(cluster).await?, fixture.timers(other(cluster)).await?);
-    Ok(own.fetched_by(&peers))
-}
-
-/// Until what a cluster publishes is in every proxy: its peer's are the last.
-pub async fn believed(fixture: &Fixture<'_>, cluster: Nth) -> Result<Bound> {
-    let peers = fixture.timers(other(cluster)).await?;
-    Ok(fetched(fixture, cluster).await? + peers.in_proxies() + noticed())
+impl Fixture<'_> {
+    /// The timers of that cluster and of its peer.
+    pub async fn told(&self, cluster: Nth) -> Result<Told> {
+        Ok(Told { own: self.timers(cluster).await?, peer: self.timers(other(cluster)).await? })
+    }
 }
 
 /// Where peers fetch a cluster's bundle, closed: they are refused there.

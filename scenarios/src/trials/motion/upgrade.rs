@@ -5,13 +5,12 @@ use harness::kube::rollout::Workload;
 use jiff::Timestamp;
 use proof::envoy::Held;
 use proof::evidence::Must;
-use proof::motion::{Answers, envoy_asks_again};
+use proof::motion::Answers;
 use serde_json::{Value, json};
 
-use super::parts::{made_since, spire_server};
+use super::parts::{image, made_since, spire_server};
 use super::server::RESTORE;
-use super::{EVERYONE, SVID_LIFE};
-use crate::authorities::noticed;
+use super::{EVERYONE, SVID_LIFE, bounds};
 use crate::traffic::Traffic;
 use crate::undo::Undo;
 use crate::watched::Watched;
@@ -56,7 +55,7 @@ async fn a_spire_that_is_upgraded_is_noticed_by_no_request(fixture: &mut Fixture
     let seen = if same { "the same" } else { "others" };
     fixture.shows(SIGNS_AS_BEFORE, Must::be("the same"), seen);
 
-    let bound = envoy_asks_again() + noticed();
+    let bound = bounds::new_agent();
     let what = "until every proxy has an SVID from the new agent";
     fixture.announces(what, &bound)?;
     let replaced = Timestamp::now();
@@ -71,12 +70,6 @@ async fn a_spire_that_is_upgraded_is_noticed_by_no_request(fixture: &mut Fixture
     traffic.flows().await?;
     let flows = traffic.end().await?;
     fixture.answered(&flows, [NEW_DESPITE_UPGRADE, KEPT_DESPITE_UPGRADE], |_| Answers::All)
-}
-
-/// What a cluster was made with.
-fn image(fixture: &Fixture<'_>, cluster: Nth, name: &str) -> String {
-    let values = fixture.mesh.access(cluster).ok().map(|access| &access.values);
-    values.and_then(|values| values.get(name)).cloned().unwrap_or_default()
 }
 
 /// Another image of a container of that workload, whose pods are replaced, also where it is the same.
