@@ -215,7 +215,8 @@ fn describe(
         let (kubeconfig, address) = (site.kubeconfig.clone(), site.address()?);
         let mut digests = making.delivery(&site.cluster.name)?.digests.clone();
         digests.retain(|name, digest| first.digests.get(name) != Some(digest));
-        let place = Access { kubeconfig, address, values: making.values(site)?, digests };
+        let istioctl = making.artifacts(&site.cluster.name)?.tool("istioctl")?.to_owned();
+        let place = Access { kubeconfig, address, values: making.values(site)?, digests, istioctl };
         sites.insert(site.cluster.name.clone(), place);
     }
     Ok(World {
@@ -223,6 +224,7 @@ fn describe(
         name: order.setup.world.clone(),
         setup: order.setup.name.clone(),
         scenarios: order.setup.scenarios.clone(),
+        istio: order.setup.istio.clone(),
         otherwise: order.setup.otherwise.clone(),
         identities: order.setup.identities.clone(),
         expect: order.setup.expect.clone(),

@@ -38,6 +38,9 @@ pub struct World {
     pub setup: String,
     /// What proves it.
     pub scenarios: Scenarios,
+    /// Documents for istioctl that its set-up adds, below `manifests/`.
+    #[serde(default)]
+    pub istio: Vec<String>,
     /// In which way its set-up is otherwise than others.
     #[serde(default)]
     pub otherwise: Otherwise,
@@ -93,6 +96,9 @@ pub struct Access {
     /// Of the digests, those that are other ones in this cluster.
     #[serde(default)]
     pub digests: BTreeMap<String, String>,
+    /// The program that rendered its Istio; empty where an older version of Vouchsafe made it.
+    #[serde(default)]
+    pub istioctl: PathBuf,
 }
 
 /// An image, and the clusters that have it.

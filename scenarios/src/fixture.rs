@@ -127,8 +127,8 @@ impl Fixture<'_> {
         merge_patch_status(self.api(cluster)?, object, patch, &Note::silent()).await.map(drop)
     }
 
-    /// Takes an object away that was there before the scenario; it is put back.
-    pub async fn remove(&mut self, cluster: Nth, object: &Value) -> Result<()> {
+    /// Takes an object away that was there before the scenario; it is put back. Hands back what puts it back.
+    pub async fn remove(&mut self, cluster: Nth, object: &Value) -> Result<Value> {
         let before = self.read(cluster, object).await?;
         let mut back = object.clone();
         let fields = before.data.as_object().into_iter().flatten();
@@ -137,8 +137,16 @@ impl Fixture<'_> {
         }
         back["metadata"]["labels"] = json!(before.metadata.labels);
         back["metadata"]["annotations"] = json!(before.metadata.annotations);
-        self.will_undo(cluster, Undo::Apply(back))?;
-        delete(self.api(cluster)?, std::slice::from_ref(object), &Note::silent()).await
+        self.will_undo(cluster, Undo::Apply(back.clone()))?;
+        delete(self.api(cluster)?, std::slice::from_ref(object), &Note::silent()).await?;
+        Ok(back)
+    }
+
+    /// Applies what is of another version than an object that was there before the scenario; it is put back as it was.
+    pub async fn replace(&mut self, cluster: Nth, object: &Value) -> Result<()> {
+        let before = self.read(cluster, object).await?;
+        self.will_undo(cluster, Undo::Restore(Box::new(before)))?;
+        apply(self.api(cluster)?, std::slice::from_ref(object), &Note::silent()).await
     }
 
     /// Merges a manifest of ours into what this scenario brought before, as `kubectl apply` does with a patch file.

@@ -61,7 +61,12 @@ impl Traffic {
 
     /// The same, where only these ways are asked: a client's answers come by the kubelet of its node.
     pub async fn begin_on(fixture: &mut Fixture<'_>, svid_life: &str, ways: &[(Nth, Nth)]) -> Result<Self> {
-        let program = traffic::program(&Layout::find()?).await?;
+        Self::bring(fixture, svid_life).await?;
+        Self::asks(fixture, ways).await
+    }
+
+    /// Only brings them.
+    pub async fn bring(fixture: &mut Fixture<'_>, svid_life: &str) -> Result<()> {
         let numbers: Vec<_> = fixture.mesh.numbers().collect();
         for here in &numbers {
             fixture.bring(*here, "rotation/pair.yaml", &[("SVID_LIFE", svid_life)]).await?;
@@ -73,7 +78,17 @@ impl Traffic {
         let fixture = &*fixture;
         try_join_all(numbers.iter().map(async |here| {
             fixture.ready(*here, "motion", "server").await?;
-            fixture.ready(*here, "motion", "client").await?;
+            fixture.ready(*here, "motion", "client").await
+        }))
+        .await
+        .map(drop)
+    }
+
+    /// Begins to ask on these ways, from clients that are there.
+    pub async fn asks(fixture: &Fixture<'_>, ways: &[(Nth, Nth)]) -> Result<Self> {
+        let program = traffic::program(&Layout::find()?).await?;
+        let numbers: Vec<_> = fixture.mesh.numbers().collect();
+        try_join_all(numbers.iter().map(async |here| {
             let pod = one_ready_pod(fixture.api(*here)?, CLIENT.0, CLIENT.1).await?.name_any();
             traffic::put(fixture.api(*here)?, (CLIENT.0, &pod, "curl"), &program).await
         }))

@@ -173,6 +173,7 @@ mod tests {
             address: "198.18.0.2".parse().unwrap(),
             values: Values::default(),
             digests: [].into(),
+            istioctl: "istioctl".into(),
         };
         let node = Node {
             cluster: &"c1".into(),

@@ -61,7 +61,9 @@ pub fn lay_out(making: &Making, dir: &Path) -> Result<()> {
         }
         let mut values = making.values(site)?;
         values.extend(LATER.map(|name| (name.to_owned(), format!("${{{name}}}"))));
-        for (i, text) in istio::documents(making, &cluster.name, values.clone())?.into_iter().enumerate() {
+        for (i, text) in
+            istio::asked(making, &cluster.name, values.clone())?.documents()?.into_iter().enumerate()
+        {
             write(&dir.join(format!("istio/{i}.yaml")), &text)?;
         }
         for manifest in MANIFESTS {

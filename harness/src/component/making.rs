@@ -5,10 +5,10 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::Site;
+use crate::artifact::Artifacts;
 use crate::artifact::cache::Inputs;
 use crate::artifact::registry::{Delivery, Mirrors};
 use crate::artifact::source::{self, Obtained};
-use crate::artifact::{Artifacts, Origin};
 use crate::begun::Begun;
 use crate::cluster::prepared::Prepared;
 use crate::engine::objects::Network;
@@ -297,14 +297,6 @@ impl Making {
         let otherwise = &self.order.setup.otherwise;
         let objects = otherwise.manifest(&self.layout.manifests(), manifest, &site.cluster.name, &values)?;
         kube::apply::apply(site.client()?, &objects, note).await
-    }
-
-    /// Whether the proxy is upstream Envoy, without Istio's filters.
-    ///
-    /// # Errors
-    /// When the artifacts are not at hand.
-    pub fn upstream_envoy(&self, cluster: &ClusterName) -> Result<bool> {
-        Ok(self.artifacts(cluster)?.origin == Origin::Packages)
     }
 }
 

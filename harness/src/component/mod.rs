@@ -14,6 +14,7 @@ mod cluster;
 mod federation;
 mod gateway;
 mod istio;
+pub mod istioctl;
 mod making;
 mod own;
 mod remote_secret;

@@ -13,4 +13,5 @@ pub use flow::{Answers, Connection, Flow, Request, Stretch, Window};
 pub use timers::{Timers, polled_every};
 pub use upstream::{
     envoy_asks_again, informer_asks_again, istiod_tells, kubelet_starts_again, kubelet_takes_for_ready,
+    proxy_drains,
 };

@@ -19,6 +19,8 @@ const KUBELET_STARTS: Duration = Duration::from_secs(10);
 const ASKS_PROXIES: Duration = Duration::from_secs(15);
 /// istiod gathers what changes for so long at most before it tells its proxies (`PILOT_DEBOUNCE_MAX`).
 const ISTIOD_GATHERS: Duration = Duration::from_secs(10);
+/// A proxy that is told to end still answers for so long (`ProxyConfig.terminationDrainDuration`).
+const PROXY_DRAINS: Duration = Duration::from_secs(5);
 
 /// Until a proxy asks its agent again that hung up on it, or had nothing for it.
 pub fn envoy_asks_again() -> Bound {
@@ -57,6 +59,14 @@ pub fn kubelet_takes_for_ready() -> Bound {
 /// Until an istiod that knows something has told its proxies.
 pub fn istiod_tells() -> Bound {
     Bound::of(ISTIOD_GATHERS, "until istiod tells its proxies (it gathers changes for so long at most)")
+}
+
+/// Until a proxy that is told to end has ended its last connection.
+pub fn proxy_drains() -> Bound {
+    Bound::of(
+        PROXY_DRAINS,
+        "until the proxy before it ends what is still open (Istio's terminationDrainDuration)",
+    )
 }
 
 #[cfg(test)]

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proof::motion::{
     Bound, Timers, envoy_asks_again, informer_asks_again, istiod_tells, kubelet_starts_again,
-    kubelet_takes_for_ready,
+    kubelet_takes_for_ready, proxy_drains,
 };
 
 use super::SVID_LIFE;
@@ -87,6 +87,11 @@ pub fn taken_for_ready() -> Bound {
     kubelet_takes_for_ready() + noticed()
 }
 
+/// Until a gateway that was replaced has cut what was still open.
+pub fn cut_by_gateway() -> Bound {
+    proxy_drains() + noticed()
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -124,6 +129,7 @@ mod tests {
         ("gateway-moved", &[|_, _| told_by_istiod()]),
         ("given-without-a-hint", &[|told, _| held_by_peer(told)]),
         ("identity-changed", &[|told, _| refused(told), |told, _| entry_back(told)]),
+        ("istio-upgraded", &[|_, _| noticed(), |told, _| renewed(told), |_, _| cut_by_gateway()]),
         ("istiod-down", &[|told, _| believed(told)]),
         ("kubelet-restarted", &[|told, _| renewed(told), |_, _| taken_for_ready()]),
         ("lossy", &[]),

@@ -5,11 +5,13 @@ mod authority;
 mod bounds;
 mod cut;
 mod identity;
+mod istios;
 mod network;
 mod node;
 mod outages;
 mod parts;
 mod peer;
+mod revision;
 mod server;
 mod silence;
 mod steps;
@@ -36,6 +38,7 @@ pub(super) const SCENARIOS: &[&[Scenario]] = &[
     node::SCENARIOS,
     outages::SCENARIOS,
     peer::SCENARIOS,
+    revision::SCENARIOS,
     server::SCENARIOS,
     silence::SCENARIOS,
     upgrade::SCENARIOS,

@@ -1,12 +1,16 @@
 //! Parts of a mesh that are away for a while and come back, and what is seen of it from outside.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use harness::Result;
 use harness::kube::object::merge_patch;
 use harness::progress::Note;
 use jiff::{SignedDuration, Timestamp};
 use proof::envoy::Held;
+use proof::evidence::{Evidence, HeldAt, Must};
 use proof::identity::Authority;
 use proof::motion::{Bound, Connection, Flow, Took, Window};
+use proof::verdict::history::{never_ceased_to_believe, never_of_istiod};
 use serde_json::{Value, json};
 
 use super::steps::Waited;
@@ -125,8 +129,78 @@ pub async fn shown(
     Ok(Waited { bound, took })
 }
 
+/// What was so of every proxy since then: none held anything of istiod's, none ceased to believe a trust domain. It is asked
+/// before anything is undone, which takes identities away.
+pub async fn always(
+    fixture: &mut Fixture<'_>,
+    since: Timestamp,
+    [istiods, believes]: [Shows; 2],
+) -> Result<()> {
+    let mesh = fixture.mesh;
+    let mut seen = Evidence::of(mesh.clusters(), Timestamp::now());
+    mesh.published(&mut seen).await?;
+    mesh.istiod_roots(&mut seen).await?;
+    mesh.proxies(&mut seen).await?;
+    mesh.history(&mut seen).await?;
+    seen.collected_at = Timestamp::now();
+    seen.clusters.iter_mut().filter_map(|one| one.history.as_mut()).for_each(|all| since_then(all, since));
+    for cluster in mesh.clusters() {
+        let judged = [
+            (istiods, never_of_istiod(&seen, &cluster.name)?),
+            (believes, never_ceased_to_believe(&seen, &cluster.name)?),
+        ];
+        for (fact, (finding, _)) in judged {
+            let seen = if finding.held { finding.expected.clone() } else { finding.observed };
+            fixture.shows(fact.of(&cluster.name), Must::be(finding.expected), seen);
+        }
+    }
+    Ok(())
+}
+
+/// Leaves what each proxy held then and later: scenarios before this one, in the same run, had purposes of their own.
+fn since_then(history: &mut Vec<HeldAt>, since: Timestamp) {
+    let mut then: BTreeMap<_, Timestamp> = BTreeMap::new();
+    for look in history.iter().filter(|look| look.at < since && look.held.is_some()) {
+        let last = then.entry(look.workload.uid.clone()).or_insert(look.at);
+        *last = look.at.max(*last);
+    }
+    let later: BTreeSet<_> =
+        history.iter().filter(|look| look.at >= since).map(|look| look.workload.uid.clone()).collect();
+    then.retain(|uid, _| later.contains(uid));
+    history.retain(|look| look.at >= since || then.get(&look.workload.uid) == Some(&look.at));
+}
+
 /// What a cluster was made with.
 pub fn image(fixture: &Fixture<'_>, cluster: Nth, name: &str) -> String {
     let values = fixture.mesh.access(cluster).ok().map(|access| &access.values);
     values.and_then(|values| values.get(name)).cloned().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use proof::evidence::Workload;
+
+    use super::*;
+
+    #[test]
+    fn what_a_proxy_held_when_a_scenario_began_is_of_its_time_and_nothing_before_that() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let look = |uid: &str, second, held: bool| HeldAt {
+            at: at(second),
+            longest_ms: None,
+            pod_created: None,
+            workload: Workload {
+                namespace: "motion".into(),
+                pod: uid.into(),
+                service_account: "client".into(),
+                uid: Some(uid.into()),
+            },
+            held: held.then(Held::default),
+        };
+        let mut all = vec![look("a", 1, true), look("a", 2, true), look("b", 3, true), look("a", 4, false)];
+        all.extend([look("b", 5, false), look("a", 6, true), look("b", 7, false), look("gone", 1, true)]);
+        since_then(&mut all, at(5));
+        let kept: Vec<_> = all.iter().map(|look| look.at.as_second()).collect();
+        assert_eq!(kept, [2, 3, 5, 6, 7]);
+    }
 }
