@@ -39,9 +39,9 @@ pub enum Which {
     Newer,
 }
 
-/// The Gateway, and where pods ask for a proxy.
+/// Where pods ask for a proxy.
 const NAMESPACES: [&str; 2] = ["istio-test", "motion"];
-/// What is made anew for each pod that Istio gives a proxy: by whom.
+/// By which istiod a namespace's pods and a Gateway get their proxies, and each pod has got its own.
 const REVISION: &str = "istio.io/rev";
 
 impl Istios {
@@ -53,17 +53,8 @@ impl Istios {
         let revision = version.rsplit(':').next().unwrap_or_default().replace('.', "-");
         let own = istio_of(fixture.mesh.world(), &layout, name).await?;
         let newer = istio_beside(fixture.mesh.world(), &layout, (name, other), &revision).await?;
-        let (shared, newer): (Vec<_>, Vec<_>) =
-            newer.into_iter().partition(|one| own.iter().any(|other| same(one, other)));
-        let otherwise = |one: &Value| !own.contains(one);
-        let only = |one: &Value| !shared.iter().any(|other| same(one, other));
-        Ok(Self {
-            cluster,
-            revision,
-            own: own.iter().filter(|one| only(one)).cloned().collect(),
-            newer,
-            shared: shared.iter().filter(|one| otherwise(one)).cloned().collect(),
-        })
+        let (own, newer, shared) = apart(own, newer);
+        Ok(Self { cluster, revision, own, newer, shared })
     }
 
     /// Brings the newer one beside the cluster's own, its definitions first; which clusters it has read then.
@@ -90,8 +81,8 @@ impl Istios {
         fixture.until("the newer istiod to have read its peer", " is synced", read).await
     }
 
-    /// Lets one of them have the proxies of the Gateway and of these Deployments, one after the other; when the gateway was
-    /// asked for, and when it was there.
+    /// Lets one of them make the proxies of the Gateway and of these Deployments anew, one after the other; when the gateway's
+    /// was asked for, and when it was ready.
     pub async fn take_over(
         &self,
         fixture: &mut Fixture<'_>,
@@ -186,7 +177,7 @@ impl Istios {
         Ok(format!("{} of {by}", image(fixture, version_of, "IMAGE_PROXYV2")))
     }
 
-    /// The image of one's istiod.
+    /// The image of the newer one's istiod.
     pub fn istiod(&self, fixture: &Fixture<'_>) -> String {
         image(fixture, super::steps::other(self.cluster), "IMAGE_PILOT")
     }
@@ -199,6 +190,15 @@ impl Istios {
         }
         fixture.change(self.cluster, object, &patch).await
     }
+}
+
+/// What only one of two Istios consists of, each, and what both have and the newer one has otherwise.
+fn apart(own: Vec<Value>, newer: Vec<Value>) -> (Vec<Value>, Vec<Value>, Vec<Value>) {
+    let (shared, newer): (Vec<_>, Vec<_>) =
+        newer.into_iter().partition(|one| own.iter().any(|other| same(one, other)));
+    let otherwise: Vec<_> = shared.iter().filter(|one| !own.contains(one)).cloned().collect();
+    let own = own.into_iter().filter(|one| !shared.iter().any(|other| same(one, other))).collect();
+    (own, newer, otherwise)
 }
 
 /// One object, at two moments or in two versions.
@@ -218,4 +218,25 @@ fn proxy_image(pod: &Pod) -> String {
     let all = spec.into_iter().flat_map(|spec| &spec.containers).chain(sidecars);
     let mut proxies = all.filter(|one| one.name == "istio-proxy").filter_map(|one| one.image.clone());
     proxies.next().unwrap_or_else(|| "no proxy".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// If an object that both have went with the older one, the newer one would lose its definitions.
+    #[test]
+    fn what_both_have_stays_when_the_older_one_goes() {
+        let object = |kind: &str, name: &str, spec: u8| json!({ "kind": kind, "metadata": { "name": name, "namespace": "istio-system" }, "spec": spec });
+        let (definition, newer) =
+            (object("CustomResourceDefinition", "a", 1), object("CustomResourceDefinition", "a", 2));
+        let (same, one, other) = (
+            object("ServiceAccount", "reader", 1),
+            object("Deployment", "istiod", 1),
+            object("Deployment", "istiod-9", 1),
+        );
+        let old = vec![definition, same.clone(), one.clone()];
+        let parts = apart(old, vec![newer.clone(), same, other.clone()]);
+        assert_eq!(parts, (vec![one], vec![other], vec![newer]));
+    }
 }
