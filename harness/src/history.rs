@@ -4,7 +4,7 @@
 //! It only looks: each proxy's admin interface, through the API server, over one connection that stays open. What that costs
 //! is told at the end of a run.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -119,28 +119,74 @@ pub fn watch(layout: &Layout, topology: &Topology, file: PathBuf, cost: Cost) ->
 
 /// Watches the pods of a cluster for ever, and each proxy among them.
 async fn cluster(kubeconfig: PathBuf, name: ClusterName, file: Arc<PathBuf>) {
-    let mut looking = JoinSet::new();
-    let mut proxies: HashMap<String, AbortHandle> = HashMap::new();
+    let mut proxies = Proxies::default();
     loop {
         // It is written when the cluster is made, and says another port when its node was started anew.
+        let leads = std::fs::read_to_string(&kubeconfig).ok();
         if let Ok(client) = connect(&kubeconfig).await {
             let all: Api<Pod> = Api::all(client.clone());
             let mut events = pin!(watch::events(all, watcher::Config::default()));
-            while let Some(Ok(event)) = events.next().await {
+            while let Some(event) = events.next().await {
                 match event {
-                    Event::Apply(pod) | Event::InitApply(pod) if runs_in(&pod) => {
-                        let (uid, to) = (pod.uid().unwrap_or_default(), (name.clone(), file.clone()));
-                        proxies.entry(uid).or_insert_with(|| looking.spawn(proxy(client.clone(), pod, to)));
+                    Ok(event) => {
+                        proxies.take(event, |pod| proxy(client.clone(), pod, (name.clone(), file.clone())))
                     }
-                    Event::Delete(pod) => {
-                        let gone = proxies.remove(&pod.uid().unwrap_or_default());
-                        gone.iter().for_each(AbortHandle::abort);
-                    }
-                    _ => {}
+                    // The watch begins again by itself. A client costs more than a request: it stays while it leads there.
+                    Err(_) if std::fs::read_to_string(&kubeconfig).ok() == leads => {}
+                    Err(_) => break,
                 }
             }
         }
         pause_for(patience::PAUSE).await;
+    }
+}
+
+/// The proxies of a cluster that are looked at, by their pods' uids.
+#[derive(Default)]
+struct Proxies {
+    looking: JoinSet<()>,
+    known: HashMap<String, AbortHandle>,
+    /// Of a listing that has begun, those that are in it.
+    listed: HashSet<String>,
+}
+
+impl Proxies {
+    fn take<F: Future<Output = ()> + Send + 'static>(
+        &mut self,
+        event: Event<Pod>,
+        look: impl FnOnce(Pod) -> F,
+    ) {
+        match event {
+            Event::Init => self.listed.clear(),
+            Event::InitApply(pod) => {
+                self.listed.insert(pod.uid().unwrap_or_default());
+                self.meet(pod, look);
+            }
+            Event::Apply(pod) => self.meet(pod, look),
+            Event::Delete(pod) => self.forget(|uid| pod.metadata.uid.as_ref() == Some(uid)),
+            // What went while nobody watched is not in it.
+            Event::InitDone => {
+                let listed = std::mem::take(&mut self.listed);
+                self.forget(|uid| !listed.contains(uid));
+            }
+        }
+    }
+
+    fn meet<F: Future<Output = ()> + Send + 'static>(&mut self, pod: Pod, look: impl FnOnce(Pod) -> F) {
+        if runs_in(&pod) {
+            let uid = pod.uid().unwrap_or_default();
+            self.known.entry(uid).or_insert_with(|| self.looking.spawn(look(pod)));
+        }
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(&String) -> bool) {
+        self.known.retain(|uid, looking| {
+            let gone = is_gone(uid);
+            if gone {
+                looking.abort();
+            }
+            !gone
+        });
     }
 }
 
@@ -157,7 +203,8 @@ async fn proxy(client: Client, pod: Pod, (cluster, file): (ClusterName, Arc<Path
                 pause_for(patience::PROXY_LOOK).await;
             }
         }
-        pause_for(patience::PAUSE).await;
+        // Each attempt is a process in the node, and Envoy listens a second after its container runs.
+        pause_for(patience::PAUSE * 3).await;
     }
 }
 
@@ -243,6 +290,35 @@ mod tests {
         record.before.as_mut().unwrap().written -= patience::PROXY_LOOK * 5;
         record.saw(newer);
         assert_eq!((lines().len(), &lines()[2].held), (3, &None), "that nothing is new is said now and then");
+    }
+
+    #[tokio::test]
+    async fn what_went_while_nobody_watched_is_looked_at_no_more() {
+        let pod = |uid: &str| -> Pod {
+            let running = serde_json::json!({"name": "istio-proxy", "ready": true, "restartCount": 0, "image": "",
+                "imageID": "", "state": {"running": {}}});
+            let pod =
+                serde_json::json!({"metadata": {"uid": uid}, "status": {"containerStatuses": [running]}});
+            serde_json::from_value(pod).unwrap()
+        };
+        let mut proxies = Proxies::default();
+        let mut after = |event| {
+            proxies.take(event, |_| std::future::pending());
+            let mut known: Vec<_> = proxies.known.keys().cloned().collect();
+            known.sort();
+            known.join(" ")
+        };
+        assert_eq!(after(Event::Init), "");
+        assert_eq!(after(Event::InitApply(pod("a"))), "a");
+        assert_eq!(after(Event::InitDone), "a");
+        assert_eq!(after(Event::Apply(pod("b"))), "a b");
+        assert_eq!(after(Event::Apply(pod("c"))), "a b c");
+        assert_eq!(after(Event::Delete(pod("b"))), "a c");
+        // The watch broke, and lists again.
+        assert_eq!(after(Event::Init), "a c");
+        assert_eq!(after(Event::InitApply(pod("c"))), "a c");
+        assert_eq!(after(Event::InitApply(pod("d"))), "a c d");
+        assert_eq!(after(Event::InitDone), "c d", "a is gone");
     }
 
     #[test]
