@@ -9,7 +9,7 @@ use std::sync::Arc;
 use futures::future::try_join_all;
 use serde_json::json;
 
-use super::{Cx, Making, Site, found, of, step};
+use super::{Cx, Making, Site, found, of, rendered, step};
 use crate::artifact::cache::Cache;
 use crate::artifact::packages::Packages;
 use crate::artifact::{Artifacts, DEFINITIONS, Image, source};
@@ -20,6 +20,7 @@ use crate::engine::objects::Object;
 use crate::engine::private::Programs;
 use crate::engine::{self, Engine, Record};
 use crate::error::Context as _;
+use crate::layout::Layout;
 use crate::ledger::Thing;
 use crate::lock::{self, Lock};
 use crate::plan::{Plan, Step};
@@ -192,7 +193,7 @@ async fn fill(cx: &Making, site: &Site, note: &Note) -> Result<()> {
     let (engine, artifacts) = (cx.engine()?, cx.artifacts(&site.cluster.name)?);
     let made = async {
         kind::create(engine, artifacts, &site.cluster, &site.kubeconfig, NETWORK, note).await?;
-        define(artifacts, &kube::connect(&site.kubeconfig).await?, note).await
+        define(&cx.layout, artifacts, &kube::connect(&site.kubeconfig).await?, note).await
     };
     let imported = cluster::images::import(engine, artifacts, &site.cluster, Unpack::Now, note);
     tokio::try_join!(made, imported).map(drop)
@@ -256,16 +257,19 @@ async fn pods_allowed(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
 }
 
 async fn crds(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    define(cx.artifacts(&site.cluster.name)?, site.client()?, &note).await
+    define(&cx.layout, cx.artifacts(&site.cluster.name)?, site.client()?, &note).await
 }
 
 /// Applies the upstream definitions, and waits until objects of them can be made.
-async fn define(artifacts: &Artifacts, client: &::kube::Client, note: &Note) -> Result<()> {
-    let mut objects = Vec::new();
-    for name in DEFINITIONS {
-        objects.extend(upstream(artifacts.manifest(name)?)?);
+async fn define(layout: &Layout, artifacts: &Artifacts, client: &::kube::Client, note: &Note) -> Result<()> {
+    let paths = DEFINITIONS.iter().map(|name| artifacts.manifest(name)).collect::<Result<Vec<_>>>()?;
+    let bytes = paths.iter().map(|path| path.as_os_str().as_encoded_bytes());
+    let kept = rendered::place(layout, "definitions", bytes);
+    if !kept.is_file() {
+        let all = paths.iter().map(|path| upstream(path)).collect::<Result<Vec<_>>>()?;
+        rendered::keep(&kept, &all.concat())?;
     }
-    kube::apply::apply(client, &objects, note).await
+    kube::apply::apply(client, &rendered::read(&kept)?, note).await
 }
 
 /// Every definition of an upstream manifest, a file or a folder, unchanged.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::istioctl::{self, Asked};
-use super::{Cx, Making, Site, of, step};
+use super::{Cx, Making, Site, of, rendered, step};
 use crate::kube::apply::{apply, would_apply};
 use crate::kube::rollout::{Workload, rolled_out};
 use crate::plan::Plan;
@@ -18,7 +18,7 @@ use proof::topology::{Cluster, ClusterName};
 
 pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     let id = |name| of(cluster, name);
-    plan.add(step(cluster, "istio-rendered", "Istio's manifests rendered", rendered).needs(["artifacts"]));
+    plan.add(step(cluster, "istio-rendered", "Istio's manifests rendered", made).needs(["artifacts"]));
     plan.add(step(cluster, "istio-applied", "istiod applied", applied).needs([
         id("istio-rendered"),
         id("crds"),
@@ -32,12 +32,12 @@ pub(super) fn steps(plan: &mut Plan<Cx>, cluster: &Cluster) {
     ]));
 }
 
-async fn rendered(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
+async fn made(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
     manifests(&cx, &site, &note).await.map(drop)
 }
 
 async fn applied(cx: Cx, site: Arc<Site>, note: Note) -> Result<()> {
-    let mut objects = istioctl::objects(&manifests(&cx, &site, &note).await?)?;
+    let mut objects = rendered::read(&manifests(&cx, &site, &note).await?)?;
     // istioctl leaves its namespace to the installer. The network's label tells istiod where its pods are.
     objects.insert(
         0,

@@ -6,8 +6,8 @@
 use std::path::{Path, PathBuf};
 
 use serde_json::Value;
-use sha2::{Digest as _, Sha256};
 
+use super::rendered;
 use crate::artifact::Origin;
 use crate::cmd::Cmd;
 use crate::error::Context as _;
@@ -88,21 +88,11 @@ async fn of_world(
         values.insert("REVISION".into(), revision.into());
     }
     let asked = Asked { layout, cluster, files, otherwise: &world.otherwise, values };
-    objects(&asked.rendered(&by.istioctl).await?)
+    rendered::read(&asked.rendered(&by.istioctl).await?)
 }
 
 /// What of a cluster's values is Istio's version.
 const IMAGES: [&str; 2] = ["IMAGE_PILOT", "IMAGE_PROXYV2"];
-
-/// The objects of a rendering.
-///
-/// # Errors
-/// [`Code::CacheUnusable`].
-pub fn objects(path: &Path) -> Result<Vec<Value>> {
-    let text = std::fs::read_to_string(path)
-        .or_fail(Code::CacheUnusable, || format!("cannot read {}", path.display()))?;
-    render::documents(&text, "istioctl's output")
-}
 
 impl Asked<'_> {
     /// The documents that istioctl gets, filled; those of the set-up's own have the last word.
@@ -143,30 +133,26 @@ impl Asked<'_> {
     /// As [`Asked::documents`]; what istioctl refuses; [`Code::CacheUnusable`].
     pub async fn rendered(&self, istioctl: &Path) -> Result<PathBuf> {
         let inputs = self.documents()?;
-        let mut hash = Sha256::new();
-        hash.update(istioctl.as_os_str().as_encoded_bytes());
-        inputs.iter().for_each(|text| hash.update(text));
-        let key: String = hash.finalize().iter().take(8).map(|b| format!("{b:02x}")).collect();
-        let out = self.layout.cache.join(format!("rendered/istio-{key}.yaml"));
+        let program = [istioctl.as_os_str().as_encoded_bytes()];
+        let out = rendered::place(
+            self.layout,
+            "istio",
+            program.into_iter().chain(inputs.iter().map(String::as_bytes)),
+        );
         if out.is_file() {
             return Ok(out);
         }
 
-        let fail = || format!("cannot write {}", out.display());
-        let dir = out.parent().unwrap_or(&self.layout.cache);
-        std::fs::create_dir_all(dir).or_fail(Code::CacheUnusable, fail)?;
-        let scratch = tempfile::tempdir_in(dir).or_fail(Code::CacheUnusable, fail)?;
+        let fail = || "cannot write what istioctl is given".to_owned();
+        let scratch = tempfile::tempdir().or_fail(Code::Internal, fail)?;
         let mut render = Cmd::new(istioctl).args(["manifest", "generate"]).env("KUBECONFIG", "/dev/null");
         for (i, text) in inputs.iter().enumerate() {
             let path = scratch.path().join(format!("{i}.yaml"));
-            std::fs::write(&path, text).or_fail(Code::CacheUnusable, fail)?;
+            std::fs::write(&path, text).or_fail(Code::Internal, fail)?;
             render = render.arg("-f").arg(path);
         }
         let yaml = render.run().await?.stdout;
-        let whole = scratch.path().join("whole");
-        std::fs::write(&whole, yaml)
-            .and_then(|()| std::fs::rename(&whole, &out))
-            .or_fail(Code::CacheUnusable, fail)?;
+        rendered::keep(&out, &render::documents(&yaml, "istioctl's output")?)?;
         Ok(out)
     }
 }

@@ -18,6 +18,7 @@ pub mod istioctl;
 mod making;
 mod own;
 mod remote_secret;
+mod rendered;
 mod site;
 mod spire;
 mod upstream;
