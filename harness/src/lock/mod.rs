@@ -141,6 +141,11 @@ impl Lock {
             if tag.is_empty() || tag.contains('/') || tag == "latest" {
                 return Err(refuse(format!("image {name} (`{}`) has no fixed tag", pin.reference)));
             }
+            // What the rest of it may be is known to whoever pulls it.
+            let plain = |c: char| c.is_ascii_alphanumeric() || "._-/:".contains(c);
+            if !pin.reference.chars().all(plain) {
+                return Err(refuse(format!("image {name} (`{}`) is no image reference", pin.reference)));
+            }
             if pin
                 .digest
                 .as_deref()
@@ -260,6 +265,10 @@ mod tests {
                 .contains("image pilot (`istio/pilot:latest`) has no fixed tag")
         );
         assert!(pilot(|p| p.reference = "host:5000/pilot".into()).contains("has no fixed tag"));
+        assert!(
+            pilot(|p| p.reference = "istio/pilot :1".into())
+                .contains("(`istio/pilot :1`) is no image reference")
+        );
         assert!(pilot(|p| p.digest = Some("sha256:12".into())).contains("digest of image pilot"));
         let kind = refused(|l| {
             l.downloads.get_mut("kind").unwrap().sha256.insert("amd64".into(), Some("x".into()));

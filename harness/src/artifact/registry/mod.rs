@@ -66,10 +66,10 @@ impl<'a> Registry<'a> {
     /// Prepares it; no request is made yet.
     ///
     /// # Errors
-    /// [`Code::Lock`] for a reference that is none, or a download that nobody knows what to do with.
+    /// [`Code::Lock`] for a download that nobody knows what to do with.
     pub fn new(lock: &'a Lock, mirrors: &'a Mirrors, layout: &Layout) -> Result<Self> {
         files::check(lock)?;
-        let registries = Registries::new(lock, mirrors.images.clone())?;
+        let registries = Registries::new(lock, mirrors.images.clone());
         Ok(Self { cache: Cache::new(layout.artifacts()), lock, mirrors, registries })
     }
 

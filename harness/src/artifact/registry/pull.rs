@@ -16,7 +16,7 @@ use tokio::io::AsyncWriteExt as _;
 
 use super::faults::fault;
 use super::layout::{self, Descriptor};
-use super::reference::{Mirror, is_loopback, parse};
+use super::reference::{Mirror, is_loopback, parse, registry};
 use crate::artifact::Origin;
 use crate::artifact::cache::hex;
 use crate::artifact::download::{Meter, unwritable, with_provider};
@@ -48,15 +48,12 @@ pub struct Pulled {
 
 impl Registries {
     /// A client for every registry that the lock names. No request is made yet.
-    ///
-    /// # Errors
-    /// [`Code::Lock`] for a reference that is none.
-    pub fn new(lock: &Lock, mirror: Option<Mirror>) -> Result<Self> {
+    pub fn new(lock: &Lock, mirror: Option<Mirror>) -> Self {
         with_provider();
         let mut plain: Vec<String> =
             mirror.iter().filter(|m| m.is_plain()).map(|m| m.host().to_owned()).collect();
         for pin in lock.images.values() {
-            let host = parse(&pin.reference)?.registry().to_owned();
+            let host = registry(&pin.reference);
             plain.extend(is_loopback(&host).then_some(host));
         }
         let silence = Some(patience::SILENCE.stretched());
@@ -67,7 +64,7 @@ impl Registries {
             user_agent: concat!("vouchsafe/", env!("CARGO_PKG_VERSION")),
             ..ClientConfig::default()
         });
-        Ok(Self { client, mirror })
+        Self { client, mirror }
     }
 
     /// The digest that the registry has for the tag now.
