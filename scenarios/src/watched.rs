@@ -77,6 +77,24 @@ impl Watched {
         }
     }
 
+    /// How many SVIDs the proxy of each of these pods has shown one after the other since then.
+    pub async fn svids(
+        &mut self,
+        fixture: &Fixture<'_>,
+        (cluster, of): (Nth, &[Pods<'_>]),
+        since: Timestamp,
+    ) -> Result<Vec<(String, usize)>> {
+        self.read_on()?;
+        let shown = |uid: &str| {
+            let states = self.states.get(uid).into_iter().flatten().filter(|(at, _)| *at >= since);
+            let mut shown: Vec<_> = states.filter_map(|(_, held)| held.certificate("default")).collect();
+            shown.dedup();
+            shown.len()
+        };
+        let present = present(fixture, cluster, of).await?;
+        Ok(present.into_iter().map(|(pod, uid)| (pod, shown(&uid))).collect())
+    }
+
     /// Since when it has been true of what that pod's proxy holds; nothing when it is not.
     fn since(&self, uid: &str, so: impl Fn(&Held) -> bool) -> Option<Timestamp> {
         let states = self.states.get(uid)?;

@@ -37,6 +37,11 @@ pub fn renewed(told: &Told) -> Bound {
     told.own.renewed(Duration::from_secs(SVID_LIFE)) + noticed()
 }
 
+/// What its server leaves until it signs with an authority that it has prepared.
+pub fn signs_by_itself(told: &Told) -> Bound {
+    told.own.between_preparing_and_signing()
+}
+
 /// Until what its server was told is in its proxies.
 pub fn in_proxies(told: &Told) -> Bound {
     told.own.in_proxies() + noticed()
@@ -136,6 +141,7 @@ mod tests {
         ("server-down", &[|told, away| after_silence(told, away)]),
         ("server-down-for-longer", &[|_, away| over(away), |told, away| after_silence(told, away)]),
         ("server-lost-and-restored", &[|told, away| after_loss(told, away)]),
+        ("short-lives", &[|told, _| signs_by_itself(told), |told, _| believed(told)]),
         ("spire-upgraded", &[|_, _| new_agent()]),
     ];
 

@@ -6,6 +6,7 @@ mod bounds;
 mod cut;
 mod identity;
 mod istios;
+mod lives;
 mod network;
 mod node;
 mod outages;
@@ -34,6 +35,7 @@ use crate::trial::Scenario;
 pub(super) const SCENARIOS: &[&[Scenario]] = &[
     authority::SCENARIOS,
     identity::SCENARIOS,
+    lives::SCENARIOS,
     network::SCENARIOS,
     node::SCENARIOS,
     outages::SCENARIOS,
