@@ -143,6 +143,7 @@ mod tests {
         ("server-lost-and-restored", &[|told, away| after_loss(told, away)]),
         ("short-lives", &[|told, _| signs_by_itself(told), |told, _| believed(told)]),
         ("spire-upgraded", &[|_, _| new_agent()]),
+        ("token-over", &[|_, _| told_by_istiod()]),
     ];
 
     #[test]

@@ -16,6 +16,7 @@ mod revision;
 mod server;
 mod silence;
 mod steps;
+mod token;
 mod upgrade;
 
 use std::path::Path;
@@ -43,6 +44,7 @@ pub(super) const SCENARIOS: &[&[Scenario]] = &[
     revision::SCENARIOS,
     server::SCENARIOS,
     silence::SCENARIOS,
+    token::SCENARIOS,
     upgrade::SCENARIOS,
 ];
 

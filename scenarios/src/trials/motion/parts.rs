@@ -18,7 +18,7 @@ use super::{EVERYONE, SHORT_LIVED, bounds, window};
 use crate::fixture::Fixture;
 use crate::pods::Pods;
 use crate::shows::Shows;
-use crate::traffic::Traffic;
+use crate::traffic::{CLIENT, Traffic};
 use crate::watched::{Watched, shows};
 use crate::{CLUSTER1, CLUSTER2, Nth};
 
@@ -168,6 +168,17 @@ fn since_then(history: &mut Vec<HeldAt>, since: Timestamp) {
         history.iter().filter(|look| look.at >= since).map(|look| look.workload.uid.clone()).collect();
     then.retain(|uid, _| later.contains(uid));
     history.retain(|look| look.at >= since || then.get(&look.workload.uid) == Some(&look.at));
+}
+
+/// What is said of a Service that a cluster's client has not heard of.
+pub const UNKNOWN: &str = "no endpoint of late.motion";
+
+/// Why the client of that cluster does not know the Service that came late.
+pub async fn unknown(fixture: &Fixture<'_>, cluster: Nth) -> Result<Option<String>> {
+    // Gateways have addresses that begin with 1; what else Envoy says of a cluster does not.
+    let known = fixture.admin(cluster, CLIENT, "/clusters").await?;
+    let known = known.contains("outbound|5000||late.motion.svc.cluster.local::1");
+    Ok((!known).then(|| UNKNOWN.to_owned()))
 }
 
 /// What a cluster was made with.

@@ -10,13 +10,13 @@ use proof::motion::Answers;
 use serde_json::json;
 
 use super::cut::Cut;
-use super::parts::{merge, said};
+use super::parts::{UNKNOWN, merge, said, unknown};
 use super::steps::other;
 use super::{SVID_LIFE, bounds, window};
 use crate::objects::service;
 use crate::traffic::{CLIENT, Traffic};
 use crate::watched::seen_within;
-use crate::{CLUSTER1, CLUSTER2, Fixture, Nth, Pods, scenarios};
+use crate::{CLUSTER1, CLUSTER2, Fixture, Pods, scenarios};
 
 scenarios! {
     "api-server-away" => an_api_server_that_its_peer_does_not_reach_is_noticed_by_no_request {
@@ -64,15 +64,6 @@ async fn an_api_server_that_its_peer_does_not_reach_is_noticed_by_no_request(
     fixture.took(TOLD_AGAIN, bound, &took)?;
     let flows = traffic.end().await?;
     fixture.answered(&flows, [NEW_DESPITE_API, KEPT_DESPITE_API], |_| Answers::All)
-}
-
-const UNKNOWN: &str = "no endpoint of late.motion";
-
-async fn unknown(fixture: &Fixture<'_>, cluster: Nth) -> Result<Option<String>> {
-    // Gateways have addresses that begin with 1; what else Envoy says of a cluster does not.
-    let known = fixture.admin(cluster, CLIENT, "/clusters").await?;
-    let known = known.contains("outbound|5000||late.motion.svc.cluster.local::1");
-    Ok((!known).then(|| UNKNOWN.to_owned()))
 }
 
 /// If this fails, a partner's mistake in a relationship is an outage at once, or is never healed.
