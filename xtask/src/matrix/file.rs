@@ -20,6 +20,8 @@ use crate::due::Due;
 pub struct Cell {
     /// Its name, which its world in the report has, too.
     pub name: String,
+    /// Its set-up as the file has it, from wherever that is read.
+    pub of: String,
     /// The set-up as it is made and judged.
     pub setup: Setup,
     /// What is due in it.
@@ -159,7 +161,8 @@ fn cell(layout: &Layout, dir: &Path, at: &str, form: &CellForm) -> Result<Cell> 
         check(fails, &setup)?;
     }
     let due = Due::of_setup(&setup)?;
-    Ok(Cell { name: form.name.clone(), setup, due, fails: form.fails.clone() })
+    let of = form.setup.trim_start_matches("./").to_owned();
+    Ok(Cell { name: form.name.clone(), of, setup, due, fails: form.fails.clone() })
 }
 
 /// A step that there is, and a cause that says something.
@@ -206,7 +209,7 @@ fn is_of(wanted: &str, step: &str) -> bool {
 impl Cell {
     /// What it is, for a person.
     pub fn about(&self) -> String {
-        format!("{}: {}", self.setup.name, versions::lines(&self.setup.versions).join("; "))
+        format!("{}: {}", self.of, versions::lines(&self.setup.versions).join("; "))
     }
 }
 
