@@ -46,7 +46,7 @@ impl Growth {
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let most = self.rows.last().map_or(0, |row| row.clusters);
-        writeln!(f, "Worlds that grow, by `cargo xtask bench --growth {most}`; {}\n", self.conditions)?;
+        writeln!(f, "Worlds that grow, by `cargo xtask bench --growth {most}`; {}", self.conditions)?;
         writeln!(
             f,
             "| clusters | ways | seconds | CPU-seconds of the machine | memory, GiB | of one cluster more |"
